@@ -1,0 +1,333 @@
+"""The store's operations: what a flush may carry, and what comes back.
+
+This is the whole write interface of the store (`ports.Store.apply`). Each operation stands or falls by itself, is
+checked completely before its first write, and answers the same when the same flush is sent again. Payloads (`bytes`)
+are opaque: no backend looks inside. `reference.Partition` is the executable definition; the Redis scripts are the
+second one.
+
+Times are milliseconds of the server's clock since the epoch; delays are milliseconds from the moment of application.
+
+A **scope** row: status (`ready` has a ready row · `held` under a lease · `waiting` for a fact · `ended`), fence,
+parent, queue, priority, rescues, state (opaque), reads (what its next claimer wants), inbox (facts not yet consumed).
+
+**Reads** are strings: `order` the record of that instance; `=pages[3]` the input of that item; `*pages` the records of
+all items of the group with that id, `#pages` their inputs. Absent ones are left out of the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+MAIN = ""  #: id of a run's main scope
+
+
+class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A timer of a scope; setting an id again replaces it. It fires as the fact `{"kind": "timer", "id": id}`."""
+
+    id: str
+    delay_ms: int = 0  #: from the commit's server time
+    at_ms: int | None = None  #: absolute; wins over `delay_ms`
+
+
+class Group(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Children that run side by side and are joined exactly once: the items of a foreach, the branches of a parallel.
+
+    Child `i` is the scope `prefix + i + suffix`, a child of the committing scope, in its queue, with its priority. At
+    most `max_parallel` are alive at a time; when one ends the next is created. With `total` 0 the join happens at once.
+    """
+
+    id: str
+    prefix: str
+    suffix: str
+    total: int
+    max_parallel: int
+    limit: int  #: so many joins of weight 1 are tolerated; one more closes the group
+    cancel_rest: bool  #: closing it sends the fact `{"kind": "cancel"}` to the children that are alive
+    state: bytes  #: first state of every child; the claimer knows its index from the scope's `index`
+    reads: tuple[str, ...] = ()  #: as in `Commit.reads`; `=$` stands for the child's own input
+    inputs: tuple[bytes, ...] = ()  #: one a child, or none at all
+
+
+class Join(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of a child, counted once.
+
+    When no child is alive and none may start any more, the parent gets
+    `{"kind": "joined", "group": id, "done": n, "failed": n, "closed": bool, "error": bytes | None}`.
+    """
+
+    group: str
+    weight: Literal[0, 1, 2] = 0  #: 0 succeeded or tolerated · 1 counts against the limit · 2 closes the group at once
+    error: bytes | None = (
+        None  #: of the failure; the group keeps the first of weight 1, the first of weight 2 replaces it
+    )
+    cancelled: bool = False  #: the child ended because it was told to; counts as done
+
+
+class OnceKey(msgspec.Struct, frozen=True):
+    """A run is created only if the key is free; else the answer names the run that has it."""
+
+    key: str  #: keyed hash, never a user's text
+    ttl_ms: int
+
+
+class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run to be created: its meta data and its main scope, ready at once."""
+
+    id: str
+    pipeline: str
+    version: str  #: digest of its stored plan
+    meta: bytes  #: sealed; event, vars, links, origin
+    state: bytes
+    reads: tuple[str, ...] = ()
+    queue: str = "default"
+    priority_ms: int = 0  #: head start in the queue
+    once: OnceKey | None = None
+    retention_ms: int = 7 * 86_400_000
+    replay_of: str | None = None
+
+
+class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event as it is kept, with the run that each matching trigger made or why none did."""
+
+    id: str
+    name: str
+    source: str
+    body: bytes  #: sealed
+    dedupe: str | None = None  #: keyed hash of (source, id); remembered for `dedupe_ms`
+    dedupe_ms: int = 7 * 86_400_000
+    keep_ms: int = 86_400_000
+    reasons: bytes = b""  #: sealed: for each trigger looked at, why it made no run
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """Something kept for a person: a failed run or an event that could not be taken. It does not expire."""
+
+    id: str  #: the run's or the event's id
+    kind: Literal["run", "event"]
+    name: str  #: pipeline or event name
+    body: bytes  #: sealed: error, failing paths, the event itself for an event
+
+
+class Accept(msgspec.Struct, frozen=True, omit_defaults=True, tag="accept"):
+    """Take one event: deduplicate, store it, create all its runs. Outcome `Accepted`, `Duplicate` or `Stale`."""
+
+    epoch: int  #: of the manifest it was routed by; refused when another is active
+    event: EventRow
+    runs: tuple[RunSeed, ...] = ()
+    dead: DeadLetter | None = None
+    tick: tuple[str, int] | None = (
+        None  #: (cron trigger, tick in ms): refused as a duplicate unless newer than the last
+    )
+
+
+class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of a run, written with the last commit of its main scope."""
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    result: bytes  #: sealed: output or error
+    dead: DeadLetter | None = None  #: keeps the run from expiring
+
+
+class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
+    """What one turn of a scope decided.
+
+    Outcome `Committed`, `Lost` (fence, or an ended ancestor or run) or `Stale` (one of its accepts).
+    """
+
+    run: str
+    scope: str
+    fence: int
+    status: Literal["held", "ready", "waiting", "ended"]
+    state: bytes
+    consumed: int = 0  #: so many facts, from the front of the inbox; with more left, `waiting` becomes ready
+    reads: tuple[str, ...] = ()
+    records: dict[str, bytes] = {}
+    journal: tuple[bytes, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    cleared: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+    cancels: tuple[str, ...] = ()  #: groups to close; their living children get the fact `{"kind": "cancel"}`
+    join: Join | None = None  #: with `ended`
+    accepts: tuple[Accept, ...] = ()
+    finish: Finish | None = None  #: with `ended`, main scope only
+
+
+class Renew(msgspec.Struct, frozen=True, tag="renew"):
+    """Proof of life for held scopes. Outcome `Renewed`, one entry a hold."""
+
+    worker: str
+    lease_ms: int
+    holds: tuple[tuple[str, str, int], ...]  #: (run, scope, fence)
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """Hand a held scope back, ready at once, without using a rescue. Outcome `Committed` or `Lost`."""
+
+    run: str
+    scope: str
+    fence: int
+
+
+class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancel"):
+    """Put `{"kind": "cancel", "reason": …}` into a run's main scope. Outcome `Done(found=…, changed=…)`."""
+
+    run: str
+    reason: str = ""
+
+
+class Sweep(msgspec.Struct, frozen=True, tag="sweep"):
+    """Find what is overdue: fire timers, rescue ended leases, ring for ready rows that nobody took, collect expired rows.
+
+    Outcome `Swept`.
+    """
+
+    limit: int = 200  #: of each kind
+    stale_ms: int = 1000  #: a ready row that nobody took for so long rings again
+
+
+class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, tag="deploy"):
+    """Store plans and make a manifest the active one. The epoch rises unless the digest is the active one already.
+
+    New keys of `crons` start at the server's time, kept ones go on, others are dropped. Outcome `Deployed`.
+    """
+
+    digest: str
+    manifest: bytes
+    plans: dict[str, bytes] = {}
+    crons: tuple[str, ...] = ()
+
+
+class ResolveDead(msgspec.Struct, frozen=True, omit_defaults=True, tag="resolve_dead"):
+    """Take a dead letter off the list; a run's rows then expire after its retention. Outcome `Done`."""
+
+    id: str
+    replaced_by: str | None = None
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
+    """A worker stops: forget its threads. Outcome `Done`."""
+
+    worker: str
+
+
+Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | ResolveDead | Leave
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Take up to `limit` ready rows, best first over all queues in the order given; due timers fire before.
+
+    It also says how the process is: its threads and how many of them are at work, from which hints are counted.
+    """
+
+    worker: str
+    queues: tuple[str, ...]
+    limit: int
+    lease_ms: int
+    threads: int
+    busy: int  #: threads at work, not counting those that ask for the `limit` rows
+    answered: tuple[str, ...] = ()  #: queues whose hint rang a thread since the last request, once each hint
+
+
+class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A ready row, now held: all that its next turn needs, in one answer."""
+
+    run: str
+    scope: str
+    fence: int
+    state: bytes
+    pipeline: str
+    version: str
+    meta: bytes
+    queue: str = "default"
+    parent: str | None = None
+    group: str | None = None  #: group that it is a child of
+    index: int = 0  #: its number there
+    rescues: int = 0  #: leases that ended since its last commit
+    facts: tuple[dict[str, Any], ...] = ()
+    reads: dict[str, bytes] = {}  #: keyed as asked: `order`, `=pages[3]`; a group's under `pages[0]`, `=pages[0]`, …
+
+
+# Outcomes -----------------------------------------------------------------------------------------------------------
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The event and its runs are stored. `runs`: (run id, whether it is new); an old one holds the idempotency key."""
+
+    event: str
+    runs: tuple[tuple[str, bool], ...] = ()
+
+
+class Duplicate(msgspec.Struct, frozen=True, tag="duplicate"):
+    """The event had been accepted before, under this id."""
+
+    event: str
+
+
+class Stale(msgspec.Struct, frozen=True, tag="stale"):
+    """Routed by a manifest that is not the active one; nothing was written. Route again and send it anew."""
+
+    epoch: int
+
+
+class Committed(msgspec.Struct, frozen=True, omit_defaults=True, tag="committed"):
+    """Written. `facts` are still in the inbox of a scope that stays held; `accepted` answers the commit's accepts."""
+
+    facts: tuple[dict[str, Any], ...] = ()
+    accepted: tuple[Accepted | Duplicate, ...] = ()
+
+
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """Refused: somebody else holds the scope, or it, an ancestor or the run has ended. Nothing was written."""
+
+    why: str
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One hold's answer: whether it is still ours, and the facts that wait for it."""
+
+    ok: bool
+    facts: tuple[dict[str, Any], ...] = ()
+
+
+class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
+    """Answers a `Renew`, in its order."""
+
+    holds: tuple[Hold, ...]
+
+
+class Swept(msgspec.Struct, frozen=True, omit_defaults=True, tag="swept"):
+    """What a sweep found."""
+
+    fired: int = 0
+    rescued: int = 0
+    collected: int = 0
+    next_ms: int | None = None  #: when the next timer or lease is due
+
+
+class Deployed(msgspec.Struct, frozen=True, tag="deployed"):
+    """The active epoch and whether this deploy raised it."""
+
+    epoch: int
+    changed: bool
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag="done"):
+    """Answers the small operations."""
+
+    found: bool = True
+    changed: bool = True
+
+
+Outcome = Accepted | Duplicate | Stale | Committed | Lost | Renewed | Swept | Deployed | Done
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a flush."""
+
+    now_ms: int
+    epoch: int
+    outcomes: tuple[Outcome, ...] = ()
+    claimed: tuple[Claimed, ...] = ()
+    rings: dict[str, int] = {}  #: queue → how many hints to send

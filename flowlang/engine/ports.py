@@ -1,0 +1,134 @@
+"""What the engine's surroundings must offer: the store as a Protocol, and the views that it answers reads with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from flowlang.engine.ops import ClaimRequest, Op, Reply
+
+
+class FlushId(msgspec.Struct, frozen=True):
+    """Names one flush of one process; sent again, it gets the stored reply."""
+
+    worker: str  #: incarnation: new for each start of a process
+    seq: int  #: rises by one
+
+
+class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run as lists show it."""
+
+    id: str
+    pipeline: str
+    version: str
+    status: str  #: pending · running · succeeded · failed · cancelled
+    created_ms: int
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    event: str = ""  #: id of the event that made it
+    queue: str = "default"
+    replay_of: str | None = None
+    meta: bytes = b""
+    result: bytes = b""
+
+
+class RunRows(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that is kept of a run."""
+
+    row: RunRow
+    records: dict[str, bytes] = {}
+    journal: tuple[bytes, ...] = ()
+    scopes: dict[str, str] = {}  #: scope → status
+    timers: dict[str, int] = {}  #: `scope|timer` → due, ms
+
+
+class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event as it is kept."""
+
+    id: str
+    name: str
+    source: str
+    accepted_ms: int
+    body: bytes
+    runs: tuple[str, ...] = ()
+    reasons: bytes = b""
+
+
+class DeadRow(msgspec.Struct, frozen=True):
+    """A dead letter."""
+
+    id: str
+    kind: str
+    name: str
+    at_ms: int
+    body: bytes
+
+
+class WorkerRow(msgspec.Struct, frozen=True):
+    """A worker process that was heard of lately."""
+
+    id: str
+    threads: int
+    busy: int
+    seen_ms: int
+
+
+class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counts for `doctor` and `/readyz`."""
+
+    now_ms: int
+    epoch: int
+    ready: dict[str, int] = {}  #: queue → rows
+    oldest_ready_ms: dict[str, int] = {}  #: queue → ready time of its first row
+    held: int = 0
+    timers: int = 0
+    runs: int = 0
+    dead: int = 0
+    workers: tuple[WorkerRow, ...] = ()
+
+
+class Store(Protocol):
+    """Where runs live. One method writes; the others only read. All may be called from any thread.
+
+    Raises (all methods): StoreUnavailableError when no answer came; `apply` may then be sent again with the same id.
+    """
+
+    def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
+        """Apply operations in order, then claim. See `ops`."""
+
+    def now_ms(self) -> int:
+        """The server's time, test clock included."""
+
+    def manifest(self) -> tuple[int, bytes] | None:
+        """The active manifest with its epoch; None before the first deploy."""
+
+    def plan(self, digest: str) -> bytes | None:
+        """A stored plan."""
+
+    def crons(self) -> dict[str, int]:
+        """Cron trigger → its last tick (or when it was first deployed), ms."""
+
+    def run(self, run: str) -> RunRows | None:
+        """All that is kept of one run."""
+
+    def runs(
+        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+    ) -> list[RunRow]:
+        """Runs, newest first, from after the run `before` on; a page may be shorter than `limit` only at the end."""
+
+    def event(self, event: str) -> EventView | None:
+        """A kept event."""
+
+    def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
+        """Dead letters, newest first."""
+
+    def dead_letter(self, ident: str) -> DeadRow | None:
+        """One dead letter."""
+
+    def stats(self) -> Stats:
+        """Counts for people and probes."""
+
+    def close(self) -> None:
+        """Give back connections."""
