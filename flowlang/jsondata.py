@@ -1,7 +1,7 @@
 """JSON as FlowLang carries it: strict in, exact out.
 
 Owns the one way to read and write JSON values. Ingest reads strictly: duplicate keys, NaN, infinities, integers beyond
-64 bits, lone surrogates, and nesting or key counts beyond bounds are refused, since each changes its meaning on the way.
+64 bits, lone surrogates, and nesting or key counts beyond bounds are refused: each changes its meaning on the way.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancel"):
 
 
 class Sweep(msgspec.Struct, frozen=True, tag="sweep"):
-    """Find what is overdue: fire timers, rescue ended leases, ring for ready rows that nobody took, collect expired rows.
+    """Find what is overdue: fire timers, rescue ended leases, ring for rows that nobody took, collect expired rows.
 
     Outcome `Swept`.
     """

@@ -1,0 +1,188 @@
+"""What the engine knows of a run: its meta data, a scope's stack of frames, records of steps, facts and errors.
+
+These are the engine's own rows. The store carries them as opaque payloads (`encode`/`decode_*`), except facts, which
+it also writes itself and which are plain maps (`ops` names their fields).
+
+**Control is a stack.** A scope runs one thing at a time: containers, catch and finally bodies are frames of one stack
+in one row; a scope of its own exists only where something runs *beside* its parent: an item of a foreach, a branch of a
+parallel. One commit can therefore cross any number of block borders.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from flowlang.errors import FlowError
+
+Status = Literal["succeeded", "failed", "timed_out", "skipped", "cancelled"]
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A failure as data: what expressions see as `error`."""
+
+    error_class: str = msgspec.field(name="class")
+    code: str = ""
+    message: str = ""
+    step: str = ""  #: instance that failed first
+    attempts: int = 0
+    retry_after_ms: int | None = None
+    failed: int | None = None  #: of a foreach: how many items failed
+
+    def view(self) -> dict[str, Any]:
+        """As expressions see it."""
+        seen: dict[str, Any] = {
+            "class": self.error_class,
+            "code": self.code,
+            "message": self.message,
+            "step": self.step,
+            "attempts": self.attempts,
+        }
+        if self.failed is not None:
+            seen["failed"] = self.failed
+        return seen
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A fact with a name and data; `time` is when it was accepted, RFC 3339 in UTC."""
+
+    id: str
+    name: str
+    data: Any = None
+    time: str = ""
+    source: str = ""
+    user: Any = None
+
+    def view(self) -> dict[str, Any]:
+        """As expressions see it."""
+        seen = {"id": self.id, "name": self.name, "time": self.time, "data": self.data, "source": self.source}
+        if self.user is not None:
+            seen["user"] = self.user
+        return seen
+
+
+class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stays the same in a run: written when it is created, read with every claim."""
+
+    event: Event
+    created_ms: int
+    vars: dict[str, Any] = {}
+    origin: str = ""  #: run from which idempotency keys are derived; "": itself
+    root: str = ""  #: topmost run by `invoke`; "": itself
+    parent: str | None = None
+    replay_of: str | None = None
+    labels: dict[str, str] = {}
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a step instance ended; `output` exists only after success. `view` counts a foreach's items instead."""
+
+    status: Status
+    output: Any = msgspec.UNSET
+    error: ErrorInfo | None = None
+    attempts: int = 0
+    started_ms: int = 0
+    ended_ms: int = 0
+    view: int | None = None
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a step, block or scope ended, on its way outwards."""
+
+    kind: Literal["ok", "fail", "stop", "cancel"]
+    output: Any = msgspec.UNSET
+    error: ErrorInfo | None = None
+    view: int | None = None
+    skipped: bool = False
+
+
+class BlockFrame(msgspec.Struct, tag="b"):
+    """A block being run in order: the block `slot` of the step `owner` (-1: the pipeline)."""
+
+    owner: int
+    slot: str  #: `steps` · `catch<n>` · `finally` · `on_failure`
+    at: int = 0
+
+
+Phase = Literal["enter", "body", "calling", "backoff", "sleeping", "joining", "catch", "finally"]
+
+
+class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
+    """A step being run, from its `if` to its record."""
+
+    step: int
+    phase: Phase = "enter"
+    started_ms: int = 0  #: when the instance became ready: `now()` in its expressions
+    attempts: int = 0  #: that were recorded
+    first_ms: int = 0  #: start of the first attempt
+    item: bool = False  #: this is one item of the step's foreach
+    arm: int = 0  #: catch arm at work
+    error: ErrorInfo | None = None  #: what catch and finally see
+    pending: Result | None = None  #: how the body ended, while finally runs
+    interrupted: ErrorInfo | None = None  #: its time ran out; what lies above is being cancelled
+    total: int = 0  #: items of its foreach
+    chosen: bool = False  #: a switch has already tested its condition
+
+
+class ScopeState(msgspec.Struct, omit_defaults=True):
+    """A scope's row as the engine sees it. A child's stack is made at its first turn from `child`."""
+
+    stack: list[BlockFrame | StepFrame] = []
+    loops: tuple[
+        int, ...
+    ] = ()  #: index in each enclosing foreach, outermost first; a child item's own is added at start
+    child: int | None = None  #: step whose item this is, or whose branches these are
+    cancel: str | None = None  #: why it is being cancelled
+    ending: ErrorInfo | None = None  #: the run has failed with this; on_failure is at work
+    errors: ErrorInfo | None = None  #: error that the parent was handling when it made this scope
+    root: bool = False  #: a run's main scope
+
+
+class PayloadError(FlowError):
+    """A stored payload is not what this release wrote."""
+
+
+def encode(value: Any) -> bytes:
+    """Write one of this module's rows."""
+    return msgspec.json.encode(value)
+
+
+_states = msgspec.json.Decoder(ScopeState)
+_metas = msgspec.json.Decoder(RunMeta)
+_records = msgspec.json.Decoder(Record)
+_errors = msgspec.json.Decoder(ErrorInfo)
+
+
+def decode_state(data: bytes) -> ScopeState:
+    """Read a scope's state.
+
+    Raises:
+        PayloadError: when it is none.
+    """
+    return _decode(_states, data)
+
+
+def decode_meta(data: bytes) -> RunMeta:
+    """Read a run's meta data. Raises: PayloadError."""
+    return _decode(_metas, data)
+
+
+def decode_record(data: bytes) -> Record:
+    """Read a step's record. Raises: PayloadError."""
+    return _decode(_records, data)
+
+
+def decode_error(data: bytes) -> ErrorInfo:
+    """Read an error. Raises: PayloadError."""
+    return _decode(_errors, data)
+
+
+T = TypeVar("T")
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise PayloadError(f"stored payload: {error}") from error

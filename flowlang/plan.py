@@ -1,0 +1,265 @@
+"""The compiled form of a pipeline: immutable, hashable, stored as JSON, with all names resolved and defaults filled in.
+
+Steps are numbered in written order and refer to each other by number; blocks are tuples of numbers. Expressions stay
+CEL text and values stay trees with `${{ }}` in their strings: whoever runs the plan compiles them once
+(`engine.program`). A release reads its own `PLAN_FORMAT` and the one before.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from flowlang import jsondata
+
+PLAN_FORMAT = 1
+
+
+class RetryRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One policy of a list: the first whose `errors` cover a failure decides about the next attempt.
+
+    `errors` are classes, codes, or a code's prefix with `.*`; empty covers all but `permanent` and `timeout`.
+    """
+
+    errors: tuple[str, ...] = ()
+    attempts: int | None = None  #: the first try included; None: bounded by `for_ms` alone
+    initial_ms: int = 1_000
+    factor: float = 2.0
+    max_ms: int = 600_000
+    jitter: Literal["equal", "full", "none"] = "equal"
+    for_ms: int | None = None  #: no attempt starts later than this after the first one's start
+
+
+class Tolerate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Failures that do not stop the run. `errors` empty: any failure. The counts are for items of a foreach."""
+
+    errors: tuple[str, ...] = ()
+    failed: int | None = None
+    failed_percent: float | None = None
+
+
+class CatchArm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Handles what the retries did not cure; `errors` empty: any."""
+
+    block: tuple[int, ...]
+    errors: tuple[str, ...] = ()
+    output: Any = msgspec.UNSET
+
+
+class Foreach(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Once per item of the list that `items` evaluates to."""
+
+    items: str
+    name: str = "item"
+    max_parallel: int = 10
+    chunk: int | None = None
+
+
+class Uses(msgspec.Struct, frozen=True, omit_defaults=True, tag="uses"):
+    """Call a handler."""
+
+    handler: str
+    arguments: dict[str, Any] = {}
+    effect: Literal["pure", "idempotent", "keyed", "once"] = "idempotent"
+    timeout_ms: int = 600_000
+
+
+class Emit(msgspec.Struct, frozen=True, omit_defaults=True, tag="emit"):
+    """Send an event; `ident` is a template, None: derived from run and instance."""
+
+    event: str
+    data: Any = {}
+    ident: str | None = None
+
+
+class SetValues(msgspec.Struct, frozen=True, omit_defaults=True, tag="set"):
+    """Computed values."""
+
+    values: dict[str, Any]
+
+
+class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag="sleep"):
+    """A durable timer: a duration such as `1h30m`, a timestamp, or a template that gives one."""
+
+    value: str
+
+
+class Steps(msgspec.Struct, frozen=True, omit_defaults=True, tag="steps"):
+    """In order."""
+
+    block: tuple[int, ...]
+
+
+class Parallel(msgspec.Struct, frozen=True, omit_defaults=True, tag="parallel"):
+    """At the same time."""
+
+    branches: tuple[int, ...]
+
+
+class Switch(msgspec.Struct, frozen=True, omit_defaults=True, tag="switch"):
+    """The first whose condition is true; one without a condition is the else."""
+
+    cases: tuple[int, ...]
+
+
+class Stop(msgspec.Struct, frozen=True, omit_defaults=True, tag="stop"):
+    """End the innermost item, branch, body or run as succeeded, with this output."""
+
+    value: Any = None
+
+
+class Fail(msgspec.Struct, frozen=True, omit_defaults=True, tag="fail"):
+    """Fail here; `rethrow`: with the error that is being handled."""
+
+    error_class: str = "permanent"
+    code: str = "failed"
+    message: str = ""
+    rethrow: bool = False
+
+
+Verb = Uses | Emit | SetValues | Sleep | Steps | Parallel | Switch | Stop | Fail
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step with its modifiers, all of them resolved.
+
+    `key` is its id, or `<verb>-<n>` where it has none. `loops` are the numbers of the foreach steps that it lies in,
+    from outside in, itself not included; they make the instance `pages[3].notify[17]`.
+    """
+
+    index: int
+    key: str
+    verb: Verb
+    named: bool = True  #: has an id that expressions can select
+    loops: tuple[int, ...] = ()
+    condition: str | None = None
+    foreach: Foreach | None = None
+    collect: Any = msgspec.UNSET
+    tolerate: Tolerate | None = None
+    catch: tuple[CatchArm, ...] = ()
+    finally_: tuple[int, ...] = ()
+    retry: tuple[tuple[RetryRule, ...], ...] = ()  #: policies from near to far; see `engine.retry`
+    timeout_ms: int | None = None  #: of a container
+    output: Any = msgspec.UNSET
+    line: int = 0
+
+
+class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event"):
+    """Starts a run for each of these events that the condition lets through."""
+
+    events: tuple[str, ...]  #: names; `mux/*` stands for one more segment
+    condition: str | None = None
+    data: Any = msgspec.UNSET
+
+
+class CronTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="cron"):
+    """Starts a run for each tick of these schedules."""
+
+    schedules: tuple[str, ...]
+    timezone: str = "UTC"
+    condition: str | None = None
+    data: Any = msgspec.UNSET
+
+
+Trigger = EventTrigger | CronTrigger
+
+
+class Idempotency(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The same key gives the same run for `ttl_ms`."""
+
+    key: str
+    ttl_ms: int = 86_400_000
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pipeline, compiled."""
+
+    pipeline: str
+    steps: tuple[Step, ...]
+    block: tuple[int, ...]
+    plan_format: int = PLAN_FORMAT
+    description: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    input_schema: Any = None  #: JSON Schema of `event.data` after a trigger's `data`; None: dynamic
+    vars: tuple[tuple[str, Any], ...] = ()  #: name and value, in the order in which they are computed
+    env: dict[str, str] = {}  #: values of `env` as they were at deploy
+    output: Any = msgspec.UNSET
+    on_failure: tuple[int, ...] = ()
+    idempotency: Idempotency | None = None
+    queue: str = "default"
+    retention_ms: int = 7 * 86_400_000
+    labels: dict[str, str] = {}
+    closure: str = ""  #: digest of schemas and handler signatures that it was checked against
+
+    def to_json(self) -> bytes:
+        """The stored form."""
+        return jsondata.dumps(msgspec.to_builtins(self))
+
+    @property
+    def digest(self) -> str:
+        """The version: SHA-256 of the stored form, 64 hex digits."""
+        return jsondata.digest(msgspec.to_builtins(self))
+
+
+class PlanFormatError(ValueError):
+    """A stored plan is of a format that this release does not read."""
+
+
+def plan_from_json(data: bytes) -> Plan:
+    """Read a stored plan.
+
+    Raises:
+        PlanFormatError: when its format is not one that this release reads.
+    """
+    tree = jsondata.loads(data)
+    found = tree.get("plan_format", PLAN_FORMAT)
+    if found != PLAN_FORMAT:
+        raise PlanFormatError(f"plan format {found}; this release reads {PLAN_FORMAT}: update the worker")
+    return msgspec.convert(tree, Plan)
+
+
+class EventSchema(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON Schema of an event's data and where it is written."""
+
+    name: str
+    schema: Any
+    path: str = ""
+
+
+class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A webhook of `flowlang.yaml`: who signs, and how a body becomes an event."""
+
+    name: str
+    provider: str  #: `stripe`, `standard-webhooks`, …, or `unsigned`
+    secrets: tuple[str, ...] = ()  #: names in `secrets.*`, tried in order
+    event: str = ""  #: template over `body` and `headers`
+    ident: str | None = None
+    data: Any = "${{ body }}"
+    dedupe_ms: int = 7 * 86_400_000
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is active: by this alone events are routed, ticks are fired and webhooks are read."""
+
+    project: str
+    pipelines: dict[str, str]  #: pipeline → digest of its plan
+    events: tuple[EventSchema, ...] = ()
+    webhooks: tuple[WebhookSource, ...] = ()
+    queues: dict[str, int] = {}  #: queue → order
+    limits: dict[str, int] = {}  #: bytes, counts or ms, by their names in `flowlang.yaml`
+    errors: dict[str, str] = {}  #: exception of the project's libraries → class
+
+    def to_json(self) -> bytes:
+        """The stored form."""
+        return jsondata.dumps(msgspec.to_builtins(self))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the stored form."""
+        return jsondata.digest(msgspec.to_builtins(self))
+
+
+def manifest_from_json(data: bytes) -> Manifest:
+    """Read a stored manifest."""
+    return msgspec.convert(jsondata.loads(data), Manifest)
