@@ -1,0 +1,1 @@
+"""The HTTP edge: verify, bound, parse, hand to the use cases, and render what they answer."""
