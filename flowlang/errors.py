@@ -1,17 +1,19 @@
 """The error tree. Every exception that FlowLang raises on purpose descends from `FlowError`.
 
-    FlowError
-    ├── ConfigError            settings, flowlang.yaml or the command line are unusable
-    ├── ProjectError           a project does not compile; carries diagnostics
-    ├── StoreError             the store refused or cannot be reached
-    │   ├── StoreUnavailable   no answer; whether it was applied is unknown until the same flush is sent again
-    │   └── StaleEpoch         routed by an old manifest; route again by the active one
-    └── HandlerError           raised by handlers to say how a failure is to be treated
-        ├── Transient          network, rate limits: try again
-        │   └── RetryAfter     the same, not before so many seconds
-        ├── Resource           locks, unavailable services: try again, more slowly
-        ├── Permanent          bad data, authorisation: never try again
-        └── Snooze             not yet: wait without using an attempt
+FlowError
+├── ConfigError            settings, flowlang.yaml or the command line are unusable
+├── DefinitionError        a handler or resource is declared wrongly, or a name has none
+├── ProjectError           a project does not compile; carries diagnostics
+├── StoreError             the store refused or cannot be reached
+│   ├── StoreUnavailable   no answer; whether it was applied is unknown until the same flush is sent again
+│   └── StaleEpoch         routed by an old manifest; route again by the active one
+└── HandlerError           raised by handlers to say how a failure is to be treated
+    ├── Transient          network, rate limits: try again
+    │   └── RetryAfter     the same, not before so many seconds
+    ├── Resource           locks, unavailable services: try again, more slowly
+    ├── Permanent          bad data, authorisation: never try again
+    ├── Cancelled          the attempt was told to stop, and did
+    └── Snooze             not yet: wait without using an attempt
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ class FlowError(Exception):
 
 class ConfigError(FlowError):
     """Settings, `flowlang.yaml` or a command line cannot be used. The message says what would be right."""
+
+
+class DefinitionError(FlowError):
+    """A handler or resource is declared wrongly, or a name has no handler. The message says where and what is right."""
 
 
 class StoreError(FlowError):
@@ -83,6 +89,12 @@ class Permanent(HandlerError):  # noqa: N818 - the language's word for the class
     """Bad data or missing authorisation: another attempt cannot succeed."""
 
     error_class = "permanent"
+
+
+class Cancelled(HandlerError):  # noqa: N818 - the language's word for the class
+    """The attempt was told to stop and did; `ctx.raise_if_cancelled()` raises it."""
+
+    error_class = "cancelled"
 
 
 class Snooze(HandlerError):  # noqa: N818 - the field's word

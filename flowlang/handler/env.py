@@ -1,0 +1,130 @@
+"""Settings and secrets as handlers and resources read them.
+
+Owns look-up, clear errors for what is missing, and forgetting no secret that it handed out, so that messages can be
+cleaned of them. It leaves FlowLang's own settings to `flowlang.settings`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import overload
+from urllib.parse import quote, quote_plus
+
+from flowlang.errors import Permanent
+
+HIDDEN = "[secret]"  #: stands in messages where a secret was
+
+
+class Secrets:
+    """Secrets by name, read when asked for from the variable `NAME` or from the file that `NAME_FILE` names.
+
+    Values are never shown: not by `repr`, and not in errors, which are cleaned of every value handed out.
+
+    Args:
+        source: Variables to read; the process's own by default, a plain mapping in tests.
+    """
+
+    def __init__(self, source: Mapping[str, str] | None = None) -> None:
+        self._source: Mapping[str, str] = os.environ if source is None else source
+        self._spellings: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> str:
+        """Return a secret's value.
+
+        Raises:
+            Permanent: with code `secret.missing` when neither the variable nor the file is there.
+        """
+        value = self._read(name)
+        if value is None:
+            raise Permanent(
+                f"the secret {name!r} is missing: set the variable {name}, or {name}_FILE to the path of a file",
+                code="secret.missing",
+            )
+        self._remember(value)
+        return value
+
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return a secret's value, or the default when it is missing."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._read(name) is not None
+
+    def redact(self, text: str) -> str:
+        """Return the text with every secret that was handed out replaced, also as escaped for a URL or JSON."""
+        for spelling in sorted(self._spellings.copy(), key=len, reverse=True):
+            text = text.replace(spelling, HIDDEN)
+        return text
+
+    def _read(self, name: str) -> str | None:
+        if name in self._source:
+            return self._source[name]
+        path = self._source.get(f"{name}_FILE")
+        if path is None:
+            return None
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Permanent(
+                f"the secret {name!r} cannot be read from the file that {name}_FILE names: {type(error).__name__}",
+                code="secret.missing",
+            ) from None
+
+    def _remember(self, value: str) -> None:
+        spellings = (value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1])
+        self._spellings.update(dict.fromkeys((*spellings, repr(value)[1:-1])))
+        self._spellings.pop("", None)
+
+    def __repr__(self) -> str:
+        return "<Secrets>"
+
+
+class Env:
+    """Settings of the services that handlers talk to, such as base URLs: `ctx.env["MUX_BASE_URL"]`.
+
+    They are variables of the process, as `FLOWLANG_ENV` and the deployment set them.
+
+    Args:
+        source: Variables to read; the process's own by default, a plain mapping in tests.
+        secrets: Where `secrets` reads; the same source by default.
+    """
+
+    def __init__(self, source: Mapping[str, str] | None = None, *, secrets: Mapping[str, str] | None = None) -> None:
+        self._source: Mapping[str, str] = os.environ if source is None else source
+        self.secrets = Secrets(self._source if secrets is None else secrets)
+
+    def __getitem__(self, name: str) -> str:
+        """Return a setting.
+
+        Raises:
+            Permanent: with code `setting.missing` when the variable is not set.
+        """
+        try:
+            return self._source[name]
+        except KeyError:
+            raise Permanent(
+                f"the setting {name!r} is missing: set the variable {name}", code="setting.missing"
+            ) from None
+
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return a setting, or the default when the variable is not set."""
+        return self._source.get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._source
+
+    def __repr__(self) -> str:
+        return "<Env>"
