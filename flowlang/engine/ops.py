@@ -331,3 +331,50 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     outcomes: tuple[Outcome, ...] = ()
     claimed: tuple[Claimed, ...] = ()
     rings: dict[str, int] = {}  #: queue → how many hints to send
+
+
+# Checks -------------------------------------------------------------------------------------------------------------
+
+_SEPARATOR = "\x1f"  # parts the members of the store's indexes
+
+
+def check(op: Op) -> None:
+    """Check that an operation does not contradict itself; a backend does so before it applies a flush.
+
+    Raises:
+        ValueError: naming the operation and what would be right. It is a fault of the caller's code, not of its data.
+    """
+    match op:
+        case Accept():
+            _check_ids(op.event.id, *(seed.id for seed in op.runs))
+        case Commit():
+            _check_commit(op)
+        case _:
+            return
+
+
+def _check_commit(op: Commit) -> None:
+    where = f"commit of {op.run} {op.scope!r}"
+    if op.finish is not None and (op.scope != MAIN or op.status != "ended"):
+        raise ValueError(f"{where}: only the main scope finishes a run, and it ends with it")
+    if op.finish is None and op.scope == MAIN and op.status == "ended":
+        raise ValueError(f"{where}: the end of a main scope needs `finish`")
+    if op.join is not None and op.status != "ended":
+        raise ValueError(f"{where}: a scope joins when it ends, not while it is {op.status}")
+    if op.groups and op.status == "ended":
+        raise ValueError(f"{where}: a scope that ends cannot start a group")
+    _check_ids(op.scope, *(timer.id for timer in op.timers))
+    for group in op.groups:
+        if group.total < 0 or group.max_parallel < 1:
+            raise ValueError(f"{where}: group {group.id!r} needs a total of at least 0 and max_parallel of at least 1")
+        if len(group.inputs) not in {0, group.total}:
+            raise ValueError(f"{where}: group {group.id!r} has {len(group.inputs)} inputs for {group.total} children")
+        _check_ids(group.prefix, group.suffix)
+    for accept in op.accepts:
+        check(accept)
+
+
+def _check_ids(*texts: str) -> None:
+    for text in texts:
+        if _SEPARATOR in text:
+            raise ValueError(f"{text!r}: ids cannot hold the unit separator")

@@ -30,6 +30,7 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     event: str = ""  #: id of the event that made it
     queue: str = "default"
     replay_of: str | None = None
+    replaced_by: str | None = None  #: run that replaced it when its dead letter was resolved
     meta: bytes = b""
     result: bytes = b""
 

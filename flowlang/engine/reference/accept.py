@@ -1,0 +1,69 @@
+"""Taking an event: deduplicate it, keep it, create its runs."""
+
+from __future__ import annotations
+
+from flowlang.engine.ops import Accept, Accepted, DeadLetter, Duplicate, RunSeed, Stale
+from flowlang.engine.reference.tables import MAIN, SEP, Dead, EventRow, Run, Tables, main_scope
+
+
+def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
+    """Apply an `Accept`."""
+    if op.epoch != tables.epoch:
+        return Stale(tables.epoch)
+    known = tables.dedupe.get(op.event.dedupe) if op.event.dedupe is not None else None
+    if known is not None and known[1] > tables.now_ms:
+        return Duplicate(known[0])
+    if op.tick is not None:
+        trigger, tick_ms = op.tick
+        if tick_ms <= tables.crons.get(trigger, tick_ms - 1):
+            return Duplicate(op.event.id)
+        tables.crons[trigger] = tick_ms
+    made = tuple(_create(tables, op.event.id, seed) for seed in op.runs)
+    _keep(tables, op, tuple(run for run, _ in made))
+    if op.dead is not None:
+        bury(tables, op.dead)
+    return Accepted(op.event.id, made)
+
+
+def bury(tables: Tables, letter: DeadLetter) -> None:
+    """Store a dead letter."""
+    tables.dead[letter.id] = Dead(letter.kind, letter.name, tables.now_ms, letter.body)
+
+
+def _keep(tables: Tables, op: Accept, runs: tuple[str, ...]) -> None:
+    event = op.event
+    expires = tables.now_ms + event.keep_ms
+    tables.events[event.id] = EventRow(
+        event.name, event.source, event.body, event.reasons, tables.now_ms, expires, runs
+    )
+    tables.rows_expiry.put("event" + SEP + event.id, expires)
+    if event.dedupe is not None:
+        until = tables.now_ms + event.dedupe_ms
+        tables.dedupe[event.dedupe] = (event.id, until)
+        tables.rows_expiry.put("dedupe" + SEP + event.dedupe, until)
+
+
+def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
+    if seed.id in tables.runs:
+        return seed.id, False
+    if seed.once is not None:
+        holder = tables.once.get(seed.once.key)
+        if holder is not None and holder[1] > tables.now_ms:
+            return holder[0], False
+        until = tables.now_ms + seed.once.ttl_ms
+        tables.once[seed.once.key] = (seed.id, until)
+        tables.rows_expiry.put("once" + SEP + seed.once.key, until)
+    run = Run(
+        pipeline=seed.pipeline,
+        version=seed.version,
+        meta=seed.meta,
+        event=event_id,
+        queue=seed.queue,
+        created_ms=tables.now_ms,
+        retention_ms=seed.retention_ms,
+        replay_of=seed.replay_of,
+    )
+    tables.runs[seed.id] = run
+    run.scopes[MAIN] = main_scope(seed.queue, seed.priority_ms, seed.state, seed.reads)
+    tables.make_ready(seed.id, MAIN, run.scopes[MAIN])
+    return seed.id, True

@@ -1,0 +1,124 @@
+"""Taking ready rows, and the hints that say where there are some."""
+
+from __future__ import annotations
+
+from flowlang.engine.ops import Claimed, ClaimRequest
+from flowlang.engine.reference.tables import (
+    CLAIM_DROPS,
+    CLAIM_TIMERS,
+    HINT_MS,
+    SEP,
+    WORKER_IDLE_MS,
+    Run,
+    Scope,
+    Tables,
+    Worker,
+    under_living,
+)
+
+
+def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
+    """Apply a `ClaimRequest`: note the worker, fire due timers, take the best rows."""
+    for queue in request.answered:
+        count, rung_ms = tables.hints.get(queue, (0, 0))
+        tables.hints[queue] = (max(0, count - 1), rung_ms)
+    tables.fire_timers(CLAIM_TIMERS)
+    taken: list[Claimed] = []
+    dropped = 0
+    while len(taken) < request.limit and dropped < CLAIM_DROPS:
+        best = _pop(tables, request.queues)
+        if best is None:
+            break
+        row = _take(tables, best, request.lease_ms)
+        if row is None:
+            dropped += 1
+        else:
+            taken.append(row)
+    busy = min(request.threads, request.busy + len(taken))
+    tables.workers[request.worker] = Worker(request.threads, busy, tables.now_ms)
+    return tuple(taken)
+
+
+def _pop(tables: Tables, queues: tuple[str, ...]) -> str | None:
+    """Take the row with the lowest score out of its queue; of equal ones that of the queue named first."""
+    heads = [(tables.ready[queue].first(), queue) for queue in queues if queue in tables.ready]
+    best = min(((head, queue) for head, queue in heads if head is not None), key=lambda one: one[0][0], default=None)
+    if best is None:
+        return None
+    (_, member), queue = best
+    tables.ready[queue].drop(member)
+    tables.fresh.pop(member, None)
+    return member
+
+
+def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
+    """Hold a row that came out of its queue; None when its run or a scope above it has ended."""
+    run_id, scope_id = member.split(SEP)
+    run = tables.runs.get(run_id)
+    scope = run.scopes.get(scope_id) if run is not None else None
+    if run is None or scope is None:
+        return None
+    if not run.live or not under_living(run, scope):
+        tables.end_scope(run_id, scope_id, scope)
+        return None
+    scope.status = "held"
+    scope.fence += 1
+    scope.lease_ms = lease_ms
+    tables.leases.put(member, tables.now_ms + lease_ms)
+    if run.status == "pending":
+        run.status = "running"
+        run.started_ms = tables.now_ms
+    return Claimed(
+        run=run_id,
+        scope=scope_id,
+        fence=scope.fence,
+        state=scope.state,
+        pipeline=run.pipeline,
+        version=run.version,
+        meta=run.meta,
+        queue=scope.queue,
+        parent=scope.parent,
+        group=scope.group,
+        index=scope.index,
+        rescues=scope.rescues,
+        facts=tuple(scope.inbox),
+        reads=_read(run, scope),
+    )
+
+
+def _read(run: Run, scope: Scope) -> dict[str, bytes]:
+    """Look up what a scope's reads name."""
+    found: dict[str, bytes] = {}
+    for read in scope.reads:
+        if read[:1] in {"*", "#"}:
+            row = run.groups.get(read[1:])
+            names = [row.child(index) for index in range(row.spec.total)] if row is not None else []
+            keys = names if read[0] == "*" else ["=" + name for name in names]
+        else:
+            keys = [read]
+        for key in keys:
+            body = run.inputs.get(key[1:]) if key[:1] == "=" else run.records.get(key)
+            if body is not None:
+                found[key] = body
+    return found
+
+
+def rings(tables: Tables) -> dict[str, int]:
+    """Count the hints to send for rows that this flush made ready and nobody took; they count as on their way."""
+    wanted = dict(tables.stale)
+    for queue in tables.fresh.values():
+        wanted[queue] = wanted.get(queue, 0) + 1
+    if not wanted:
+        return {}
+    seen = [one for one in tables.workers.values() if tables.now_ms - one.seen_ms <= WORKER_IDLE_MS]
+    idle = sum(max(0, one.threads - one.busy) for one in seen)
+    rung: dict[str, int] = {}
+    for queue, rows in wanted.items():
+        count, rung_ms = tables.hints.get(queue, (0, 0))
+        outstanding = count if tables.now_ms - rung_ms < HINT_MS else 0
+        listeners = max(idle, 1) if queue in tables.stale else idle
+        number = min(rows, len(tables.ready[queue]), listeners - outstanding)
+        if number > 0:
+            tables.hints[queue] = (outstanding + number, tables.now_ms)
+            rung[queue] = number
+    return rung

@@ -1,0 +1,119 @@
+"""What the holder of a scope does: commit, renew, release, and the check that it is still the holder."""
+
+from __future__ import annotations
+
+from flowlang.engine.ops import (
+    Accepted,
+    Commit,
+    Committed,
+    Duplicate,
+    Finish,
+    Hold,
+    Lost,
+    Release,
+    Renew,
+    Renewed,
+    Stale,
+)
+from flowlang.engine.reference import groups
+from flowlang.engine.reference.accept import accept, bury
+from flowlang.engine.reference.tables import SEP, Run, Scope, Tables, under_living
+
+
+def _held(tables: Tables, run_id: str, scope_id: str, fence: int) -> tuple[Run, Scope] | Lost:
+    """Find a held scope, or why it is not the caller's."""
+    run = tables.runs.get(run_id)
+    if run is None:
+        return Lost("no such run")
+    if not run.live:
+        return Lost("the run has ended")
+    scope = run.scopes.get(scope_id)
+    if scope is None:
+        return Lost("no such scope")
+    if scope.status != "held" or scope.fence != fence:
+        return Lost("not the holder")
+    if not under_living(run, scope):
+        return Lost("an ancestor has ended")
+    return run, scope
+
+
+def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
+    """Apply a `Commit`."""
+    found = _held(tables, op.run, op.scope, op.fence)
+    if isinstance(found, Lost):
+        return found
+    if any(one.epoch != tables.epoch for one in op.accepts):
+        return Stale(tables.epoch)
+    run, scope = found
+    _write(tables, run, scope, op)
+    for group in op.groups:
+        groups.create(tables, op.run, op.scope, group)
+    for group_id in op.cancels:
+        groups.close(tables, op.run, group_id)
+    if op.status == "ended":
+        tables.end_scope(op.run, op.scope, scope)
+    if op.join is not None:
+        groups.join(tables, op.run, op.join)
+    if op.finish is not None:
+        _finish(tables, op.run, run, op.finish)
+    answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
+    if op.status == "held":
+        tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)
+        return Committed(tuple(scope.inbox), tuple(answers))
+    if op.status == "ready" or (op.status == "waiting" and scope.inbox):
+        tables.make_ready(op.run, op.scope, scope)
+    elif op.status == "waiting":
+        scope.status = "waiting"
+        tables.leases.drop(op.run + SEP + op.scope)
+    return Committed((), tuple(answers))
+
+
+def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
+    del scope.inbox[: op.consumed]
+    scope.state = op.state
+    scope.reads = op.reads
+    scope.rescues = 0
+    run.records.update(op.records)
+    run.journal.extend(op.journal)
+    for timer in op.cleared:
+        tables.clear_timer(op.run, op.scope, scope, timer)
+    for setting in op.timers:
+        due = setting.at_ms if setting.at_ms is not None else tables.now_ms + setting.delay_ms
+        tables.set_timer(op.run, op.scope, scope, setting.id, due)
+
+
+def _finish(tables: Tables, run_id: str, run: Run, end: Finish) -> None:
+    run.status = end.status
+    run.result = end.result
+    run.ended_ms = tables.now_ms
+    if end.dead is not None:
+        bury(tables, end.dead)
+    else:
+        tables.expiry.put(run_id, tables.now_ms + run.retention_ms)
+
+
+def renew(tables: Tables, op: Renew) -> Renewed:
+    """Apply a `Renew`."""
+    worker = tables.workers.get(op.worker)
+    if worker is not None:
+        worker.seen_ms = tables.now_ms
+    answers = []
+    for run_id, scope_id, fence in op.holds:
+        found = _held(tables, run_id, scope_id, fence)
+        if isinstance(found, Lost):
+            answers.append(Hold(ok=False))
+            continue
+        _, scope = found
+        scope.lease_ms = op.lease_ms
+        tables.leases.put(run_id + SEP + scope_id, tables.now_ms + op.lease_ms)
+        answers.append(Hold(ok=True, facts=tuple(scope.inbox)))
+    return Renewed(tuple(answers))
+
+
+def release(tables: Tables, op: Release) -> Committed | Lost:
+    """Apply a `Release`."""
+    found = _held(tables, op.run, op.scope, op.fence)
+    if isinstance(found, Lost):
+        return found
+    tables.make_ready(op.run, op.scope, found[1])
+    return Committed()

@@ -1,0 +1,251 @@
+"""The tables of a partition, and the few moves that all operations share.
+
+Owns the rows and what keeps them consistent: a scope is in its queue exactly while it is ready, among the leases
+exactly while it is held, and has timers only until it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flowlang.engine.ops import MAIN, Group
+from flowlang.engine.reference.ranked import Ranked
+
+SEP = "\x1f"  #: between the parts of a member; in no id
+
+#: How long a worker counts for hints, is listed, and a hint counts as on its way; milliseconds.
+WORKER_IDLE_MS = 5_000
+WORKER_LISTED_MS = 60_000
+HINT_MS = 2_000
+
+#: Timers that one claim fires before it takes rows; more wait for the next claim or sweep.
+CLAIM_TIMERS = 100
+#: Rows of ended scopes that one claim drops while it looks for living ones.
+CLAIM_DROPS = 1_000
+
+
+@dataclass(slots=True)
+class Scope:
+    """A scope's row."""
+
+    status: Literal["ready", "held", "waiting", "ended"]
+    parent: str | None
+    queue: str
+    priority_ms: int
+    state: bytes
+    reads: tuple[str, ...]
+    group: str | None = None
+    index: int = 0
+    fence: int = 0
+    lease_ms: int = 0
+    rescues: int = 0
+    inbox: list[dict[str, Any]] = field(default_factory=list)
+    timers: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class GroupRow:
+    """A group's counters beside its definition."""
+
+    spec: Group
+    parent: str
+    queue: str
+    priority_ms: int
+    next: int = 0  #: index of the child that starts next
+    alive: int = 0
+    done: int = 0
+    failed: int = 0
+    strikes: int = 0  #: joins of weight 1
+    closed: bool = False
+    told: bool = False  #: the living children were told to cancel
+    fired: bool = False
+    error: bytes | None = None
+    fatal: bool = False  #: `error` came with weight 2
+
+    def child(self, index: int) -> str:
+        """Scope of the child with this number."""
+        return f"{self.spec.prefix}{index}{self.spec.suffix}"
+
+
+@dataclass(slots=True)
+class Run:
+    """A run with all its rows."""
+
+    pipeline: str
+    version: str
+    meta: bytes
+    event: str
+    queue: str
+    created_ms: int
+    retention_ms: int
+    replay_of: str | None
+    status: str = "pending"
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    result: bytes = b""
+    replaced_by: str | None = None
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    groups: dict[str, GroupRow] = field(default_factory=dict)
+    records: dict[str, bytes] = field(default_factory=dict)
+    inputs: dict[str, bytes] = field(default_factory=dict)
+    journal: list[bytes] = field(default_factory=list)
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.ended_ms is None
+
+
+@dataclass(slots=True)
+class EventRow:
+    """A kept event."""
+
+    name: str
+    source: str
+    body: bytes
+    reasons: bytes
+    accepted_ms: int
+    expires_ms: int
+    runs: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Dead:
+    """A dead letter."""
+
+    kind: str
+    name: str
+    at_ms: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Worker:
+    """What a worker last said."""
+
+    threads: int
+    busy: int
+    seen_ms: int
+
+
+@dataclass(slots=True)
+class Tables:
+    """All rows, the time of the flush at hand, and the rows it has made ready so far."""
+
+    now_ms: int = 0
+    fresh: dict[str, str] = field(default_factory=dict)  #: member → queue
+    stale: dict[str, int] = field(default_factory=dict)  #: queue → rows that waited too long, found by a sweep
+    epoch: int = 0
+    digest: str = ""
+    manifest: bytes = b""
+    plans: dict[str, bytes] = field(default_factory=dict)
+    crons: dict[str, int] = field(default_factory=dict)
+    events: dict[str, EventRow] = field(default_factory=dict)
+    dedupe: dict[str, tuple[str, int]] = field(default_factory=dict)  #: key → event, expiry
+    once: dict[str, tuple[str, int]] = field(default_factory=dict)  #: key → run, expiry
+    runs: dict[str, Run] = field(default_factory=dict)
+    dead: dict[str, Dead] = field(default_factory=dict)
+    ready: dict[str, Ranked] = field(default_factory=dict)  #: queue → members by ready time
+    leases: Ranked = field(default_factory=Ranked)
+    timers: Ranked = field(default_factory=Ranked)
+    expiry: Ranked = field(default_factory=Ranked)  #: ended runs by expiry
+    rows_expiry: Ranked = field(default_factory=Ranked)  #: events, dedupe and once keys by expiry
+    workers: dict[str, Worker] = field(default_factory=dict)
+    hints: dict[str, tuple[int, int]] = field(default_factory=dict)  #: queue → outstanding, last rung
+
+    def living(self, run_id: str) -> Run | None:
+        """A run that has not ended."""
+        run = self.runs.get(run_id)
+        return run if run is not None and run.live else None
+
+    def make_ready(self, run_id: str, scope_id: str, scope: Scope) -> None:
+        """Put a scope into its queue."""
+        member = run_id + SEP + scope_id
+        scope.status = "ready"
+        self.leases.drop(member)
+        self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms)
+        self.fresh[member] = scope.queue
+
+    def deliver(self, run_id: str, scope_id: str, fact: dict[str, Any]) -> None:
+        """Append a fact to a scope's inbox and wake it when it waits; facts to what has ended are dropped."""
+        run = self.living(run_id)
+        scope = run.scopes.get(scope_id) if run is not None else None
+        if scope is None or scope.status == "ended":
+            return
+        scope.inbox.append(fact)
+        if scope.status == "waiting":
+            self.make_ready(run_id, scope_id, scope)
+
+    def end_scope(self, run_id: str, scope_id: str, scope: Scope) -> None:
+        """Free a scope's row; its fence stays, so that a later scope of that name goes on counting."""
+        member = run_id + SEP + scope_id
+        if scope.status == "ready":
+            self.ready[scope.queue].drop(member)
+            self.fresh.pop(member, None)
+        self.leases.drop(member)
+        for timer in scope.timers:
+            self.timers.drop(member + SEP + timer)
+        scope.status = "ended"
+        scope.timers = set()
+        scope.inbox = []
+        scope.state = b""
+        scope.reads = ()
+
+    def set_timer(self, run_id: str, scope_id: str, scope: Scope, timer: str, due_ms: int) -> None:
+        """Set a timer of a scope, or move it."""
+        scope.timers.add(timer)
+        self.timers.put(run_id + SEP + scope_id + SEP + timer, due_ms)
+
+    def clear_timer(self, run_id: str, scope_id: str, scope: Scope, timer: str) -> None:
+        """Take a timer back."""
+        scope.timers.discard(timer)
+        self.timers.drop(run_id + SEP + scope_id + SEP + timer)
+
+    def fire_timers(self, limit: int) -> int:
+        """Turn due timers into facts, at most so many; tell how many."""
+        due = self.timers.up_to(self.now_ms, limit)
+        for member in due:
+            run_id, scope_id, timer = member.split(SEP)
+            self.timers.drop(member)
+            run = self.runs.get(run_id)
+            if run is not None and scope_id in run.scopes:
+                run.scopes[scope_id].timers.discard(timer)
+            self.deliver(run_id, scope_id, {"kind": "timer", "id": timer})
+        return len(due)
+
+
+def under_living(run: Run, scope: Scope) -> bool:
+    """Whether no scope above this one has ended."""
+    parent = scope.parent
+    while parent is not None:
+        above = run.scopes.get(parent)
+        if above is None or above.status == "ended":
+            return False
+        parent = above.parent
+    return True
+
+
+def main_scope(queue: str, priority_ms: int, state: bytes, reads: tuple[str, ...]) -> Scope:
+    """A run's first scope, before it is put into its queue as `MAIN`."""
+    return Scope("waiting", None, queue, priority_ms, state, reads, inbox=[{"kind": "start"}])
+
+
+__all__ = [
+    "CLAIM_DROPS",
+    "CLAIM_TIMERS",
+    "HINT_MS",
+    "MAIN",
+    "SEP",
+    "WORKER_IDLE_MS",
+    "WORKER_LISTED_MS",
+    "Dead",
+    "EventRow",
+    "GroupRow",
+    "Run",
+    "Scope",
+    "Tables",
+    "Worker",
+    "main_scope",
+    "under_living",
+]

@@ -1,0 +1,102 @@
+"""What nobody's turn does: sweeping, cancelling, deploying, clearing dead letters, leaving."""
+
+from __future__ import annotations
+
+from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
+from flowlang.engine.reference.tables import MAIN, SEP, WORKER_LISTED_MS, Tables, under_living
+
+
+def cancel(tables: Tables, op: Cancel) -> Done:
+    """Apply a `Cancel`."""
+    run = tables.runs.get(op.run)
+    if run is None:
+        return Done(found=False, changed=False)
+    if not run.live:
+        return Done(changed=False)
+    tables.deliver(op.run, MAIN, {"kind": "cancel", "reason": op.reason})
+    return Done()
+
+
+def sweep(tables: Tables, op: Sweep) -> Swept:
+    """Apply a `Sweep`."""
+    fired = tables.fire_timers(op.limit)
+    rescued = _rescue(tables, op.limit)
+    for queue, rows in tables.ready.items():
+        stale = rows.count_up_to(tables.now_ms - op.stale_ms)
+        if stale:
+            tables.stale[queue] = max(stale, tables.stale.get(queue, 0))
+    collected = _collect(tables, op.limit)
+    for worker in [one for one, row in tables.workers.items() if tables.now_ms - row.seen_ms > WORKER_LISTED_MS]:
+        del tables.workers[worker]
+    firsts = [first[0] for table in (tables.timers, tables.leases) if (first := table.first()) is not None]
+    return Swept(fired, rescued, collected, min(firsts, default=None))
+
+
+def _rescue(tables: Tables, limit: int) -> int:
+    rescued = 0
+    for member in tables.leases.up_to(tables.now_ms, limit):
+        tables.leases.drop(member)
+        run_id, scope_id = member.split(SEP)
+        run = tables.living(run_id)
+        scope = run.scopes.get(scope_id) if run is not None else None
+        if run is None or scope is None:
+            continue
+        if not under_living(run, scope):
+            tables.end_scope(run_id, scope_id, scope)
+            continue
+        scope.rescues += 1
+        tables.make_ready(run_id, scope_id, scope)
+        rescued += 1
+    return rescued
+
+
+def _collect(tables: Tables, limit: int) -> int:
+    due = tables.expiry.up_to(tables.now_ms, limit)
+    for run_id in due:
+        tables.expiry.drop(run_id)
+        _free(tables, run_id)
+    for member in tables.rows_expiry.up_to(tables.now_ms, len(tables.rows_expiry)):
+        tables.rows_expiry.drop(member)
+        kind, key = member.split(SEP)
+        if kind == "event":
+            tables.events.pop(key, None)
+        elif kind == "dedupe":
+            tables.dedupe.pop(key, None)
+        else:
+            tables.once.pop(key, None)
+    return len(due)
+
+
+def _free(tables: Tables, run_id: str) -> None:
+    run = tables.runs.pop(run_id)
+    for scope_id, scope in run.scopes.items():
+        tables.end_scope(run_id, scope_id, scope)
+
+
+def deploy(tables: Tables, op: Deploy) -> Deployed:
+    """Apply a `Deploy`."""
+    tables.plans.update(op.plans)
+    tables.crons = {trigger: tables.crons.get(trigger, tables.now_ms) for trigger in op.crons}
+    if op.digest == tables.digest and tables.epoch:
+        return Deployed(tables.epoch, changed=False)
+    tables.epoch += 1
+    tables.digest = op.digest
+    tables.manifest = op.manifest
+    return Deployed(tables.epoch, changed=True)
+
+
+def resolve_dead(tables: Tables, op: ResolveDead) -> Done:
+    """Apply a `ResolveDead`."""
+    if tables.dead.pop(op.id, None) is None:
+        return Done(found=False, changed=False)
+    run = tables.runs.get(op.id)
+    if run is not None and not run.live:
+        run.replaced_by = op.replaced_by
+        tables.expiry.put(op.id, tables.now_ms + run.retention_ms)
+    return Done()
+
+
+def leave(tables: Tables, op: Leave) -> Done:
+    """Apply a `Leave`."""
+    known = tables.workers.pop(op.worker, None) is not None
+    return Done(found=known, changed=known)

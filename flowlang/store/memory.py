@@ -1,0 +1,100 @@
+"""The store in this process's memory: the reference behind a lock. For tests, simulation and trying things out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from flowlang.clock import Clock
+from flowlang.engine.ops import ClaimRequest, Op, Reply
+from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.engine.reference import Partition
+
+_replies = msgspec.msgpack.Decoder(Reply)
+
+
+class MemoryStore:
+    """`engine.ports.Store` without a server; everything is gone with the process.
+
+    Args:
+        clock: Tells the time, as a `Clock` or a function that returns milliseconds since the epoch.
+    """
+
+    def __init__(self, clock: Clock | Callable[[], int]) -> None:
+        self._read_clock: Callable[[], int] = clock if callable(clock) else clock.now_ms
+        self._lock = threading.Lock()
+        self._partition = Partition()
+        self._last_ms = 0
+
+    def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
+        """Apply operations in order, then claim. See `engine.ops`.
+
+        Raises:
+            StoreError: when the worker has sent a later flush already.
+        """
+        with self._lock:
+            reply = self._partition.apply(flush, ops, claim, self._now_ms())
+        return _replies.decode(
+            msgspec.msgpack.encode(reply)
+        )  # facts are maps: a caller must not change the stored ones
+
+    def now_ms(self) -> int:
+        """The clock's time."""
+        with self._lock:
+            return self._now_ms()
+
+    def manifest(self) -> tuple[int, bytes] | None:
+        """The active manifest with its epoch."""
+        with self._lock:
+            return self._partition.manifest()
+
+    def plan(self, digest: str) -> bytes | None:
+        """A stored plan."""
+        with self._lock:
+            return self._partition.plan(digest)
+
+    def crons(self) -> dict[str, int]:
+        """Cron trigger → its last tick."""
+        with self._lock:
+            return self._partition.crons()
+
+    def run(self, run: str) -> RunRows | None:
+        """All that is kept of one run."""
+        with self._lock:
+            return self._partition.run(run)
+
+    def runs(
+        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+    ) -> list[RunRow]:
+        """Runs, newest first."""
+        with self._lock:
+            return self._partition.runs(pipeline=pipeline, status=status, before=before, limit=limit)
+
+    def event(self, event: str) -> EventView | None:
+        """A kept event."""
+        with self._lock:
+            return self._partition.event(event, self._now_ms())
+
+    def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
+        """Dead letters, newest first."""
+        with self._lock:
+            return self._partition.dead_letters(name=name, before=before, limit=limit)
+
+    def dead_letter(self, ident: str) -> DeadRow | None:
+        """One dead letter."""
+        with self._lock:
+            return self._partition.dead_letter(ident)
+
+    def stats(self) -> Stats:
+        """Counts for people and probes."""
+        with self._lock:
+            return self._partition.stats(self._now_ms())
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _now_ms(self) -> int:
+        self._last_ms = max(self._last_ms, self._read_clock())  # a machine's clock may step back, a store's may not
+        return self._last_ms
