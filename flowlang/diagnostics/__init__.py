@@ -1,0 +1,24 @@
+"""Findings about what users wrote: their codes, their places and how they are shown.
+
+Whoever checks something makes `Diagnostic`s; nobody raises them. Which check is made where is not decided here.
+"""
+
+from flowlang.diagnostics.codes import CODES, Code
+from flowlang.diagnostics.finding import Diagnostic, Label, Severity, has_errors, sorted_diagnostics
+from flowlang.diagnostics.render import SCHEMA_VERSION, Format, count_line, render
+from flowlang.diagnostics.suggest import did_you_mean
+
+__all__ = [
+    "CODES",
+    "SCHEMA_VERSION",
+    "Code",
+    "Diagnostic",
+    "Format",
+    "Label",
+    "Severity",
+    "count_line",
+    "did_you_mean",
+    "has_errors",
+    "render",
+    "sorted_diagnostics",
+]

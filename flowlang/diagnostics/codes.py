@@ -1,0 +1,92 @@
+"""The table of finding codes: each declared once, never reused.
+
+`FL0xx` YAML · `1xx` shape · `2xx` expressions and types · `3xx` graph · `4xx` handlers · `5xx` reliability ·
+`6xx` security · `7xx` deprecated · `8xx` compatibility with live runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kind of finding.
+
+    Args:
+        code: `FL` and three digits.
+        slug: Its name in words.
+        sentence: What it says, in one sentence.
+    """
+
+    code: str
+    slug: str
+    sentence: str
+
+
+_TABLE: Final = """
+FL001 not-utf8               A file must be UTF-8 text.
+FL002 forbidden-character    YAML allows no control characters and no lone surrogates; a file with them is not read.
+FL003 file-too-large         A file may have at most 1 MiB.
+FL004 nested-too-deep        Lists and maps may be nested at most 100 deep, aliases included.
+FL005 too-many-values        A document may have at most 100,000 values, counted after aliases and merges are expanded.
+FL006 yaml-syntax            YAML cannot read the file from here on.
+FL007 duplicate-key          A key is written twice in one map; YAML would keep only the last value.
+FL008 tag-refused            Tags such as `!!str` and `%YAML` lines are refused: what a value is, its text alone says.
+FL009 bad-alias              An alias names an anchor that is not there, or that contains the alias itself.
+FL010 bad-merge              `<<` takes an alias of a map, or a list of them.
+FL011 key-not-text           The keys of a map are texts.
+FL012 leading-zero           A number with a leading zero is refused: tools read it as different numbers.
+FL013 exponent-without-point An exponent needs a point, as in `1.0e3`: without one, tools read a text or a number.
+FL014 old-boolean            In YAML 1.2 `yes`, `no`, `on` and `off` are texts; a boolean is `true` or `false`.
+FL015 cut-by-comment         YAML took ` #` for the start of a comment and cut an expression in the middle.
+FL016 read-as-tag            YAML took the `!` at the start of an expression for a tag.
+FL017 split-at-colon         YAML took the colon of `a ? b : c` for the end of a key.
+FL018 split-in-flow          Inside `{…}` and `[…]`, commas, braces and brackets belong to YAML: it broke an expression.
+FL019 split-at-brace         YAML took a `{` or a colon inside `${{ … }}` for its own.
+FL020 newline-kept           A block text (`|` or `>`) keeps a newline at its end.
+FL021 unclosed-template      A `${{` has no `}}`.
+FL022 read-as-indicator      YAML took the first character of an expression for one of its own signs.
+FL023 text-after-quote       YAML took the quote or bracket at the start of an expression for its own.
+FL024 number-out-of-range    A number has no exact JSON counterpart: infinite, not a number, or beyond 64 bits.
+FL100 nothing-here           The file holds no document.
+FL101 unknown-key            A key is not one that the language has here.
+FL102 missing-key            A required key is missing.
+FL103 wrong-type             A value is of another kind than the key takes.
+FL104 wrong-value            A value is of the right kind, and not one that the key takes.
+FL105 bad-name               A name, id or event name has characters that are not allowed there.
+FL106 no-verb                A step has no verb.
+FL107 several-verbs          A step has more than one verb.
+FL108 modifier-not-allowed   A step has a key that its verb does not take.
+FL109 id-required            A step of this verb needs an `id`.
+FL110 duplicate-id           Two steps of a pipeline have the same id.
+FL111 foreach-and-repeat     A step has both `foreach` and `repeat`.
+FL112 unbounded-repeat       A `repeat` has neither `limit` nor `for`.
+FL113 bad-duration           A duration is a number with a unit `ms s m h d w`.
+FL114 bad-cron               A cron text does not say when.
+FL115 bad-time-zone          A time zone is not in the IANA database.
+FL116 braces-around-part     This key is an expression: braces may stand around the whole of it, not around a part.
+FL117 bad-schema             A JSON Schema is not valid.
+FL118 bad-size               A size is a number with a unit `KiB MiB`.
+FL119 reserved-name          The event names under `pipeline/` and `schedule/` belong to FlowLang.
+FL120 bad-tolerate           Counts in `tolerate` speak of the items of a `foreach`.
+FL121 keys-in-conflict       Two keys cannot be used together.
+FL122 unknown-version        The file is written for another version of the language.
+FL123 duplicate-pipeline     Two documents define the same pipeline.
+FL199 not-yet-run            This is parsed and checked, but this version's runtime cannot run it.
+"""
+
+
+def _read_table(table: str) -> dict[str, Code]:
+    codes: dict[str, Code] = {}
+    for line in table.strip().splitlines():
+        code, slug, sentence = re.split(r" +", line, maxsplit=2)
+        assert code not in codes, f"{code} is declared twice"
+        codes[code] = Code(code, slug, sentence)
+    return codes
+
+
+#: Every code that a finding can have.
+CODES: Final[dict[str, Code]] = _read_table(_TABLE)
