@@ -106,8 +106,8 @@ _VALIDATION_ERRORS: Final = frozenset({"pydantic_core._pydantic_core.ValidationE
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorInfo:
-    """A failure as the journal keeps it.
+class Failure:
+    """What an exception of a handler means, before the engine adds step and attempts.
 
     `retry_after_seconds` is the earliest next attempt that the service asked for, or None when it did not say.
     """
@@ -124,7 +124,7 @@ def classify(
     now: datetime,
     table: Mapping[str, ErrorClass] | None = None,
     secrets: Secrets | None = None,
-) -> ErrorInfo:
+) -> Failure:
     """Say what kind of failure an exception is.
 
     Args:
@@ -139,7 +139,7 @@ def classify(
     info = _classify(error, now, table or {})
     message = secrets.redact(info.message) if secrets else info.message
     code = secrets.redact(info.code) if secrets else info.code
-    return ErrorInfo(info.error_class, code, bounded(message), info.retry_after_seconds)
+    return Failure(info.error_class, code, bounded(message), info.retry_after_seconds)
 
 
 def bounded(message: str) -> str:
@@ -148,7 +148,7 @@ def bounded(message: str) -> str:
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - len(_CUT)] + _CUT
 
 
-def _classify(error: BaseException, now: datetime, table: Mapping[str, ErrorClass]) -> ErrorInfo:
+def _classify(error: BaseException, now: datetime, table: Mapping[str, ErrorClass]) -> Failure:
     if isinstance(error, HandlerError):
         return _of_handler_error(error)
     if isinstance(error, BaseExceptionGroup):  # a task group's; the first failure is the one that cancelled the others
@@ -157,22 +157,22 @@ def _classify(error: BaseException, now: datetime, table: Mapping[str, ErrorClas
     message = _message(error, names)
     listed = next((table[name] for name in names if name in table), None)
     if listed is not None:
-        return ErrorInfo(listed, f"{listed}.{snake(type(error).__name__)}", message, _retry_after(error, now))
+        return Failure(listed, f"{listed}.{snake(type(error).__name__)}", message, _retry_after(error, now))
     if not _HTTP_STATUS_ERRORS.isdisjoint(names) and (status := _status(error)) is not None:
-        return ErrorInfo(_status_class(status), f"http.{status}", message, _retry_after(error, now))
+        return Failure(_status_class(status), f"http.{status}", message, _retry_after(error, now))
     if not _DATABASE_ERRORS.isdisjoint(names) and (found := SQLSTATES.get(_sqlstate(error))) is not None:
-        return ErrorInfo(*found, message)
+        return Failure(*found, message)
     known = next((WELL_KNOWN[name] for name in names if name in WELL_KNOWN), None)
     if known is not None:
-        return ErrorInfo(*known, message)
-    return ErrorInfo("bug", f"bug.{snake(type(error).__name__)}", message)
+        return Failure(*known, message)
+    return Failure("bug", f"bug.{snake(type(error).__name__)}", message)
 
 
-def _of_handler_error(error: HandlerError) -> ErrorInfo:
+def _of_handler_error(error: HandlerError) -> Failure:
     error_class = cast("ErrorClass", error.error_class if error.error_class in ERROR_CLASSES else "bug")
-    seconds = _bounded_seconds(error.seconds) if isinstance(error, RetryAfter) else None
-    code = error.code or f"{error_class}.{snake(type(error).__name__)}"
-    return ErrorInfo(error_class, code, error.message or type(error).__name__, seconds)
+    seconds = bounded_seconds(error.seconds) if isinstance(error, RetryAfter) else None
+    code = error.code or f"handler.{snake(type(error).__name__)}"
+    return Failure(error_class, code, error.message or type(error).__name__, seconds)
 
 
 def qualified_names(kind: type) -> list[str]:
@@ -241,15 +241,16 @@ def retry_after_seconds(value: str, now: datetime) -> float | None:
     """
     text = value.strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
-        return _bounded_seconds(float(text))
+        return bounded_seconds(float(text))
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, IndexError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return _bounded_seconds((date - now).total_seconds())
+    return bounded_seconds((date - now).total_seconds())
 
 
-def _bounded_seconds(seconds: float) -> float:
+def bounded_seconds(seconds: float) -> float:
+    """Bring a wait that someone asked for between 0 and `MAX_RETRY_AFTER`; what is no number is 0."""
     return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else 0.0  # noqa: PLR0124 - NaN

@@ -57,11 +57,11 @@ def validation_error() -> pydantic.ValidationError:
     ("error", "error_class", "code"),
     [
         (Transient("x", code="a.b"), "transient", "a.b"),
-        (Transient("x"), "transient", "transient.transient"),
+        (Transient("x"), "transient", "handler.transient"),
         (Resource("x", code="pool.full"), "resource", "pool.full"),
         (Permanent("x", code="stripe.declined"), "permanent", "stripe.declined"),
         (RetryAfter(3, "x", code="a.limit"), "transient", "a.limit"),
-        (Cancelled("x"), "cancelled", "cancelled.cancelled"),
+        (Cancelled("x"), "cancelled", "handler.cancelled"),
         (httpx.ReadTimeout("x"), "transient", "http.timeout"),
         (httpx.ConnectTimeout("x"), "transient", "http.timeout"),
         (httpx.PoolTimeout("x"), "resource", "http.pool"),

@@ -1,0 +1,1 @@
+"""Runs attempts, fires timers and recovers what a dead worker held."""

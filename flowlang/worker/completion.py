@@ -1,0 +1,112 @@
+"""An attempt and how it ends: the data that the runner takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from flowlang.handler.classify import Failure
+from flowlang.handler.context import Context, RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a handler that is to be made.
+
+    `arguments` are the rendered values of `with`; `number` counts from 1; `timeout_seconds` bounds the call itself.
+    """
+
+    handler: str
+    arguments: dict[str, Any]
+    run: RunInfo
+    step: str
+    number: int
+    idempotency_key: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned; `output` is JSON data, None for no output."""
+
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """The handler raised, timed out or was cancelled."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler asked to be called again after `seconds`, without using an attempt."""
+
+    seconds: float
+
+
+Outcome: TypeAlias = Succeeded | AttemptFailed | Snoozed
+
+
+class Completion:
+    """An attempt under way.
+
+    An async one runs by itself. A sync one waits for `run`, which makes the call on the thread that calls it, so that
+    the holder can keep the completion where lease renewal and deadlines find it before the call begins.
+
+    Args:
+        context: What the handler sees.
+        call: Makes the call of a sync handler; None for an async one.
+        future: Gets the outcome.
+        stop: Cancels the coroutine of an async handler.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        future: Future[Outcome],
+        *,
+        call: Callable[[], None] | None = None,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        self.context = context
+        self.future = future
+        self._call = call
+        self._stop = stop
+
+    @property
+    def needs_thread(self) -> bool:
+        """Whether a sync handler still waits for `run`."""
+        return self._call is not None
+
+    def run(self) -> None:
+        """Make the call of a sync handler on this thread, and come back when it has ended; else do nothing."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+    def result(self, timeout: float | None = None) -> Outcome:
+        """Wait for the outcome, making the call of a sync handler first.
+
+        Raises:
+            TimeoutError: when an async handler has not ended after `timeout` seconds.
+        """
+        self.run()
+        return self.future.result(timeout)
+
+    def done(self) -> bool:
+        """Whether the outcome is there."""
+        return self.future.done()
+
+    def add_done_callback(self, callback: Callable[[Outcome], None]) -> None:
+        """Call back with the outcome, on the thread that produced it, or at once when it is there."""
+        self.future.add_done_callback(lambda future: callback(future.result()))
+
+    def cancel(self) -> None:
+        """Tell the handler to stop: set `ctx.cancelled`, and cancel a coroutine. A result that still comes counts."""
+        self.context.cancel()
+        if self._stop is not None:
+            self._stop()

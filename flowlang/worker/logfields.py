@@ -1,0 +1,34 @@
+"""Which attempt a log record belongs to, also for records of libraries that a handler calls."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+_fields: ContextVar[Mapping[str, str | int] | None] = ContextVar("flowlang_attempt", default=None)
+
+NAMES: Final = ("run", "pipeline", "step", "attempt", "handler")
+
+
+@contextmanager
+def bound(fields: Mapping[str, str | int]) -> Iterator[None]:
+    """Give all records of this thread or task these fields while it lasts."""
+    token = _fields.set(fields)
+    try:
+        yield
+    finally:
+        _fields.reset(token)
+
+
+class AttemptFields(logging.Filter):
+    """Adds the fields of the current attempt to each record; put it on a log handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add what is not there; never drops a record."""
+        for name, value in (_fields.get() or {}).items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
