@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from flowlang import jsondata
+from flowlang.durations import DurationError, parse_duration
 
 Effect: TypeAlias = Literal["pure", "idempotent", "keyed", "once"]
 JsonValue: TypeAlias = Any
 
 EFFECTS: Final[tuple[str, ...]] = get_args(Effect)
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-DURATION_PATTERN: Final = re.compile(r"(\d+(\.\d+)?(ms|s|m|h|d|w))+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ def declaration_problems(name: object, effect: object, timeout: object, retry: o
         )
     if effect is not None and effect not in EFFECTS:
         problems.append(f"effect={effect!r} must be one of {', '.join(map(repr, EFFECTS))}")
-    if timeout is not None and not (isinstance(timeout, str) and DURATION_PATTERN.fullmatch(timeout)):
-        problems.append(f"timeout={timeout!r} must be a duration with a unit, such as '30s' or '2m'")
+    if timeout is not None and (problem := _timeout_problem(timeout)):
+        problems.append(f"timeout={timeout!r} must be a duration with a unit, such as '30s' or '2m': {problem}")
     if retry is not None and not isinstance(retry, str | dict | list):
         problems.append(f"retry={retry!r} must be a policy, a list of policies or the name of one in flowlang.yaml")
     if retry is not None and effect == "once":
@@ -131,6 +131,15 @@ def declaration_problems(name: object, effect: object, timeout: object, retry: o
         except jsondata.JsonError as error:
             problems.append(f"retry= must be plain data: {error}")
     return problems
+
+
+def _timeout_problem(timeout: object) -> str:
+    if not isinstance(timeout, str):
+        return "it is no text"
+    try:
+        return "" if parse_duration(timeout) else "it leaves no time"
+    except DurationError as error:
+        return error.message
 
 
 def duplicate_message(name: str, first: str, second: str) -> str:

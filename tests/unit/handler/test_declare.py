@@ -59,7 +59,12 @@ def test_the_package_and_the_decorator_are_one_object() -> None:
         ({"name": "payments.charge\n"}, "must be lower-case words joined by dots"),
         ({"name": "a.b", "effect": "safe"}, "effect='safe' must be one of 'pure', 'idempotent', 'keyed', 'once'"),
         ({"name": "a.b", "timeout": "30"}, "timeout='30' must be a duration with a unit"),
-        ({"name": "a.b", "timeout": 30}, "timeout=30 must be a duration with a unit"),
+        (
+            {"name": "a.b", "timeout": 30},
+            "timeout=30 must be a duration with a unit, such as '30s' or '2m': it is no text",
+        ),
+        ({"name": "a.b", "timeout": "0s"}, "it leaves no time"),
+        ({"name": "a.b", "timeout": "2 minutes"}, "timeout='2 minutes' must be a duration with a unit"),
         ({"name": "a.b", "retry": 3}, "retry=3 must be a policy"),
         ({"name": "a.b", "effect": "once", "retry": "gentle"}, "retry= cannot be used with effect='once'"),
         (
