@@ -1,0 +1,80 @@
+"""The expression language: CEL with FlowLang's functions, and the `${{ }}` templates around it.
+
+Knows nothing of pipelines: which names exist is the caller's to say. Pure: time and ids are given as `Pins`. Names are
+loaded when they are first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowlang.expr.analysis import Reference
+    from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
+    from flowlang.expr.json_values import to_json, to_text
+    from flowlang.expr.program import Expression, compile_expression
+    from flowlang.expr.scope import Pins
+    from flowlang.expr.template import PlacedExpression, Template, compile_bare_expression, compile_template
+    from flowlang.expr.times import Duration, Timestamp
+    from flowlang.expr.value_template import ValueTemplate, compile_value
+    from flowlang.expr.values import Optional, TypeValue, UInt, type_names
+
+__all__ = [
+    "CelError",
+    "Duration",
+    "EvaluationError",
+    "Expression",
+    "ExpressionSyntaxError",
+    "Optional",
+    "Pins",
+    "PlacedExpression",
+    "Problem",
+    "Reference",
+    "Template",
+    "Timestamp",
+    "TypeValue",
+    "UInt",
+    "ValueTemplate",
+    "compile_bare_expression",
+    "compile_expression",
+    "compile_template",
+    "compile_value",
+    "to_json",
+    "to_text",
+    "type_names",
+]
+
+_MODULES = {
+    "CelError": "errors",
+    "Duration": "times",
+    "EvaluationError": "errors",
+    "Expression": "program",
+    "ExpressionSyntaxError": "errors",
+    "Optional": "values",
+    "Pins": "scope",
+    "PlacedExpression": "template",
+    "Problem": "errors",
+    "Reference": "analysis",
+    "Template": "template",
+    "Timestamp": "times",
+    "TypeValue": "values",
+    "UInt": "values",
+    "ValueTemplate": "value_template",
+    "compile_bare_expression": "template",
+    "compile_expression": "program",
+    "compile_template": "template",
+    "compile_value": "value_template",
+    "to_json": "json_values",
+    "to_text": "json_values",
+    "type_names": "values",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,328 @@
+"""Gives names their meaning: macro variables, types, functions and macros; decodes literals.
+
+Turns the parser's tree into one that `closures` can compile, and reports everything that is wrong with it at once.
+Names that the caller binds are left alone: which of them exist is the caller's to check, by `Expression.roots`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flowlang.expr import limits, registry
+from flowlang.expr.errors import ExpressionSyntaxError, Problem
+from flowlang.expr.literals import decode
+from flowlang.expr.operators import did_you_mean
+from flowlang.expr.syntax import (
+    Binary,
+    Bind,
+    Call,
+    Comprehension,
+    Conditional,
+    Element,
+    Entry,
+    Has,
+    Index,
+    ListNode,
+    Literal,
+    Local,
+    Logic,
+    Loop,
+    MapNode,
+    Name,
+    Node,
+    OptionalMap,
+    RawLiteral,
+    Select,
+    TypeName,
+    Unary,
+)
+from flowlang.expr.values import type_names
+
+_RESERVED: Final = frozenset(
+    "as break const continue else for function if import let loop package namespace return var void while".split()  # noqa: SIM905 - a table
+)
+#: Macros by name and count of arguments: what they do, and how many of the arguments are names of variables.
+_MACROS: Final[dict[tuple[str, int], tuple[Loop, int]]] = {
+    ("all", 2): (Loop.ALL, 1),
+    ("exists", 2): (Loop.EXISTS, 1),
+    ("exists_one", 2): (Loop.EXISTS_ONE, 1),
+    ("existsOne", 2): (Loop.EXISTS_ONE, 1),
+    ("map", 2): (Loop.MAP, 1),
+    ("map", 3): (Loop.MAP, 1),
+    ("filter", 2): (Loop.FILTER, 1),
+    ("sortBy", 2): (Loop.SORT_BY, 1),
+    ("all", 3): (Loop.ALL, 2),
+    ("exists", 3): (Loop.EXISTS, 2),
+    ("existsOne", 3): (Loop.EXISTS_ONE, 2),
+    ("transformList", 3): (Loop.TRANSFORM_LIST, 2),
+    ("transformList", 4): (Loop.TRANSFORM_LIST, 2),
+    ("transformMap", 3): (Loop.TRANSFORM_MAP, 2),
+    ("transformMap", 4): (Loop.TRANSFORM_MAP, 2),
+    ("transformMapEntry", 3): (Loop.TRANSFORM_MAP_ENTRY, 2),
+    ("transformMapEntry", 4): (Loop.TRANSFORM_MAP_ENTRY, 2),
+}
+_MACRO_NAMES: Final = frozenset(name for name, _ in _MACROS) | {"optMap", "optFlatMap"}
+_GLOBAL_MACROS: Final = frozenset({"has", "cel.bind"})
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A tree that can be compiled.
+
+    Args:
+        root: Its top.
+        slots: How many variables its macros have.
+    """
+
+    root: Node
+    slots: int
+
+
+def resolve(root: Node, *, container: str = "", late_calls: bool = False) -> Resolved:
+    """Resolve the names of a parsed expression.
+
+    Args:
+        root: What the parser gave.
+        container: Namespace in which functions and types are sought first.
+        late_calls: Leave unknown functions to fail when they are evaluated, as a parse-only run of CEL does.
+
+    Returns:
+        The tree with its meaning.
+
+    Raises:
+        ExpressionSyntaxError: With all problems found.
+    """
+    resolver = _Resolver(container, late_calls=late_calls)
+    resolved = resolver.visit(root, {})
+    if resolver.problems:
+        ordered = sorted(resolver.problems, key=lambda problem: problem.start)
+        raise ExpressionSyntaxError(tuple(ordered[: limits.MAX_PROBLEMS]))
+    return Resolved(resolved, resolver.slots)
+
+
+class _Resolver:
+    """Walks a tree; `names` are the macro variables in sight, with their slots."""
+
+    def __init__(self, container: str, *, late_calls: bool) -> None:
+        self.problems: list[Problem] = []
+        self.slots = 0
+        self._container = container
+        self._late_calls = late_calls
+
+    def visit(self, node: Node, names: dict[str, int]) -> Node:
+        match node:
+            case RawLiteral():
+                return self._literal(node)
+            case Name():
+                return self._name(node, names)
+            case Select():
+                return self._select(node, names)
+            case Index():
+                return replace(node, operand=self.visit(node.operand, names), index=self.visit(node.index, names))
+            case Call():
+                return self._call(node, names)
+            case Unary():
+                return self._unary(node, names)
+            case Binary():
+                return self._binary(node, names)
+            case Logic():
+                return replace(node, operands=tuple(self.visit(operand, names) for operand in node.operands))
+            case Conditional(start, end, condition, then, otherwise):
+                return Conditional(
+                    start,
+                    end,
+                    self.visit(condition, names),
+                    self.visit(then, names),
+                    self.visit(otherwise, names),
+                )
+            case ListNode():
+                return replace(node, elements=tuple(self._element(element, names) for element in node.elements))
+            case MapNode():
+                return replace(node, entries=tuple(self._entry(entry, names) for entry in node.entries))
+            case _:
+                return node
+
+    def _element(self, element: Element, names: dict[str, int]) -> Element:
+        return replace(element, value=self.visit(element.value, names))
+
+    def _entry(self, entry: Entry, names: dict[str, int]) -> Entry:
+        return replace(entry, key=self.visit(entry.key, names), value=self.visit(entry.value, names))
+
+    def _literal(self, node: RawLiteral, *, negative: bool = False) -> Node:
+        try:
+            return Literal(node.start, node.end, decode(node, negative=negative))
+        except ExpressionSyntaxError as error:
+            self.problems += error.problems
+            return Literal(node.start, node.end, None)
+
+    def _unary(self, node: Unary, names: dict[str, int]) -> Node:
+        operand = node.operand
+        # The sign belongs to the literal, or -9223372036854775808 could not be written; a parenthesis parts them.
+        adjacent = (
+            isinstance(operand, RawLiteral) and operand.kind in {"INT", "FLOAT"} and operand.start == node.start + 1
+        )
+        if node.operator == "-" and adjacent and isinstance(operand, RawLiteral):
+            literal = self._literal(operand, negative=True)
+            return replace(literal, start=node.start)
+        return replace(node, operand=self.visit(operand, names))
+
+    def _binary(self, node: Binary, names: dict[str, int]) -> Node:
+        """Walk down the left spine in a loop: a long sum is deep only to the left."""
+        spine = [node]
+        while isinstance(spine[-1].left, Binary):
+            spine.append(spine[-1].left)
+        left = self.visit(spine[-1].left, names)
+        for part in reversed(spine):
+            left = replace(part, left=left, right=self.visit(part.right, names))
+        return left
+
+    def _name(self, node: Name, names: dict[str, int]) -> Node:
+        if not node.absolute and node.name in names:
+            return Local(node.start, node.end, node.name, names[node.name])
+        if node.name in _RESERVED:
+            self._problem(f"`{node.name}` is a reserved word", node, "it can be a field, but no name of its own")
+        if node.name in type_names():
+            return TypeName(node.start, node.end, node.name)
+        return node
+
+    def _select(self, node: Select, names: dict[str, int]) -> Node:
+        path = dotted(node)
+        if path is not None and path in type_names() and path.partition(".")[0] not in names:
+            return TypeName(node.start, node.end, path)
+        return replace(node, operand=self.visit(node.operand, names))
+
+    def _call(self, node: Call, names: dict[str, int]) -> Node:
+        node = self._namespaced(node, names)
+        if node.target is None and node.name in _GLOBAL_MACROS:
+            return self._has(node, names) if node.name == "has" else self._bind(node, names)
+        if node.target is not None and node.name in _MACRO_NAMES:
+            macro = self._macro(node, node.target, names)
+            if macro is not None:
+                return macro
+        self._check_function(node)
+        target = None if node.target is None else self.visit(node.target, names)
+        return replace(node, target=target, args=tuple(self.visit(arg, names) for arg in node.args))
+
+    def _namespaced(self, node: Call, names: dict[str, int]) -> Call:
+        """Fold `math.abs(x)` into a call of the function `math.abs`."""
+        prefix = dotted(node.target) if node.target is not None else ""
+        if prefix is None or prefix.partition(".")[0] in names:
+            return node
+        name = f"{prefix}.{node.name}" if prefix else node.name
+        known = registry.functions()
+        for candidate in (f"{self._container}.{name}", name):
+            if (candidate, False) in known or candidate in _GLOBAL_MACROS:
+                return replace(node, target=None, name=candidate)
+        if prefix in registry.namespaces() and (node.name, True) not in known and node.name not in _MACRO_NAMES:
+            return replace(node, target=None, name=name)
+        return node
+
+    def _check_function(self, node: Call) -> None:
+        method = node.target is not None
+        known = registry.functions()
+        function = known.get((node.name, method))
+        if node.target is None and node.name in _RESERVED:
+            self._problem(f"`{node.name}` is a reserved word", node, None)
+        elif self._late_calls:
+            return
+        elif function is None:
+            self._unknown_function(node, method=method)
+        elif not function.any_count and len(node.args) not in function.arities():
+            counts = " or ".join(str(count) for count in function.arities())
+            plural = "" if counts == "1" else "s"
+            signatures = "; ".join(overload.signature for overload in function.overloads[:3])
+            message = f"`{node.name}` takes {counts} argument{plural}, not {len(node.args)}"
+            self._problem(message, node, f"there is {signatures}")
+
+    def _unknown_function(self, node: Call, *, method: bool) -> None:
+        known = registry.functions()
+        start, end = node.name_start, node.name_end
+        if (node.name, not method) in known:
+            right = f"{node.name}(x)" if method else f"x.{node.name}(…)"
+            self.problems.append(
+                Problem(f"no such {_sort(method)} `{node.name}`", start, end, f"it is written {right}")
+            )
+            return
+        names = [name for name, is_method in known if is_method == method]
+        names += sorted(_MACRO_NAMES) if method else sorted(_GLOBAL_MACROS)
+        near = did_you_mean(node.name, names)
+        hint = near.removeprefix("; ") if "did you mean" in near else None
+        self.problems.append(Problem(f"no such {_sort(method)} `{node.name}`", start, end, hint))
+
+    def _has(self, node: Call, names: dict[str, int]) -> Node:
+        argument = node.args[0] if len(node.args) == 1 else None
+        if not isinstance(argument, Select):
+            self._problem(
+                "`has` takes one field, as in has(event.data.email)", node, "to test a key write 'key' in map"
+            )
+            return node
+        operand = self.visit(argument.operand, names)
+        return Has(node.start, node.end, operand, argument.field, argument.field_start, argument.optional)
+
+    def _bind(self, node: Call, names: dict[str, int]) -> Node:
+        if len(node.args) != 3:
+            self._problem("`cel.bind` takes a name, a value and an expression", node, None)
+            return node
+        value = self.visit(node.args[1], names)
+        slots, inner = self._declare(node, node.args[:1], names)
+        return Bind(node.start, node.end, slots[0], value, self.visit(node.args[2], inner))
+
+    def _macro(self, node: Call, target: Node, names: dict[str, int]) -> Node | None:
+        if node.name in {"optMap", "optFlatMap"} and len(node.args) == 2:
+            operand = self.visit(target, names)
+            slots, inner = self._declare(node, node.args[:1], names)
+            body = self.visit(node.args[1], inner)
+            return OptionalMap(node.start, node.end, operand, slots[0], body, node.name == "optFlatMap")
+        known = _MACROS.get((node.name, len(node.args)))
+        if known is None:
+            return None
+        loop, count = known
+        elements = self.visit(target, names)
+        slots, inner = self._declare(node, node.args[:count], names)
+        parts = [self.visit(arg, inner) for arg in node.args[count:]]
+        where, body = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+        return Comprehension(node.start, node.end, loop, elements, slots, where, body)
+
+    def _declare(
+        self, node: Call, variables: tuple[Node, ...], names: dict[str, int]
+    ) -> tuple[tuple[int, ...], dict[str, int]]:
+        inner = dict(names)
+        slots = []
+        for variable in variables:
+            if isinstance(variable, Name) and not variable.absolute:
+                if variable.name in _RESERVED:
+                    self._problem(f"`{variable.name}` is a reserved word", variable, "choose another name")
+                inner[variable.name] = self.slots
+            else:
+                self._problem(f"`{node.name}` needs a plain name here", variable, "as in items.map(item, item.price)")
+            slots.append(self.slots)
+            self.slots += 1
+        if len({v.name for v in variables if isinstance(v, Name)}) < len(variables) and len(variables) == 2:
+            self._problem(f"the two variables of `{node.name}` need different names", variables[1], None)
+        return tuple(slots), inner
+
+    def _problem(self, message: str, node: Node, hint: str | None) -> None:
+        self.problems.append(Problem(message, node.start, node.end, hint))
+
+
+def _sort(method: bool) -> str:
+    return "method" if method else "function"
+
+
+def dotted(node: Node | None) -> str | None:
+    """Write a chain of plain selections as it was written.
+
+    Args:
+        node: Any node.
+
+    Returns:
+        Such as `google.protobuf.Timestamp`, or None where the node is something else.
+    """
+    fields: list[str] = []
+    while isinstance(node, Select) and not node.optional:
+        fields.append(node.field)
+        node = node.operand
+    if not isinstance(node, Name):
+        return None
+    return ".".join([node.name, *reversed(fields)])

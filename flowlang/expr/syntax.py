@@ -1,0 +1,248 @@
+"""The syntax tree: frozen nodes with the offsets of the text they come from.
+
+The parser builds the plain nodes; `resolve` replaces names by locals, types and functions and calls by macros.
+Nothing here has behaviour: the walkers are `resolve`, `analysis` and `closures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A part of an expression; `start` and `end` are offsets in code points."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
+    """A constant: null, bool, int, UInt, float, str or bytes."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class RawLiteral(Node):
+    """A literal as written, before `resolve` decodes it."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    """A name; with `absolute` it was written `.name` and no macro's variable shadows it."""
+
+    name: str
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Node):
+    """A variable that a macro binds; `slot` is its place in the evaluation's frame."""
+
+    name: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName(Node):
+    """A name that denotes a type, such as `int`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Node):
+    """`operand.field`, or `operand.?field` when optional."""
+
+    operand: Node
+    field: str
+    field_start: int
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Has(Node):
+    """`has(operand.field)`."""
+
+    operand: Node
+    field: str
+    field_start: int
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Node):
+    """`operand[index]`, or `operand[?index]` when optional."""
+
+    operand: Node
+    index: Node
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """`name(args)` or `target.name(args)`; `resolve` folds `math.abs(x)` into one name without a target."""
+
+    target: Node | None
+    name: str
+    args: tuple[Node, ...]
+    name_start: int
+    name_end: int
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Element(Node):
+    """An element of a list; with `optional` it was written `?value`."""
+
+    value: Node
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Node):
+    """An entry of a map; with `optional` it was written `?key: value`."""
+
+    key: Node
+    value: Node
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode(Node):
+    """`[a, b]`."""
+
+    elements: tuple[Element, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode(Node):
+    """`{k: v}`."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Node):
+    """`!operand` or `-operand`."""
+
+    operator: str
+    operand: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    """An arithmetic operator or a relation."""
+
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Node):
+    """`a && b && …` or `a || b || …`, kept flat."""
+
+    operator: str
+    operands: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Node):
+    """`condition ? then : otherwise`."""
+
+    condition: Node
+    then: Node
+    otherwise: Node
+
+
+class Loop(StrEnum):
+    """What a macro does with the elements of its range."""
+
+    ALL = "all"
+    EXISTS = "exists"
+    EXISTS_ONE = "exists_one"
+    MAP = "map"
+    FILTER = "filter"
+    TRANSFORM_LIST = "transformList"
+    TRANSFORM_MAP = "transformMap"
+    TRANSFORM_MAP_ENTRY = "transformMapEntry"
+    SORT_BY = "sortBy"
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Node):
+    """A macro over a list or map.
+
+    `variables` are one slot (element or key) or two (index and element, or key and value); `where` filters,
+    `body` is the predicate or the new element.
+    """
+
+    loop: Loop
+    range: Node
+    variables: tuple[int, ...]
+    where: Node | None
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Bind(Node):
+    """`cel.bind(name, value, body)`."""
+
+    slot: int
+    value: Node
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalMap(Node):
+    """`target.optMap(name, body)`, or `optFlatMap` when flat."""
+
+    target: Node
+    slot: int
+    body: Node
+    flat: bool
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Iterate over the nodes directly below a node.
+
+    Args:
+        node: Any node.
+
+    Yields:
+        Its parts, in the order of the text.
+    """
+    for slot in _FIELDS.get(node.__class__, ()):
+        part = getattr(node, slot)
+        if isinstance(part, Node):
+            yield part
+        elif part is not None:
+            yield from part
+
+
+#: The fields of each class that hold nodes.
+_FIELDS: dict[type[Node], tuple[str, ...]] = {
+    Select: ("operand",),
+    Has: ("operand",),
+    Index: ("operand", "index"),
+    Call: ("target", "args"),
+    Element: ("value",),
+    Entry: ("key", "value"),
+    ListNode: ("elements",),
+    MapNode: ("entries",),
+    Unary: ("operand",),
+    Binary: ("left", "right"),
+    Logic: ("operands",),
+    Conditional: ("condition", "then", "otherwise"),
+    Comprehension: ("range", "where", "body"),
+    Bind: ("value", "body"),
+    OptionalMap: ("target", "body"),
+}
