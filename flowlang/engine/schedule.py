@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from flowlang.clock import rfc3339
 from flowlang.errors import FlowError
 
 #: Ticks of one schedule that are given at a time when every missed one counts; the rest follow at the next look.
@@ -97,20 +98,6 @@ def due_ticks(schedule: str, timezone: str, last_ms: int, now_ms: int, missed: M
 def tick_data(tick: Tick) -> dict[str, str]:
     """The data of a tick's `schedule/tick` event."""
     return {"scheduled_at": rfc3339(tick.scheduled_ms), "previous_at": rfc3339(tick.previous_ms)}
-
-
-def rfc3339(at_ms: int) -> str:
-    """A moment as events carry it.
-
-    Args:
-        at_ms: Milliseconds since the epoch.
-
-    Returns:
-        UTC with `Z`; milliseconds only where there are any.
-    """
-    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(tzinfo=None)
-    part = at_ms % 1000
-    return f"{at.isoformat()}.{part:03d}Z" if part else f"{at.isoformat()}Z"
 
 
 def _tick(schedule: str, timezone: str, at_ms: int) -> Tick:

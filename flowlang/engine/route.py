@@ -1,0 +1,306 @@
+"""From an event to the runs that it makes: pure, for every way in, so that each gives the same answer.
+
+For each matching trigger: `if` sees the event as it came; then `data` maps it to the pipeline's input, which is checked
+with defaults filled in; then `vars` in written order; then the idempotency key. A trigger whose expressions err makes
+no run and a dead letter with the expression's values; the other triggers go on. What is decided here is written by one
+`Accept`. Whether the event may be sent is asked before (`admission`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from flowlang.engine.admission import check_data
+from flowlang.engine.catalog import Catalog, CronEntry, Starter, Subscription, own_outcomes
+from flowlang.engine.intake import (
+    CALLED,
+    DeadEvent,
+    Delivery,
+    Lineage,
+    Reason,
+    Routed,
+    TriggerProblem,
+    key_text,
+)
+from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed
+from flowlang.engine.ports import Sealer
+from flowlang.engine.schedule import Tick
+from flowlang.engine.schemas import Failure, fill_defaults
+from flowlang.engine.state import Event, RunMeta, encode
+from flowlang.engine.view import uuids
+from flowlang.errors import FlowError
+from flowlang.expr import EvaluationError, Expression, Pins, Timestamp, ValueTemplate, to_json
+from flowlang.ids import run_id_for
+
+
+class InputError(FlowError):
+    """A pipeline was called with data that its input does not allow, or that its own expressions cannot use.
+
+    Args:
+        problem: Where and why.
+    """
+
+    def __init__(self, problem: TriggerProblem) -> None:
+        super().__init__(f"{problem.pipeline}: {problem.where}: {problem.message}")
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class _Found:
+    runs: list[RunSeed] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    problems: list[TriggerProblem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Decides what events start.
+
+    Attributes:
+        catalog: Of the epoch that the accepts will carry.
+        sealer: Seals what is stored.
+        now_ms: The store's time.
+    """
+
+    catalog: Catalog
+    sealer: Sealer
+    now_ms: int
+
+    def route(self, event: Event, delivery: Delivery, only: Iterable[tuple[str, int]] | None = None) -> Routed:
+        """Decide what an event starts; one whose data does not fit its schema becomes a dead letter.
+
+        Args:
+            event: From a sender that may send it (`admission.check_name`).
+            delivery: How it is kept.
+            only: Look only at these triggers, (pipeline, index): for an event that is sent again after some had failed.
+        """
+        checked = check_data(self.catalog, event.name, event.data)
+        if not checked.ok:
+            return Routed(self.dead(event, delivery, failures=checked.failures), (), ())
+        event = msgspec.structs.replace(event, data=checked.data)
+        wanted = None if only is None else set(only)
+        found = _Found()
+        for subscription in self.catalog.subscribers(event.name):
+            if wanted is None or (subscription.starter.pipeline, subscription.index) in wanted:
+                self._try(subscription, event, delivery, found)
+        return self._routed(event, delivery, found)
+
+    def tick(self, entry: CronEntry, event: Event, tick: Tick) -> Routed:
+        """Decide what a tick of a schedule starts: its own trigger alone, once over any number of schedulers."""
+        delivery = Delivery(row=event.id, tick=(entry.key, tick.scheduled_ms))
+        found = _Found()
+        self._try(entry.subscription, event, delivery, found)
+        return self._routed(event, delivery, found)
+
+    def call(self, starter: Starter, event: Event, delivery: Delivery) -> Routed:
+        """Start a pipeline by name; triggers on the call's event get theirs too.
+
+        Args:
+            starter: The pipeline.
+            event: `pipeline/<id>.called` with the call's data.
+            delivery: How the event is kept.
+
+        Raises:
+            InputError: when the data or the pipeline's own expressions over it are wrong.
+        """
+        found = _Found()
+        start = _Start(self, starter, CALLED, delivery.row)
+        found.runs.append(start.seed(start.with_input(event, event.data)))
+        for subscription in self.catalog.subscribers(event.name):
+            self._try(subscription, event, delivery, found)
+        return self._routed(event, delivery, found)
+
+    def replay(
+        self, starter: Starter, event: Event, delivery: Delivery, lineage: Lineage, variables: Mapping[str, Any]
+    ) -> Routed:
+        """Start a pipeline again with what an earlier run began with; the idempotency key is passed by.
+
+        Args:
+            starter: The pipeline, in its active version.
+            event: Of the earlier run; its data was checked then.
+            delivery: How the event is kept, under a new row.
+            lineage: Links to the earlier run.
+            variables: Of the earlier run.
+        """
+        start = _Start(self, starter, CALLED, delivery.row, lineage)
+        return self._routed(event, delivery, _Found(runs=[start.seed(event, variables)]))
+
+    def dead(self, event: Event, delivery: Delivery, *, failures: tuple[Failure, ...] = (), reason: str = "") -> Accept:
+        """Keep an event that cannot be taken, for a person.
+
+        Args:
+            event: As it came.
+            delivery: How it is kept.
+            failures: Of its own schema.
+            reason: When it is something else.
+        """
+        body = DeadEvent(event, failures=failures, reason=reason, dedupe=delivery.dedupe)
+        return self._accept(event, delivery, _Found(), body)
+
+    def _routed(self, event: Event, delivery: Delivery, found: _Found) -> Routed:
+        problems = tuple(found.problems)
+        body = DeadEvent(event, problems=problems, dedupe=delivery.dedupe) if problems else None
+        return Routed(self._accept(event, delivery, found, body), tuple(found.reasons), problems)
+
+    def _accept(self, event: Event, delivery: Delivery, found: _Found, body: DeadEvent | None) -> Accept:
+        row, seal = delivery.row, self.sealer.seal
+        dedupe = delivery.dedupe
+        return Accept(
+            epoch=self.catalog.epoch,
+            event=EventRow(
+                id=row,
+                name=event.name,
+                source=event.source,
+                body=seal(encode(event), row),
+                dedupe=None if dedupe is None else self.catalog.key_hash("dedupe", event.source, dedupe),
+                dedupe_ms=delivery.dedupe_ms,
+                keep_ms=delivery.keep_ms,
+                reasons=seal(encode(found.reasons), row) if found.reasons else b"",
+            ),
+            runs=tuple(found.runs),
+            dead=None if body is None else DeadLetter(row, "event", event.name, seal(encode(body), row)),
+            tick=delivery.tick,
+        )
+
+    def _try(self, subscription: Subscription, event: Event, delivery: Delivery, found: _Found) -> None:
+        starter, index = subscription.starter, subscription.index
+        if event.name in own_outcomes(starter.pipeline):
+            found.reasons.append(Reason(starter.pipeline, index, "a pipeline is not started by its own outcome"))
+            return
+        start = _Start(self, starter, index, delivery.row)
+        names = {"event": event.view()}
+        try:
+            condition = subscription.condition
+            if condition is not None:
+                answer = start.evaluated("if", condition, names)
+                if answer is not True:
+                    values = _values(condition, names)
+                    found.reasons.append(
+                        Reason(starter.pipeline, index, "the condition is false", condition.text, values)
+                    )
+                    return
+            data = event.data if subscription.data is None else start.evaluated("data", subscription.data, names)
+            found.runs.append(start.seed(start.with_input(event, data)))
+        except InputError as error:
+            found.problems.append(error.problem)
+
+
+_ALONE = Lineage()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """One pipeline being started by one trigger."""
+
+    router: Router
+    starter: Starter
+    index: int
+    row: str
+    lineage: Lineage = _ALONE
+
+    @property
+    def run(self) -> str:
+        return run_id_for(self.row, self.starter.pipeline, self.index)
+
+    def with_input(self, event: Event, data: Any) -> Event:
+        """The event with data as the pipeline takes it."""
+        filled = fill_defaults(self.starter.program.plan.input_schema, data)
+        checked = self.starter.check_input.check(filled)
+        if not checked.ok:
+            listed = "; ".join(f"{failure.path} {failure.message}" for failure in checked.failures)
+            message = f"the data does not fit the pipeline's input: {listed}"
+            raise self._wrong("input", message, code="input.invalid", failures=checked.failures)
+        return msgspec.structs.replace(event, data=checked.data)
+
+    def seed(self, event: Event, variables: Mapping[str, Any] | None = None) -> RunSeed:
+        """The run to create; with `variables` given it is a replay."""
+        program, plan, seal = self.starter.program, self.starter.program.plan, self.router.sealer.seal
+        run = self.run
+        names = self._names(event, run, variables)
+        meta = RunMeta(
+            event=event,
+            created_ms=self.router.now_ms,
+            vars=names["vars"],
+            origin=self.lineage.origin,
+            root=self.lineage.root,
+            parent=self.lineage.parent,
+            replay_of=self.lineage.replay_of,
+            labels=self._labels(names),
+        )
+        return RunSeed(
+            id=run,
+            pipeline=plan.pipeline,
+            version=program.version,
+            meta=seal(encode(meta), run),
+            state=seal(program.initial_state(), run),
+            reads=program.initial_reads(),
+            queue=plan.queue,
+            once=self._once(names) if variables is None else None,
+            retention_ms=plan.retention_ms,
+            replay_of=self.lineage.replay_of,
+        )
+
+    def evaluated(
+        self,
+        where: str,
+        compiled: Expression | ValueTemplate,
+        names: Mapping[str, Any],
+        pins: Pins | None = None,
+    ) -> Any:
+        """The value of an expression, or an InputError with what it read."""
+        try:
+            return to_json(compiled.evaluate(names) if pins is None else compiled.evaluate(names, pins=pins))
+        except EvaluationError as error:
+            text = compiled.text if isinstance(compiled, Expression) else ""
+            values = _values(compiled, names)
+            raise self._wrong(where, str(error), code=error.code, expression=text, values=values) from error
+
+    def _names(self, event: Event, run: str, variables: Mapping[str, Any] | None) -> dict[str, Any]:
+        program, plan = self.starter.program, self.starter.program.plan
+        about = {"id": run, "pipeline": plan.pipeline, "version": program.version, "root": self.lineage.root or run}
+        computed: dict[str, Any] = dict(variables or {})
+        names = {"event": event.view(), "env": plan.env, "run": about, "vars": computed}
+        if variables is None:
+            pins = Pins(now=Timestamp.from_ms(self.router.now_ms), uuid=uuids(run, "", "vars"))
+            for name, template in self.starter.variables:
+                computed[name] = self.evaluated(f"vars.{name}", template, names, pins)
+        return names
+
+    def _labels(self, names: Mapping[str, Any]) -> dict[str, str]:
+        if self.starter.labels is None:
+            return {}
+        labels = self.evaluated("labels", self.starter.labels, names)
+        return {name: value if isinstance(value, str) else key_text(value) for name, value in labels.items()}
+
+    def _once(self, names: Mapping[str, Any]) -> OnceKey | None:
+        rule = self.starter.program.plan.idempotency
+        if rule is None or self.starter.key is None:
+            return None
+        value = self.evaluated("idempotency.key", self.starter.key, names)
+        if value is None:
+            message = "the key is null: all events without one would be the same run"
+            values = _values(self.starter.key, names)
+            raise self._wrong("idempotency.key", message, code="no_key", expression=rule.key, values=values)
+        return OnceKey(self.router.catalog.key_hash("once", self.starter.pipeline, key_text(value)), rule.ttl_ms)
+
+    def _wrong(self, where: str, message: str, **about: Any) -> InputError:
+        return InputError(TriggerProblem(self.starter.pipeline, self.index, where, message, **about))
+
+
+def _values(compiled: Expression | ValueTemplate, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What an expression read, by path, as far as it was there; whole roots are kept beside it."""
+    seen: dict[str, Any] = {}
+    for path in sorted(compiled.paths):
+        at: Any = names
+        for part in path:
+            if not isinstance(at, Mapping) or part not in at:
+                break
+            at = at[part]
+        else:
+            if len(path) > 1:
+                seen[".".join(path)] = at
+    return seen
