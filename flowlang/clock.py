@@ -6,6 +6,7 @@ this process, and drives the memory store, whose time a test moves by hand.
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import secrets
 import time
@@ -84,3 +85,13 @@ def random_token(size: int = 16) -> str:
         Lower-case hex, two characters a byte.
     """
     return secrets.token_hex(size)
+
+
+def rfc3339(at_ms: int) -> str:
+    """Write a moment as people and JSON do: `2026-01-01T00:00:00.000Z`.
+
+    Args:
+        at_ms: Milliseconds since the epoch.
+    """
+    moment = dt.datetime.fromtimestamp(at_ms // 1000, dt.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"

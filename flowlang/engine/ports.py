@@ -10,6 +10,16 @@ import msgspec
 from flowlang.engine.ops import ClaimRequest, Op, Reply
 
 
+class Sealer(Protocol):
+    """Every payload passes here on its way into the store and out of it; encryption will live behind it."""
+
+    def seal(self, payload: bytes, origin: str) -> bytes:
+        """Close a payload. `origin` is the run or event that made it."""
+
+    def open(self, sealed: bytes) -> bytes:
+        """Open what `seal` closed."""
+
+
 class FlushId(msgspec.Struct, frozen=True):
     """Names one flush of one process; sent again, it gets the stored reply."""
 

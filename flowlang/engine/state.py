@@ -76,7 +76,10 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a step instance ended; `output` exists only after success. `view` counts a foreach's items instead."""
+    """How a step instance ended; `output` exists only after success.
+
+    The output of a foreach is a view: `view` counts its items, whose records are those of the group `view_of`.
+    """
 
     status: Status
     output: Any = msgspec.UNSET
@@ -85,6 +88,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     started_ms: int = 0
     ended_ms: int = 0
     view: int | None = None
+    view_of: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,7 +98,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     output: Any = msgspec.UNSET
     error: ErrorInfo | None = None
     view: int | None = None
-    skipped: bool = False
+    view_of: str = ""
 
 
 class BlockFrame(msgspec.Struct, tag="b"):
@@ -116,27 +120,31 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     started_ms: int = 0  #: when the instance became ready: `now()` in its expressions
     attempts: int = 0  #: that were recorded
     first_ms: int = 0  #: start of the first attempt
+    called: bool = False  #: the call of an effect that happens `once` was recorded as started
     item: bool = False  #: this is one item of the step's foreach
     arm: int = 0  #: catch arm at work
     error: ErrorInfo | None = None  #: what catch and finally see
     pending: Result | None = None  #: how the body ended, while finally runs
     interrupted: ErrorInfo | None = None  #: its time ran out; what lies above is being cancelled
-    total: int = 0  #: items of its foreach
+    total: int = 0  #: items of its foreach, or branches
     chosen: bool = False  #: a switch has already tested its condition
 
 
 class ScopeState(msgspec.Struct, omit_defaults=True):
-    """A scope's row as the engine sees it. A child's stack is made at its first turn from `child`."""
+    """A scope's row as the engine sees it.
+
+    All children of a group begin with the same state and tell themselves apart by their index, which the store knows.
+    """
 
     stack: list[BlockFrame | StepFrame] = []
-    loops: tuple[
-        int, ...
-    ] = ()  #: index in each enclosing foreach, outermost first; a child item's own is added at start
-    child: int | None = None  #: step whose item this is, or whose branches these are
+    loops: tuple[int, ...] = ()  #: index in each enclosing foreach, outermost first
+    child: int | None = None  #: step whose item or branch this is; None: a run's main scope
+    branch: bool = False  #: a branch of `child`, not an item
+    begun: bool = False
+    started_ms: int = 0  #: first turn of the run
     cancel: str | None = None  #: why it is being cancelled
     ending: ErrorInfo | None = None  #: the run has failed with this; on_failure is at work
-    errors: ErrorInfo | None = None  #: error that the parent was handling when it made this scope
-    root: bool = False  #: a run's main scope
+    error: ErrorInfo | None = None  #: what the parent was handling when it made this scope
 
 
 class PayloadError(FlowError):

@@ -1,0 +1,818 @@
+"""The interpreter: what a scope does next. `advance` decides; it calls nothing, waits for nothing and writes nothing.
+
+A turn takes the facts that have come in and runs the scope's stack of frames on until it must stop: at a handler's
+call, at a wait, at a group of children, or at its end. All that happened on the way (records, timers, children, emitted
+events, the run's end) is in the `Turn`, to be written by one commit.
+
+A step goes through the phases of `state.Phase`. How something ended travels outwards as a `Result`: `ok`, `fail`,
+`stop` (ends the innermost item, branch, body or run as succeeded) or `cancel` (nothing catches it, finally runs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, assert_never
+
+import msgspec
+
+from flowlang.clock import Rng
+from flowlang.durations import DurationError, parse_duration
+from flowlang.engine import retry
+from flowlang.engine.ops import Group, Timer
+from flowlang.engine.program import ROOT, Program
+from flowlang.engine.state import (
+    BlockFrame,
+    ErrorInfo,
+    Record,
+    Result,
+    ScopeState,
+    Status,
+    StepFrame,
+    decode_error,
+    encode,
+)
+from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
+from flowlang.engine.view import RunView, bindings, handled_error, instance_key, pins, results
+from flowlang.expr import CelError, Duration, Timestamp, to_json
+from flowlang.plan import Emit, Fail, Parallel, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
+
+#: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
+STEPS_A_TURN = 1_000
+
+#: An item whose lease ended so often without a commit is taken for poison (language.md §6).
+MAX_RESCUES = 3
+
+#: Nanoseconds in a millisecond: timers are that coarse.
+MS = 1_000_000
+
+Flight = Literal["running", "none", "lost"]
+
+OK = Result("ok")
+CANCELLED = Result("cancel", error=ErrorInfo("cancelled", "cancelled", "the run was cancelled"))
+
+
+def advance(
+    program: Program,
+    view: RunView,
+    state: ScopeState,
+    facts: Sequence[Mapping[str, Any]],
+    *,
+    now_ms: int,
+    rng: Rng,
+    check: CheckEmission,
+    attempt: AttemptEnd | None = None,
+    flight: Flight = "none",
+    rescues: int = 0,
+) -> Turn:
+    """Run a scope on.
+
+    Args:
+        program: Its pipeline.
+        view: Its data; records that the turn writes are added to it.
+        state: Its row; changed in place.
+        facts: From the front of its inbox, in order. The turn consumes them all.
+        now_ms: The store's time.
+        rng: For jitter.
+        check: Checks an emitted event.
+        attempt: How the call in flight ended.
+        flight: What is known of the scope's call: one is `running` in this process, there is `none`, or the scope has
+            just been claimed and the one in its row, if any, is `lost`.
+        rescues: Leases that ended since its last commit.
+
+    Returns:
+        What to write, and what to do then.
+    """
+    machine = _Machine(program, view, state, now_ms=now_ms, rng=rng, check=check)
+    machine.begin()
+    for fact in facts:
+        machine.take(fact)
+    if attempt is not None:
+        machine.attempt_ended(attempt)
+    machine.proceed(flight, rescues)
+    return machine.turn
+
+
+class _Machine:
+    """One turn of one scope."""
+
+    def __init__(
+        self, program: Program, view: RunView, state: ScopeState, *, now_ms: int, rng: Rng, check: CheckEmission
+    ) -> None:
+        self.program = program
+        self.plan = program.plan
+        self.view = view
+        self.state = state
+        self.now_ms = now_ms
+        self.rng = rng
+        self.check = check
+        self.turn = Turn()
+        self.budget = STEPS_A_TURN
+
+    # Facts ----------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the first frame of a scope that has never run."""
+        state = self.state
+        if state.begun:
+            return
+        state.begun = True
+        if state.child is None:
+            state.started_ms = self.now_ms
+            state.stack.append(BlockFrame(ROOT, "steps"))
+            self.log("run.started")
+            return
+        step = self.plan.steps[state.child]
+        if state.branch:
+            if not isinstance(step.verb, Parallel):
+                raise LookupError(f"step {step.key} has no branches")
+            state.child = step.verb.branches[self.view.index]
+            state.stack.append(StepFrame(state.child))
+        else:
+            state.loops = (*state.loops, self.view.index)
+            state.stack.append(StepFrame(state.child, item=True))
+
+    def take(self, fact: Mapping[str, Any]) -> None:
+        """Take one fact from the inbox; those that have become pointless are dropped."""
+        match fact["kind"]:
+            case "timer":
+                self.timer_fired(fact["id"])
+            case "joined":
+                self.joined(fact)
+            case "cancel":
+                self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
+            case _:
+                pass  # "start": there is a row, that is enough
+
+    def timer_fired(self, ident: str) -> None:
+        kind, _, instance = ident.partition(":")
+        for frame in self.state.stack:
+            if isinstance(frame, StepFrame) and self.instance(frame) == instance:
+                if kind == "timeout" and frame.phase in ("body", "joining"):
+                    frame.interrupted = ErrorInfo("timeout", "timeout", f"{instance} ran out of time", step=instance)
+                elif kind == "retry" and frame.phase == "backoff":
+                    frame.phase = "calling"
+                    self.begin_attempt(frame)
+                elif kind == "sleep" and frame.phase == "sleeping":
+                    self.after_body(frame, OK)
+                return
+
+    def joined(self, fact: Mapping[str, Any]) -> None:
+        frame = self.top_step("joining")
+        if frame is None or self.group_id(frame) != fact["group"]:
+            return
+        step = self.plan.steps[frame.step]
+        error: ErrorInfo | None = None
+        if fact["closed"] and fact.get("error") is not None:
+            error = decode_error(fact["error"])
+        if self.interrupted_by() is not None:
+            self.after_group(frame, step, CANCELLED)
+        elif error is not None:
+            if step.foreach is not None and not frame.item:
+                error = msgspec.structs.replace(error, failed=fact["failed"])
+            self.after_group(frame, step, Result("fail", error=error))
+        elif isinstance(step.verb, Parallel) and (step.foreach is None or frame.item):
+            self.after_body(frame, self.container_output(frame, step, OK))
+        else:
+            self.after_group(frame, step, self.loop_output(frame, step))
+
+    def after_group(self, frame: StepFrame, step: Step, result: Result) -> None:
+        if step.foreach is not None and not frame.item:
+            self.settle(frame, result)  # catch and finally were each item's own
+        else:
+            self.after_body(frame, result)
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        """Take the end of the call in flight; one that nobody waits for is dropped."""
+        frame = self.top_step("calling")
+        if frame is None or self.instance(frame) != end.instance or end.attempt != frame.attempts + 1:
+            return
+        if end.snooze_ms is not None:
+            self.log("attempt.snoozed", end.instance, attempt=end.attempt, delay_ms=end.snooze_ms)
+            self.back_off(frame, end.instance, end.snooze_ms)
+            return
+        frame.attempts += 1
+        if end.error is None:
+            self.after_body(frame, OK if end.output is None else Result("ok", end.output))
+            return
+        self.attempt_failed(frame, end.error)
+
+    def attempt_failed(self, frame: StepFrame, error: ErrorInfo) -> None:
+        step = self.plan.steps[frame.step]
+        instance = self.instance(frame)
+        error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
+        delay = None
+        if self.interrupted_by() is None and isinstance(step.verb, Uses):
+            delay = retry.next_delay_ms(
+                step.retry,
+                error,
+                attempts=frame.attempts,
+                first_ms=frame.first_ms,
+                now_ms=self.now_ms,
+                rng=self.rng,
+                effect=step.verb.effect,
+            )
+        self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
+        if delay is None:
+            self.after_body(frame, Result("fail", error=error))
+        else:
+            self.back_off(frame, instance, delay)
+
+    def back_off(self, frame: StepFrame, instance: str, delay_ms: int) -> None:
+        frame.phase = "backoff"
+        self.turn.set_timer(Timer(f"retry:{instance}", delay_ms))
+
+    # Going on -------------------------------------------------------------------------------------------------------
+
+    def proceed(self, flight: Flight, rescues: int) -> None:
+        """Run until the scope must stop."""
+        turn = self.turn
+        if turn.call is not None and self.interrupted_by() is not None:
+            turn.call = None  # a retry came due together with the interruption
+            frame = self.top_step("calling")
+            if frame is not None:
+                self.after_body(frame, CANCELLED)
+        while turn.status is None and turn.call is None:
+            top = self.state.stack[-1]
+            if self.interrupted_by() is not None:
+                if not self.interrupt(top, flight):
+                    return
+            elif isinstance(top, BlockFrame):
+                self.next_in_block(top)
+            elif top.phase == "enter":
+                self.enter(top)
+            else:
+                self.suspend(top, flight, rescues)
+                return
+        if turn.call is not None and turn.status is None:
+            turn.status = "held"
+
+    def next_in_block(self, block: BlockFrame) -> None:
+        steps = self.program.block(block.owner, block.slot)
+        if block.at >= len(steps):
+            self.state.stack.pop()
+            self.deliver(OK)
+        elif self.budget == 0:
+            self.turn.status = "ready"
+        else:
+            self.budget -= 1
+            self.state.stack.append(StepFrame(steps[block.at]))
+
+    def suspend(self, frame: StepFrame, flight: Flight, rescues: int) -> None:
+        """Stop at a frame that waits for a fact, or for its call."""
+        if frame.phase != "calling":
+            self.turn.status = "waiting"
+            return
+        if flight == "running":
+            self.turn.status = "held"
+            return
+        error = self.lost_call(frame, rescues) if flight == "lost" else None
+        if error is None:
+            self.begin_attempt(frame)
+        else:
+            frame.attempts += 1
+            error = msgspec.structs.replace(error, step=self.instance(frame), attempts=frame.attempts)
+            self.log("attempt.failed", error.step, attempt=frame.attempts, error=error.view())
+            self.after_body(frame, Result("fail", error=error))
+        self.proceed("none", 0)
+
+    @staticmethod
+    def lost_call(frame: StepFrame, rescues: int) -> ErrorInfo | None:
+        """Why a call that was lost with its worker is not made again; None when it is."""
+        if frame.called:
+            return ErrorInfo("permanent", "unknown_outcome", "the worker was lost while the handler ran")
+        if rescues > MAX_RESCUES:
+            return ErrorInfo("permanent", "crashed", f"the worker was lost {rescues} times while the handler ran")
+        return None
+
+    # Interruption: cancel and time-outs -----------------------------------------------------------------------------
+
+    def interrupted_by(self) -> ErrorInfo | None:
+        """Why the top of the stack is not wanted any more; None when it is, or is shielded by a finally at work."""
+        stack = self.state.stack
+        last = len(stack) - 1
+        for at in range(last, -1, -1):
+            frame = stack[at]
+            if isinstance(frame, BlockFrame):
+                if frame.slot == "on_failure":
+                    return None
+            elif frame.phase == "finally":
+                return None
+            elif frame.interrupted is not None and (at < last or frame.phase == "joining"):
+                return frame.interrupted
+        return CANCELLED.error if self.state.cancel is not None else None
+
+    def interrupt(self, top: BlockFrame | StepFrame, flight: Flight) -> bool:
+        """Begin to undo the top frame. Returns whether the turn can go on; else it waits for something in flight."""
+        if isinstance(top, BlockFrame) or top.phase == "enter":
+            self.state.stack.pop()
+            self.deliver(CANCELLED)
+            return True
+        if top.phase == "calling" and flight == "running":
+            self.turn.stop_call = True
+            self.turn.status = "held"
+            return False
+        if top.phase == "joining":
+            self.turn.cancels.append(self.group_id(top))
+            self.turn.status = "waiting"
+            return False
+        self.turn.clear_timer(f"retry:{self.instance(top)}")
+        self.turn.clear_timer(f"sleep:{self.instance(top)}")
+        self.after_body(top, CANCELLED)
+        return True
+
+    # A step ---------------------------------------------------------------------------------------------------------
+
+    def enter(self, frame: StepFrame) -> None:
+        """Begin a step: its condition, then its loop or its body."""
+        step = self.plan.steps[frame.step]
+        frame.started_ms = self.now_ms
+        if step.condition is not None and not frame.item and not frame.chosen:
+            try:
+                wanted = self.condition(frame, step.condition)
+            except _StepError as failure:
+                self.settle(frame, Result("fail", error=failure.error))
+                return
+            if not wanted:
+                self.skip(frame, step)
+                return
+        if step.foreach is not None and not frame.item:
+            self.fan_out(frame, step)
+        else:
+            self.start_body(frame, step)
+
+    def skip(self, frame: StepFrame, step: Step) -> None:
+        self.state.stack.pop()
+        instance = self.instance(frame)
+        if step.named:
+            self.write(instance, Record("skipped", started_ms=self.now_ms, ended_ms=self.now_ms))
+        self.log("step.skipped", instance)
+        self.deliver(OK)
+
+    def start_body(self, frame: StepFrame, step: Step) -> None:
+        frame.phase = "body"
+        if step.timeout_ms is not None and not isinstance(step.verb, Uses):
+            self.turn.set_timer(Timer(f"timeout:{self.instance(frame)}", step.timeout_ms))
+        try:
+            self.run_verb(frame, step)
+        except _StepError as failure:
+            self.after_body(frame, Result("fail", error=failure.error))
+
+    def run_verb(self, frame: StepFrame, step: Step) -> None:
+        verb = step.verb
+        match verb:
+            case Uses():
+                self.begin_attempt(frame)
+            case SetValues(values=values):
+                self.after_body(frame, Result("ok", self.evaluate(frame, "set", values)))
+            case Emit():
+                self.emit(frame, verb)
+            case Sleep(value=value):
+                self.sleep(frame, value)
+            case Steps():
+                self.state.stack.append(BlockFrame(step.index, "steps"))
+            case Parallel(branches=branches):
+                self.make_group(frame, step, len(branches), branch=True)
+            case Switch(cases=cases):
+                self.choose(frame, step, cases)
+            case Stop(value=value):
+                self.after_body(frame, Result("stop", self.evaluate(frame, "stop", value)))
+            case Fail():
+                self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
+            case _:
+                assert_never(verb)
+
+    def begin_attempt(self, frame: StepFrame) -> None:
+        """Ask for a call of the handler; arguments that cannot be computed fail the step for good."""
+        step = self.plan.steps[frame.step]
+        verb = step.verb
+        assert isinstance(verb, Uses)
+        instance = self.instance(frame)
+        frame.phase = "calling"
+        frame.called = False
+        frame.first_ms = frame.first_ms or self.now_ms
+        try:
+            arguments = self.evaluate(frame, "with", verb.arguments, secrets=True)
+        except _StepError as failure:
+            self.after_body(frame, Result("fail", error=failure.error))
+            return
+        self.turn.call = Call(
+            step=step.index,
+            instance=instance,
+            handler=verb.handler,
+            arguments=arguments,
+            attempt=frame.attempts + 1,
+            effect=verb.effect,
+            timeout_ms=verb.timeout_ms,
+            idempotency_key=instance_key(self.view.origin, instance),
+        )
+
+    def emit(self, frame: StepFrame, verb: Emit) -> None:
+        instance = self.instance(frame)
+        data = self.evaluate(frame, "with", verb.data)
+        ident = instance_key(self.view.origin, instance)
+        if verb.ident is not None:
+            given = self.evaluate(frame, "id", verb.ident)
+            ident = given if isinstance(given, str) else ""
+        if not ident:
+            raise self.error(frame, "emit.id", "the id of an event is text that is not empty")
+        data, problem = self.check(verb.event, data)
+        if problem is not None:
+            raise _StepError(msgspec.structs.replace(problem, step=instance, attempts=1))
+        self.turn.emissions.append(Emission(verb.event, ident, data, instance))
+        self.after_body(frame, Result("ok", {"id": ident}))
+
+    def sleep(self, frame: StepFrame, value: str) -> None:
+        until = self.evaluate(frame, "sleep", value, plain=False)
+        timer_id = f"sleep:{self.instance(frame)}"
+        match until:
+            case Duration():
+                timer = Timer(timer_id, max(0, until.ns // MS))
+            case Timestamp():
+                timer = Timer(timer_id, at_ms=until.ns // MS)
+            case str():
+                timer = self.text_timer(frame, timer_id, until)
+            case _:
+                raise self.error(frame, "sleep", f"sleep takes a duration or a timestamp, not {_name(until)}")
+        frame.phase = "sleeping"
+        self.turn.set_timer(timer)
+
+    def text_timer(self, frame: StepFrame, timer_id: str, text: str) -> Timer:
+        try:
+            return Timer(timer_id, round(parse_duration(text).total_seconds() * 1000))
+        except DurationError as no_duration:
+            try:
+                return Timer(timer_id, at_ms=Timestamp.parse(text).ns // MS)
+            except (CelError, ValueError):
+                raise self.error(
+                    frame, "sleep", f"{text!r} is neither a duration such as 1h30m nor a timestamp"
+                ) from no_duration
+
+    def choose(self, frame: StepFrame, step: Step, cases: tuple[int, ...]) -> None:
+        for case in cases:
+            condition = self.plan.steps[case].condition
+            chosen = StepFrame(case, chosen=True, started_ms=self.now_ms)
+            if condition is None or self.condition(chosen, condition):
+                self.state.stack.append(chosen)
+                return
+        self.after_body(frame, self.container_output(frame, step, OK))
+
+    def failure(self, frame: StepFrame, verb: Fail) -> ErrorInfo:
+        instance = self.instance(frame)
+        if verb.rethrow:
+            error = handled_error(self.state)
+            if error is None:
+                raise self.error(frame, "fail", "there is no error to pass on here")
+            return error
+        said = self.evaluate(frame, "fail", {"code": verb.code, "message": verb.message})
+        return ErrorInfo(verb.error_class, str(said["code"]), str(said["message"]), step=instance)
+
+    # Fan-out --------------------------------------------------------------------------------------------------------
+
+    def fan_out(self, frame: StepFrame, step: Step) -> None:
+        foreach = step.foreach
+        assert foreach is not None
+        try:
+            items = self.evaluate_expression(frame, "foreach", foreach.items)
+            if not isinstance(items, list):
+                raise self.error(frame, "foreach", f"foreach takes a list, not {_name(items)}")
+        except _StepError as failure:
+            self.settle(frame, Result("fail", error=failure.error))
+            return
+        if foreach.chunk is not None:
+            items = [items[at : at + foreach.chunk] for at in range(0, len(items), foreach.chunk)]
+        self.make_group(frame, step, len(items), branch=False, items=items)
+
+    def make_group(
+        self, frame: StepFrame, step: Step, total: int, *, branch: bool, items: list[Any] | None = None
+    ) -> None:
+        group = self.group_id(frame)
+        foreach = step.foreach
+        child = ScopeState(
+            loops=self.state.loops,
+            child=step.index,
+            branch=branch,
+            started_ms=self.state.started_ms,
+            error=handled_error(self.state),
+        )
+        own = () if branch else ("=$",)
+        self.turn.groups.append(
+            Group(
+                id=group,
+                prefix=f"{group}/" if branch else f"{group}[",
+                suffix="" if branch else "]",
+                total=total,
+                max_parallel=total if branch or foreach is None else foreach.max_parallel,
+                limit=0 if branch else self.tolerated(step, total),
+                cancel_rest=branch,
+                state=encode(child),
+                reads=(*self.program.reads(step.index, self.state.loops), *own),
+                inputs=tuple(encode(item) for item in items or ()),
+            )
+        )
+        frame.phase = "joining"
+        frame.total = total
+        self.log("group.started", self.instance(frame), total=total)
+
+    @staticmethod
+    def tolerated(step: Step, total: int) -> int:
+        """How many of a loop's items may fail."""
+        tolerate = step.tolerate
+        if tolerate is None:
+            return 0
+        if tolerate.failed is not None:
+            return tolerate.failed
+        if tolerate.failed_percent is not None:
+            return int(total * tolerate.failed_percent / 100)
+        return total
+
+    def loop_output(self, frame: StepFrame, step: Step) -> Result:
+        """The output of a loop that has joined: a view over its rows, or what `collect` makes of them."""
+        group = self.group_id(frame)
+        if step.collect is msgspec.UNSET:
+            return Result("ok", view=frame.total, view_of=group)
+        extra = {"results": results(group, frame.total, self.view)}
+        try:
+            return Result("ok", self.evaluate(frame, "collect", step.collect, extra=extra))
+        except _StepError as failure:
+            return Result("fail", error=failure.error)
+
+    # Endings --------------------------------------------------------------------------------------------------------
+
+    def deliver(self, result: Result) -> None:
+        """Hand a result to the frame that now lies on top."""
+        stack = self.state.stack
+        while stack:
+            top = stack[-1]
+            if isinstance(top, BlockFrame):
+                if result.kind == "ok":
+                    top.at += 1
+                    return
+                stack.pop()
+                continue
+            self.take_result(top, result)
+            return
+        self.scope_ended(result)
+
+    def take_result(self, frame: StepFrame, result: Result) -> None:
+        step = self.plan.steps[frame.step]
+        match frame.phase:
+            case "catch":
+                self.caught(frame, step, result)
+            case "finally":
+                pending = frame.pending or OK
+                failed = result.kind == "fail" and pending.kind in ("ok", "stop")
+                self.settle(frame, result if failed else pending)
+            case _:
+                if result.kind == "ok":
+                    result = self.container_output(frame, step, result)
+                self.after_body(frame, result)
+
+    def container_output(self, frame: StepFrame, step: Step, result: Result) -> Result:
+        """What a container that has succeeded gives: its `output:`, or a switch the chosen step's."""
+        if step.output is not msgspec.UNSET:
+            try:
+                return Result("ok", self.evaluate(frame, "output", step.output))
+            except _StepError as failure:
+                return Result("fail", error=failure.error)
+        return result if isinstance(step.verb, Switch) else OK
+
+    def after_body(self, frame: StepFrame, result: Result) -> None:
+        """The body of a step has ended: catch, then finally, then its record."""
+        step = self.plan.steps[frame.step]
+        if step.timeout_ms is not None and not isinstance(step.verb, Uses):
+            self.turn.clear_timer(f"timeout:{self.instance(frame)}")
+        if frame.interrupted is not None:
+            result = Result("fail", error=frame.interrupted)
+            frame.interrupted = None
+        if result.kind == "fail" and result.error is not None:
+            for number, arm in enumerate(step.catch):
+                if not arm.errors or retry.names(arm.errors, result.error):
+                    frame.phase = "catch"
+                    frame.arm = number
+                    frame.error = result.error
+                    self.log("step.caught", self.instance(frame), error=result.error.view())
+                    self.state.stack.append(BlockFrame(step.index, f"catch{number}"))
+                    return
+        self.to_finally(frame, step, result)
+
+    def caught(self, frame: StepFrame, step: Step, result: Result) -> None:
+        """A catch body has ended: the step has succeeded, with the catch's output."""
+        if result.kind == "ok":
+            output = step.catch[frame.arm].output
+            result = OK
+            if output is not msgspec.UNSET:
+                try:
+                    result = Result("ok", self.evaluate(frame, f"catch{frame.arm}", output))
+                except _StepError as failure:
+                    result = Result("fail", error=failure.error)
+        elif result.kind == "stop":
+            result = Result("ok", result.output)
+        self.to_finally(frame, step, result)
+
+    def to_finally(self, frame: StepFrame, step: Step, result: Result) -> None:
+        if step.finally_:
+            frame.phase = "finally"
+            frame.pending = result
+            self.state.stack.append(BlockFrame(step.index, "finally"))
+        else:
+            self.settle(frame, result)
+
+    def settle(self, frame: StepFrame, result: Result) -> None:
+        """Record how a step has ended and hand the result outwards."""
+        stack = self.state.stack
+        stack.pop()
+        step = self.plan.steps[frame.step]
+        instance = self.instance(frame)
+        if result.kind == "stop" and self.state.child is not None and not stack:
+            result = Result("ok", result.output)
+        status, outward = self.status_of(step, result)
+        if frame.item or step.named:
+            self.write(
+                instance,
+                Record(
+                    status,
+                    output=result.output if result.kind == "ok" else msgspec.UNSET,
+                    error=result.error or frame.error,
+                    attempts=frame.attempts,
+                    started_ms=frame.started_ms,
+                    ended_ms=self.now_ms,
+                    view=result.view,
+                    view_of=result.view_of,
+                ),
+            )
+        self.log("step.ended", instance, status=status, attempts=frame.attempts)
+        self.deliver(outward)
+
+    def status_of(self, step: Step, result: Result) -> tuple[Status, Result]:
+        """A step's status, and the result that its surroundings see: a tolerated failure is none to them."""
+        if result.kind == "cancel":
+            return "cancelled", result
+        if result.kind != "fail" or result.error is None:
+            return "succeeded", result
+        status: Status = "timed_out" if result.error.error_class == "timeout" else "failed"
+        loop = step.foreach is not None
+        if step.tolerate is not None and not loop and self.is_tolerable(step, result.error):
+            return status, OK
+        return status, result
+
+    @staticmethod
+    def is_tolerable(step: Step, error: ErrorInfo) -> bool:
+        return step.tolerate is not None and (not step.tolerate.errors or retry.names(step.tolerate.errors, error))
+
+    def scope_ended(self, result: Result) -> None:
+        """The stack is empty: the run or the child has ended."""
+        state = self.state
+        if state.child is not None:
+            self.child_ended(result)
+        elif state.ending is not None:
+            self.end_run(RunEnd("failed", error=state.ending))
+        elif result.kind == "cancel" or state.cancel is not None:
+            reason = state.cancel or "cancelled"
+            self.end_run(RunEnd("cancelled", error=ErrorInfo("cancelled", "cancelled", reason)))
+        elif result.kind == "fail":
+            self.run_failed(result.error or ErrorInfo("bug", "unknown"))
+        elif result.kind == "stop":
+            self.end_run(RunEnd("succeeded", output=result.output))
+        else:
+            self.run_succeeded()
+
+    def run_succeeded(self) -> None:
+        output: Any = msgspec.UNSET
+        if self.plan.output is not msgspec.UNSET:
+            try:
+                output = self.evaluate(None, "output", self.plan.output)
+            except _StepError as failure:
+                self.run_failed(failure.error)
+                return
+        self.end_run(RunEnd("succeeded", output=output))
+
+    def run_failed(self, error: ErrorInfo) -> None:
+        self.log("run.failing", error=error.view())
+        if self.plan.on_failure:
+            self.state.ending = error
+            self.state.stack.append(BlockFrame(ROOT, "on_failure"))
+        else:
+            self.end_run(RunEnd("failed", error=error))
+
+    def end_run(self, end: RunEnd) -> None:
+        self.log("run.ended", status=end.status)
+        self.turn.run_end = end
+        self.turn.status = "ended"
+
+    def child_ended(self, result: Result) -> None:
+        step = self.plan.steps[self.state.child if self.state.child is not None else ROOT]
+        self.turn.child_end = result
+        self.turn.status = "ended"
+        if result.kind == "fail" and result.error is not None:
+            if self.state.branch:
+                self.turn.child_weight = 2
+            elif not self.is_tolerable(step, result.error):
+                self.turn.child_weight = 2 if step.tolerate is not None else 1
+            elif step.tolerate is not None and (
+                step.tolerate.failed is not None or step.tolerate.failed_percent is not None
+            ):
+                self.turn.child_weight = 1
+
+    # Expressions ----------------------------------------------------------------------------------------------------
+
+    def bindings(self, *, secrets: bool) -> dict[str, Any]:
+        names = bindings(self.program, self.view, self.state)
+        if secrets:
+            names["secrets"] = self.view.secrets
+        return names
+
+    def condition(self, frame: StepFrame, text: str) -> bool:
+        wanted = self.evaluate_expression(frame, "if", text)
+        if not isinstance(wanted, bool):
+            raise self.error(frame, "expression", f"`if: {text}` gives {_name(wanted)}, not true or false")
+        return wanted
+
+    def evaluate_expression(self, frame: StepFrame, slot: str, text: str) -> Any:
+        expression = self.program.expression(text)
+        try:
+            value = expression.evaluate(
+                self.bindings(secrets=False),
+                pins=pins(self.view, self.instance(frame), slot, frame, self.now_ms),
+            )
+            return to_json(value)
+        except CelError as error:
+            raise self.error(frame, "expression", f"{slot}: {error}, in `{text}`") from error
+
+    def evaluate(
+        self,
+        frame: StepFrame | None,
+        slot: str,
+        tree: Any,
+        *,
+        secrets: bool = False,
+        plain: bool = True,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Evaluate a value with templates.
+
+        Args:
+            frame: The step; None: the pipeline.
+            slot: Which of its values.
+            tree: The value.
+            secrets: Whether it may read `secrets`.
+            plain: Turn the result into JSON; else durations and timestamps stay.
+            extra: More root names.
+        """
+        template = self.program.value(ROOT if frame is None else frame.step, slot, tree)
+        if template.literal:
+            return tree
+        names = self.bindings(secrets=secrets)
+        if extra:
+            names |= extra
+        instance = "" if frame is None else self.instance(frame)
+        try:
+            value = template.evaluate(names, pins=pins(self.view, instance, slot, frame, self.now_ms))
+            return to_json(value) if plain else value
+        except CelError as error:
+            raise self.error(frame, "expression", f"{slot}: {error}") from error
+
+    # Small things ---------------------------------------------------------------------------------------------------
+
+    def error(self, frame: StepFrame | None, code: str, message: str) -> _StepError:
+        instance = "" if frame is None else self.instance(frame)
+        return _StepError(ErrorInfo("permanent", code, message, step=instance))
+
+    def top_step(self, phase: str) -> StepFrame | None:
+        top = self.state.stack[-1] if self.state.stack else None
+        return top if isinstance(top, StepFrame) and top.phase == phase else None
+
+    def instance(self, frame: StepFrame) -> str:
+        """A frame's name; an item's own index is the last of the scope's."""
+        step = self.plan.steps[frame.step]
+        if frame.item:
+            loops = (*step.loops, step.index)
+            return self.program.prefix(loops, self.state.loops)[:-1]
+        return self.program.instance(step, self.state.loops)
+
+    def group_id(self, frame: StepFrame) -> str:
+        """The group of a frame's children: one of items bears the loop's name, one of branches its container's."""
+        return self.instance(frame)
+
+    def write(self, instance: str, record: Record) -> None:
+        self.turn.records[instance] = record
+        self.view.records[instance] = record
+
+    def log(self, kind: str, step: str = "", **facts: Any) -> None:
+        entry: dict[str, Any] = {"at": self.now_ms, "kind": kind}
+        if step:
+            entry["step"] = step
+        self.turn.journal.append(entry | {key: value for key, value in facts.items() if value is not None})
+
+
+class _StepError(Exception):
+    """A step cannot be carried out: its error, on its way to where the step ends."""
+
+    def __init__(self, error: ErrorInfo) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _name(value: Any) -> str:
+    """A value's type in the language's words."""
+    names = {dict: "a map", list: "a list", str: "text", bool: "a bool", int: "an int", float: "a double"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

@@ -1,0 +1,217 @@
+"""Between the store's rows and the interpreter: a claimed row becomes a `Held` scope, a turn becomes a commit.
+
+Pure like `advance`; the worker and the simulator both drive scopes through this module, so there is one way to do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flowlang import jsondata
+from flowlang.clock import Rng
+from flowlang.engine.admission import check_emission, emitted_event, outcome_event, row_of_emission
+from flowlang.engine.advance import Flight, advance
+from flowlang.engine.catalog import Catalog
+from flowlang.engine.intake import Delivery
+from flowlang.engine.ops import Accept, Claimed, Commit, DeadLetter, Finish, Group, Join
+from flowlang.engine.ports import Sealer
+from flowlang.engine.program import ROOT, Program
+from flowlang.engine.route import Router
+from flowlang.engine.state import (
+    ErrorInfo,
+    StepFrame,
+    decode_meta,
+    decode_record,
+    decode_state,
+    encode,
+)
+from flowlang.engine.turn import AttemptEnd, RunEnd, Turn
+from flowlang.engine.view import RunView
+
+
+class Held:
+    """A scope in this process's hands, from its claim to the commit that lets it go.
+
+    Args:
+        claimed: The row.
+        program: Its pipeline, in the version that the run began with.
+        sealer: Opens and closes payloads.
+        secrets: What `secrets` is to expressions in `with`.
+    """
+
+    def __init__(
+        self, claimed: Claimed, program: Program, sealer: Sealer, secrets: Mapping[str, str] | None = None
+    ) -> None:
+        self.row = claimed
+        self.program = program
+        self.sealer = sealer
+        self.state = decode_state(sealer.open(claimed.state))
+        self.view = RunView(
+            claimed.run,
+            claimed.pipeline,
+            claimed.version,
+            decode_meta(sealer.open(claimed.meta)),
+            index=claimed.index,
+            secrets=secrets,
+        )
+        for name, payload in claimed.reads.items():
+            if name.startswith("="):
+                self.view.inputs[name[1:]] = jsondata.loads(sealer.open(payload))
+            else:
+                self.view.records[name] = decode_record(sealer.open(payload))
+        self.taken = 0  #: facts of the inbox that turns have taken since the last commit
+        self._journal: list[dict[str, Any]] = []
+
+    def turn(
+        self,
+        facts: Sequence[Mapping[str, Any]],
+        *,
+        catalog: Catalog,
+        now_ms: int,
+        rng: Rng,
+        attempt: AttemptEnd | None = None,
+        flight: Flight = "none",
+    ) -> Turn:
+        """Run the scope on.
+
+        Args:
+            facts: The whole inbox, as the store last answered; those that were taken before are passed over.
+            catalog: The active manifest: emitted events are checked against its schemas.
+            now_ms: The store's time.
+            rng: For jitter.
+            attempt: How the call in flight ended.
+            flight: See `advance`.
+        """
+        new = facts[self.taken :]
+        self.taken += len(new)
+        turn = advance(
+            self.program,
+            self.view,
+            self.state,
+            [self._opened(fact) for fact in new],
+            now_ms=now_ms,
+            rng=rng,
+            check=lambda name, data: check_emission(catalog, name, data),
+            attempt=attempt,
+            flight=flight,
+            rescues=self.row.rescues if flight == "lost" else 0,
+        )
+        self._journal.extend(turn.journal)
+        return turn
+
+    def must_commit(self, turn: Turn) -> bool:
+        """Whether a turn has anything that must be in the store before its call is made."""
+        return turn.status != "held" or turn.writes or (turn.call is not None and turn.call.effect == "once")
+
+    def commit(self, turn: Turn, router: Router) -> Commit:
+        """The commit that writes a turn down. Made again after `Stale`, with the catalog that is active then.
+
+        Args:
+            turn: What was decided.
+            router: Decides what the events that it sends start.
+        """
+        assert turn.status is not None
+        run = self.row.run
+        if turn.call is not None and turn.call.effect == "once":
+            top = self.state.stack[-1]
+            assert isinstance(top, StepFrame)
+            top.called = True
+        return Commit(
+            run=run,
+            scope=self.row.scope,
+            fence=self.row.fence,
+            status=turn.status,
+            state=self.sealer.seal(encode(self.state), run),
+            consumed=self.taken,
+            reads=() if turn.status == "ended" else self._reads(),
+            records={name: self.sealer.seal(encode(record), run) for name, record in turn.records.items()},
+            journal=tuple(self.sealer.seal(encode(entry), run) for entry in self._journal),
+            timers=tuple(turn.timers.values()),
+            cleared=tuple(turn.cleared),
+            groups=tuple(self._sealed(group) for group in turn.groups),
+            cancels=tuple(turn.cancels),
+            join=self._join(turn),
+            accepts=self._accepts(turn, router),
+            finish=self._finish(turn.run_end),
+        )
+
+    def committed(self) -> None:
+        """The commit was acknowledged: its facts and journal entries are the store's now."""
+        self.taken = 0
+        self._journal.clear()
+
+    def _reads(self) -> tuple[str, ...]:
+        state = self.state
+        root = ROOT if state.child is None else state.child
+        reads = list(self.program.reads(root, state.loops))
+        top = state.stack[-1] if state.stack else None
+        if isinstance(top, StepFrame) and top.phase == "joining":
+            step = self.program.plan.steps[top.step]
+            if step.foreach is not None and not top.item and step.collect is not msgspec.UNSET:
+                group = self.program.instance(step, state.loops)
+                reads += [f"*{group}", f"#{group}"]
+        return tuple(dict.fromkeys(reads))
+
+    def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
+        error = fact.get("error")
+        return fact if error is None else {**fact, "error": self.sealer.open(error)}
+
+    def _sealed(self, group: Group) -> Group:
+        run = self.row.run
+        return Group(
+            id=group.id,
+            prefix=group.prefix,
+            suffix=group.suffix,
+            total=group.total,
+            max_parallel=group.max_parallel,
+            limit=group.limit,
+            cancel_rest=group.cancel_rest,
+            state=self.sealer.seal(group.state, run),
+            reads=group.reads,
+            inputs=tuple(self.sealer.seal(item, run) for item in group.inputs),
+        )
+
+    def _join(self, turn: Turn) -> Join | None:
+        result = turn.child_end
+        if result is None or self.row.group is None:
+            return None
+        error = None
+        if turn.child_weight and result.error is not None:
+            error = self.sealer.seal(encode(result.error), self.row.run)
+        return Join(self.row.group, turn.child_weight, error, cancelled=result.kind == "cancel")
+
+    def _accepts(self, turn: Turn, router: Router) -> tuple[Accept, ...]:
+        row = self.row
+        accepts = []
+        for sent in turn.emissions:
+            event = emitted_event(row.pipeline, sent.name, sent.ident, sent.data, router.now_ms)
+            delivery = Delivery(row_of_emission(row.run, sent.instance), dedupe=sent.ident)
+            accepts.append(router.route(event, delivery).accept)
+        end = turn.run_end
+        if end is not None:
+            event = outcome_event(
+                run=row.run,
+                pipeline=row.pipeline,
+                version=row.version,
+                status=end.status,
+                started_ms=self.state.started_ms,
+                ended_ms=router.now_ms,
+                output=end.output,
+                error=end.error,
+            )
+            accepts.append(router.route(event, Delivery(event.id)).accept)
+        return tuple(accepts)
+
+    def _finish(self, end: RunEnd | None) -> Finish | None:
+        if end is None:
+            return None
+        result = self.sealer.seal(encode(end), self.row.run)
+        dead = None
+        if end.status == "failed":
+            error = end.error or ErrorInfo("bug", "unknown")
+            body = self.sealer.seal(encode({"error": error.view()}), self.row.run)
+            dead = DeadLetter(self.row.run, "run", self.row.pipeline, body)
+        return Finish(end.status, result, dead)

@@ -1,0 +1,100 @@
+"""What one turn of a scope decides: the shape that `advance` fills and its driver turns into a commit and a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from flowlang.engine.ops import Group, Timer
+from flowlang.engine.state import ErrorInfo, Record, Result
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A handler to be called now, under the scope's lease."""
+
+    step: int
+    instance: str
+    handler: str
+    arguments: dict[str, Any]
+    attempt: int  #: from 1
+    effect: str
+    timeout_ms: int
+    idempotency_key: str
+
+
+class AttemptEnd(msgspec.Struct, frozen=True):
+    """How a call ended: with an output, an error, or a wish to be called again later."""
+
+    instance: str
+    attempt: int
+    output: Any = msgspec.UNSET
+    error: ErrorInfo | None = None
+    snooze_ms: int | None = None
+
+
+class Emission(msgspec.Struct, frozen=True):
+    """An event to be sent with the commit."""
+
+    name: str
+    ident: str
+    data: Any
+    instance: str
+
+
+class RunEnd(msgspec.Struct, frozen=True):
+    """The run's end, to be written with the commit."""
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    output: Any = msgspec.UNSET
+    error: ErrorInfo | None = None
+
+
+#: Checks an event's data against its schema: the data as it will be stored, or why it cannot be sent.
+CheckEmission = Callable[[str, Any], tuple[Any, ErrorInfo | None]]
+
+
+class Turn:
+    """Collects what a turn decides."""
+
+    def __init__(self) -> None:
+        self.status: Literal["held", "ready", "waiting", "ended"] | None = None
+        self.call: Call | None = None
+        self.stop_call = False  #: the call in flight is to be told that it is not wanted any more
+        self.records: dict[str, Record] = {}
+        self.journal: list[dict[str, Any]] = []
+        self.timers: dict[str, Timer] = {}
+        self.cleared: list[str] = []
+        self.groups: list[Group] = []
+        self.cancels: list[str] = []
+        self.emissions: list[Emission] = []
+        self.run_end: RunEnd | None = None
+        self.child_end: Result | None = None
+        self.child_weight: Literal[0, 1, 2] = 0
+
+    def set_timer(self, timer: Timer) -> None:
+        """Set a timer; an earlier one of the same id gives way."""
+        self.timers[timer.id] = timer
+        if timer.id in self.cleared:
+            self.cleared.remove(timer.id)
+
+    def clear_timer(self, ident: str) -> None:
+        """Clear a timer, set before or in this turn."""
+        self.timers.pop(ident, None)
+        if ident not in self.cleared:
+            self.cleared.append(ident)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to commit beside the state."""
+        return bool(
+            self.records
+            or self.timers
+            or self.cleared
+            or self.groups
+            or self.cancels
+            or self.emissions
+            or self.run_end
+            or self.child_end
+        )

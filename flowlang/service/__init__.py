@@ -1,0 +1,1 @@
+"""Use cases: what people and programs can ask of FlowLang, over any store."""

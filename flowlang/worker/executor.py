@@ -1,0 +1,296 @@
+"""Runs scopes: claim, turn, call, commit, and on with the next one in the same message.
+
+A thread that a hint has woken works until no row is ready, or its slice of time is over. Each commit is acknowledged
+before the next handler starts, and carries the claim of the next row when it lets its scope go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+import msgspec
+
+from flowlang import jsondata
+from flowlang.clock import Rng, monotonic_ms
+from flowlang.engine.advance import Flight
+from flowlang.engine.drive import Held
+from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome, Release, Stale
+from flowlang.engine.ports import Sealer
+from flowlang.engine.program import Program
+from flowlang.engine.route import Router
+from flowlang.engine.state import ErrorInfo
+from flowlang.engine.turn import AttemptEnd, Call, Turn
+from flowlang.errors import FlowError, StoreError
+from flowlang.handler.classify import Failure
+from flowlang.handler.context import RunInfo
+from flowlang.worker import completion as attempts
+from flowlang.worker.flusher import Flusher
+from flowlang.worker.holds import Hand, Holds
+from flowlang.worker.runner import Runner
+
+log = logging.getLogger(__name__)
+
+#: After so long a thread goes back to its message queue, so that it sees a stop and others' hints.
+SLICE_MS = 30_000
+
+#: Default of `limits.step_output`, bytes.
+OUTPUT_LIMIT = 4 * 1024 * 1024
+
+
+class Executor:
+    """Runs scopes on the threads that call `drain`.
+
+    Args:
+        flusher: Sends commits and claims.
+        worker: This process's incarnation.
+        lease_ms: Length of a lease.
+        program: Gives the compiled plan of a version.
+        router: Makes a router for now, with the active catalog.
+        refresh: Reads the active manifest anew after a stale accept.
+        sealer: Opens and closes payloads.
+        runner: Calls handlers.
+        rng: For jitter.
+        secrets: What `secrets` is to expressions in `with`.
+        stopping: Whether this process is stopping: nothing new is begun.
+        on_more: Called when a thread ends its slice while there may be more to do.
+    """
+
+    def __init__(
+        self,
+        *,
+        flusher: Flusher,
+        worker: str,
+        lease_ms: int,
+        program: Callable[[str], Program],
+        router: Callable[[], Router],
+        refresh: Callable[[], None],
+        sealer: Sealer,
+        runner: Runner,
+        rng: Rng,
+        secrets: Mapping[str, str],
+        stopping: Callable[[], bool],
+        on_more: Callable[[str], None],
+    ) -> None:
+        self._flusher = flusher
+        self._program = program
+        self._router = router
+        self._refresh = refresh
+        self._sealer = sealer
+        self._runner = runner
+        self._rng = rng
+        self._secrets = secrets
+        self._stopping = stopping
+        self._on_more = on_more
+        self.holds = Holds(
+            flusher.renew,
+            worker,
+            lease_ms=lease_ms,
+            on_facts=self._facts_in_flight,
+            on_overrun=self._overrun,
+            overrun_end=lambda call: _failed(call, _timeout(call)),
+        )
+
+    def drain(self, queue: str | None = None) -> int:
+        """Work until no row is ready or the slice is over.
+
+        Args:
+            queue: Whose hint rang.
+
+        Returns:
+            How many scopes were run.
+        """
+        done = 0
+        until = monotonic_ms() + SLICE_MS
+        self._flusher.at_work(+1)
+        try:
+            row = self._flusher.claim(queue)
+            while row is not None:
+                goes_on = not self._stopping() and monotonic_ms() < until
+                row = self.run(row, claim_next=goes_on)
+                done += 1
+                if row is None and not goes_on and queue is not None:
+                    self._on_more(queue)
+        except StoreError as error:
+            log.warning("stopped working: %s", error)
+        finally:
+            self._flusher.at_work(-1)
+        return done
+
+    def run(self, row: Claimed, *, claim_next: bool) -> Claimed | None:
+        """Run one scope until it lets go of this thread.
+
+        Args:
+            row: As claimed.
+            claim_next: Whether to claim another row when this one is done with.
+
+        Returns:
+            That other row.
+        """
+        try:
+            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
+        except (FlowError, LookupError, ValueError):
+            # Not ours to fail: another release may read it. Its lease runs out and whoever can serve it takes it.
+            log.exception("cannot run %s of %s, version %s", row.run, row.pipeline, row.version[:12])
+            return self._flusher.claim() if claim_next else None
+        self.holds.add(hand)
+        try:
+            turn = self._turn(hand, row.facts, flight="lost")
+            return self._go_on(hand, turn, claim_next=claim_next)
+        finally:
+            self.holds.remove(hand)
+
+    def hand_back(self) -> None:
+        """Give back all that is still held, ready at once, when the process cannot wait any longer for its handlers."""
+        for hand in self.holds.all():
+            if hand.settle():
+                row = hand.held.row
+                if hand.completion is not None:
+                    hand.completion.cancel()
+                self._flusher.apply(Release(row.run, row.scope, row.fence))
+
+    # One scope ------------------------------------------------------------------------------------------------------
+
+    def _go_on(self, hand: Hand, turn: Turn, *, claim_next: bool) -> Claimed | None:
+        while True:
+            if hand.held.must_commit(turn):
+                lets_go = turn.status != "held"
+                facts, next_row = self._commit(hand, turn, claim=lets_go and claim_next)
+                if lets_go or facts is None:
+                    return next_row
+                if facts:
+                    turn = self._turn(hand, facts)
+                    continue
+            assert turn.call is not None
+            end = self._make_call(hand, turn.call)
+            if end is None:
+                return self._flusher.claim() if claim_next else None
+            turn = self._turn(hand, (), attempt=end)
+
+    def _turn(
+        self,
+        hand: Hand,
+        facts: tuple[dict[str, Any], ...],
+        *,
+        attempt: AttemptEnd | None = None,
+        flight: Flight = "none",
+    ) -> Turn:
+        router = self._router()
+        with hand.lock:
+            return hand.held.turn(
+                facts,
+                catalog=router.catalog,
+                now_ms=router.now_ms,
+                rng=self._rng,
+                attempt=attempt,
+                flight=flight,
+            )
+
+    def _commit(
+        self, hand: Hand, turn: Turn, *, claim: bool
+    ) -> tuple[tuple[dict[str, Any], ...] | None, Claimed | None]:
+        """Write a turn down.
+
+        Returns:
+            The facts that are waiting (None: the scope is not ours any more), and the next row.
+        """
+        next_row: Claimed | None = None
+        while True:
+            commit: Commit = hand.held.commit(turn, self._router())
+            outcome: Outcome
+            if claim and next_row is None:
+                outcome, next_row = self._flusher.apply_and_claim(commit)
+            else:
+                outcome = self._flusher.apply(commit)
+            match outcome:
+                case Committed(facts=facts):
+                    hand.held.committed()
+                    return facts, next_row
+                case Stale():
+                    self._refresh()
+                case Lost(why=why):
+                    log.warning("the commit of %s %s was refused: %s", *hand.key, why)
+                    return None, next_row
+                case _:
+                    raise StoreError(f"a commit was answered with {type(outcome).__name__}")
+
+    def _make_call(self, hand: Hand, call: Call) -> AttemptEnd | None:
+        """Call a handler. None: somebody else has taken its end, or the scope is lost."""
+        row = hand.held.row
+        completion = self._runner.start(
+            attempts.Attempt(
+                handler=call.handler,
+                arguments=call.arguments,
+                run=RunInfo(row.run, row.pipeline, row.version),
+                step=call.instance,
+                number=call.attempt,
+                idempotency_key=call.idempotency_key,
+                timeout_seconds=call.timeout_ms / 1000,
+            )
+        )
+        hand.begin_call(call, completion)
+        outcome = completion.result()
+        if not hand.settle():
+            return None
+        if hand.overrun and isinstance(outcome, attempts.AttemptFailed | attempts.Succeeded):
+            return _failed(call, _timeout(call))
+        return self._end(call, outcome)
+
+    def _end(self, call: Call, outcome: attempts.Outcome) -> AttemptEnd:
+        match outcome:
+            case attempts.Succeeded(output=output):
+                limit = self._router().catalog.limit("step_output", OUTPUT_LIMIT)
+                size = len(jsondata.dumps(output))
+                if size > limit:
+                    message = f"the output has {size} bytes; limits.step_output is {limit}"
+                    return _failed(call, ErrorInfo("permanent", "output.too_large", message))
+                return AttemptEnd(call.instance, call.attempt, msgspec.UNSET if output is None else output)
+            case attempts.Snoozed(seconds=seconds):
+                return AttemptEnd(call.instance, call.attempt, snooze_ms=round(seconds * 1000))
+            case attempts.AttemptFailed(failure=failure):
+                return _failed(call, _error(failure))
+            case _:
+                assert_never(outcome)
+
+    # From the thread that renews leases -----------------------------------------------------------------------------
+
+    def _facts_in_flight(self, hand: Hand, call: Call, hold: Hold) -> None:
+        """Take facts of a scope while its handler goes on: a cancel or a time-out reaches `ctx.cancelled` here."""
+        router = self._router()
+        with hand.lock:
+            if hand.settled or hand.call is not call:
+                return
+            turn = hand.held.turn(
+                hold.facts, catalog=router.catalog, now_ms=router.now_ms, rng=self._rng, flight="running"
+            )
+            completion = hand.completion
+        if turn.stop_call and completion is not None:
+            completion.cancel()
+
+    def _overrun(self, hand: Hand, end: AttemptEnd) -> None:
+        """Record an attempt whose thread did not come back, and let the scope go to another thread."""
+        self.holds.remove(hand)
+        turn = self._turn(hand, (), attempt=end)
+        facts, _ = self._commit(hand, turn, claim=False)
+        if turn.status == "held" and facts is not None:
+            row = hand.held.row
+            self._flusher.apply(Release(row.run, row.scope, row.fence))
+
+
+def _timeout(call: Call) -> ErrorInfo:
+    return ErrorInfo("transient", "timeout", f"{call.handler} did not end within {call.timeout_ms / 1000:g} s")
+
+
+def _failed(call: Call, error: ErrorInfo) -> AttemptEnd:
+    return AttemptEnd(call.instance, call.attempt, error=error)
+
+
+def _error(failure: Failure) -> ErrorInfo:
+    after = failure.retry_after_seconds
+    return ErrorInfo(
+        failure.error_class,
+        failure.code,
+        failure.message,
+        retry_after_ms=None if after is None else round(after * 1000),
+    )
