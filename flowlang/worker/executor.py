@@ -55,6 +55,7 @@ class Executor:
         secrets: What `secrets` is to expressions in `with`.
         stopping: Whether this process is stopping: nothing new is begun.
         on_more: Called when a thread ends its slice while there may be more to do.
+        on_timer: Called with the due time of a timer that has been set, ms of the store's time.
     """
 
     def __init__(
@@ -65,13 +66,14 @@ class Executor:
         lease_ms: int,
         program: Callable[[str], Program],
         router: Callable[[], Router],
-        refresh: Callable[[], None],
+        refresh: Callable[[], object],
         sealer: Sealer,
         runner: Runner,
         rng: Rng,
         secrets: Mapping[str, str],
         stopping: Callable[[], bool],
         on_more: Callable[[str], None],
+        on_timer: Callable[[int], None],
     ) -> None:
         self._flusher = flusher
         self._program = program
@@ -83,6 +85,7 @@ class Executor:
         self._secrets = secrets
         self._stopping = stopping
         self._on_more = on_more
+        self._on_timer = on_timer
         self.holds = Holds(
             flusher.renew,
             worker,
@@ -206,6 +209,7 @@ class Executor:
             match outcome:
                 case Committed(facts=facts):
                     hand.held.committed()
+                    self._expect(commit)
                     return facts, next_row
                 case Stale():
                     self._refresh()
@@ -214,6 +218,11 @@ class Executor:
                     return None, next_row
                 case _:
                     raise StoreError(f"a commit was answered with {type(outcome).__name__}")
+
+    def _expect(self, commit: Commit) -> None:
+        now = self._router().now_ms
+        for timer in commit.timers:
+            self._on_timer(now + timer.delay_ms if timer.at_ms is None else timer.at_ms)
 
     def _make_call(self, hand: Hand, call: Call) -> AttemptEnd | None:
         """Call a handler. None: somebody else has taken its end, or the scope is lost."""

@@ -1,0 +1,133 @@
+"""The thread of each worker process that keeps time: leases, timers, cron ticks, rescue, and the active epoch.
+
+Every process does all of it; the store makes sure that each timer and tick counts once. Nothing here polls an idle
+store faster than once a second; a timer that this process has set, or that a sweep has told of, is waited for exactly.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from flowlang.clock import monotonic_ms
+from flowlang.engine.ops import Op, Outcome, Sweep, Swept
+from flowlang.errors import FlowError
+from flowlang.worker.holds import Holds
+
+log = logging.getLogger(__name__)
+
+#: Longest pause between two sweeps.
+SWEEP_MS = 1_000
+#: Shortest, so that a timer that cannot fire yet does not spin.
+SHORTEST_MS = 5
+
+
+class Maintenance:
+    """Keeps time for a process.
+
+    Args:
+        apply: Sends an operation and waits for its outcome.
+        holds: Leases and deadlines of this process.
+        lease_ms: Length of a lease.
+        now_ms: The store's time.
+        fire_crons: Fires the cron ticks that are due.
+        refresh: Reads the active manifest.
+    """
+
+    def __init__(
+        self,
+        *,
+        apply: Callable[[Op], Outcome],
+        holds: Holds,
+        lease_ms: int,
+        now_ms: Callable[[], int],
+        fire_crons: Callable[[], object],
+        refresh: Callable[[], object],
+    ) -> None:
+        self._apply = apply
+        self._holds = holds
+        self._renew_ms = lease_ms / 3
+        self._now_ms = now_ms
+        self._fire_crons = fire_crons
+        self._refresh = refresh
+        self._wake = threading.Condition()
+        self._due_ms: int | None = None
+        self._stale_epoch = False
+        self._stopping = False
+        self._renewed = monotonic_ms()
+        self._swept = 0.0
+        self._thread = threading.Thread(target=self._run, name="flowlang-maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End the thread after what it is doing."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout)
+
+    def expect(self, due_ms: int) -> None:
+        """A timer has been set: wake when it is due.
+
+        Args:
+            due_ms: Store's time.
+        """
+        with self._wake:
+            if self._due_ms is None or due_ms < self._due_ms:
+                self._due_ms = due_ms
+                self._wake.notify()
+
+    def epoch_changed(self) -> None:
+        """Another manifest has become active: read it soon. Never blocks."""
+        with self._wake:
+            self._stale_epoch = True
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._round()
+            except FlowError as error:
+                log.warning("maintenance: %s", error)
+            except Exception:
+                log.exception("maintenance failed; it goes on")
+
+    def _wait(self) -> bool:
+        with self._wake:
+            if not self._stopping and not self._stale_epoch:
+                self._wake.wait(self._pause_ms() / 1000)
+            return not self._stopping
+
+    def _pause_ms(self) -> float:
+        now = monotonic_ms()
+        pauses = [self._renewed + self._renew_ms - now, self._swept + SWEEP_MS - now]
+        if self._due_ms is not None:
+            pauses.append(float(self._due_ms - self._now_ms()))
+        return max(float(SHORTEST_MS), min(pauses))
+
+    def _round(self) -> None:
+        now = monotonic_ms()
+        if self._stale_epoch:
+            self._stale_epoch = False
+            self._refresh()
+        self._holds.check_deadlines()
+        if now - self._renewed >= self._renew_ms:
+            self._renewed = now
+            self._holds.renew()
+        due = self._due_ms is not None and self._now_ms() >= self._due_ms
+        if due or now - self._swept >= SWEEP_MS:
+            self._swept = now
+            self._sweep()
+            self._fire_crons()
+
+    def _sweep(self) -> None:
+        with self._wake:
+            self._due_ms = None
+        swept = self._apply(Sweep())
+        assert isinstance(swept, Swept)
+        if swept.next_ms is not None:
+            self.expect(swept.next_ms)

@@ -1,0 +1,140 @@
+"""A worker process: one flusher, one keeper of time, one runner, and threads that Dramatiq lends.
+
+Dramatiq's threads call `work` when a hint comes. Stopping is graceful: nothing new is claimed, running attempts may end
+within the limit, what is left is handed back without using an attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from flowlang.clock import random_token, system_rng
+from flowlang.engine.ops import Leave, Reply
+from flowlang.engine.ports import Sealer, Store
+from flowlang.errors import StoreError
+from flowlang.handler.classify import ErrorClass
+from flowlang.handler.env import Env
+from flowlang.handler.registry import Registry
+from flowlang.service.active import Active
+from flowlang.worker.executor import Executor
+from flowlang.worker.flusher import Flusher
+from flowlang.worker.maintenance import Maintenance
+from flowlang.worker.ringer import Ringer
+from flowlang.worker.runner import Runner
+from flowlang.worker.secrets import SecretsView
+
+log = logging.getLogger(__name__)
+
+
+class WorkerProcess:
+    """Everything that a process needs to run steps.
+
+    Args:
+        store: Where runs live; closed by whoever opened it.
+        active: What is deployed.
+        sealer: Opens and closes payloads.
+        registry: Handlers that this process serves.
+        ring: Sends one hint for a queue; must not raise.
+        fire_crons: Fires the cron ticks that are due.
+        queues: Served queues, best first.
+        threads: How many threads will call `work` at a time.
+        lease_ms: Length of a lease.
+        env: Settings and secrets of handlers.
+        errors: The project's exceptions, to classes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        active: Active,
+        sealer: Sealer,
+        registry: Registry,
+        *,
+        ring: Callable[[str], object],
+        fire_crons: Callable[[], object],
+        queues: tuple[str, ...],
+        threads: int,
+        lease_ms: int = 10_000,
+        env: Env | None = None,
+        errors: Mapping[str, ErrorClass] | None = None,
+    ) -> None:
+        self.id = random_token(8)
+        self._active = active
+        self._stopping = threading.Event()
+        environment = env or Env()
+        self._ringer = Ringer(ring)
+        self._flusher = Flusher(
+            store,
+            self.id,
+            queues=queues,
+            lease_ms=lease_ms,
+            threads=threads,
+            on_reply=self._replied,
+        )
+        self._runner = Runner(registry, env=environment, errors=errors)
+        self._executor = Executor(
+            flusher=self._flusher,
+            worker=self.id,
+            lease_ms=lease_ms,
+            program=active.program,
+            router=active.router,
+            refresh=active.refresh,
+            sealer=sealer,
+            runner=self._runner,
+            rng=system_rng(),
+            secrets=SecretsView(environment.secrets),
+            stopping=self._stopping.is_set,
+            on_more=lambda queue: self._ringer.ring({queue: 1}),
+            on_timer=self._timer_set,
+        )
+        self._maintenance = Maintenance(
+            apply=self._flusher.apply,
+            holds=self._executor.holds,
+            lease_ms=lease_ms,
+            now_ms=active.now_ms,
+            fire_crons=fire_crons,
+            refresh=active.refresh,
+        )
+
+    def start(self) -> None:
+        """Start the process's own threads and read what is deployed."""
+        self._active.refresh()
+        self._ringer.start()
+        self._flusher.start()
+        self._maintenance.start()
+
+    def work(self, queue: str) -> None:
+        """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
+        if not self._stopping.is_set():
+            self._executor.drain(queue)
+
+    def stop_claiming(self) -> None:
+        """Begin to stop: threads end with the scope that they have."""
+        self._stopping.set()
+
+    def hand_back(self) -> None:
+        """Give back what is still held: its handlers have had their time."""
+        self._executor.hand_back()
+
+    def close(self) -> None:
+        """End: hand back, leave, send what is queued, close resources."""
+        self._stopping.set()
+        try:
+            self._executor.hand_back()
+            self._flusher.apply(Leave(self.id))
+        except StoreError as error:
+            log.warning("the store does not answer (%s); leases will run out instead", error)
+        self._maintenance.stop()
+        self._flusher.stop()
+        self._ringer.stop()
+        self._runner.close()
+
+    def _timer_set(self, due_ms: int) -> None:
+        self._maintenance.expect(due_ms)
+
+    def _replied(self, reply: Reply) -> None:
+        if self._active.saw(reply):
+            self._maintenance.epoch_changed()
+        self._ringer.ring(reply.rings)
