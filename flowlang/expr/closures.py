@@ -232,23 +232,14 @@ def _call(node: Call) -> Closure:
 def _strict_call(node: Call, function: Function, arguments: list[Closure]) -> Closure:
     resolve = function.resolver(len(arguments))
     start, end = node.start, node.end
-    if len(arguments) == 1 and not function.needs_scope:
-        (only,) = arguments
-
-        def call_one(scope: Scope) -> Any:
-            value = only(scope)
-            try:
-                return resolve((value,))(value)
-            except EvaluationError as error:
-                raise error.at(start, end)  # noqa: B904 - the same error
-
-        return call_one
 
     def call(scope: Scope) -> Any:
         values = tuple([argument(scope) for argument in arguments])
         try:
-            implementation = resolve(values)
-            return implementation(scope, *values) if function.needs_scope else implementation(*values)
+            overload = resolve(values)
+            if overload.needs_scope:
+                return overload.implementation(scope, *values)
+            return overload.implementation(*values)
         except EvaluationError as error:
             raise error.at(start, end)  # noqa: B904 - the same error
 

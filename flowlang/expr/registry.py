@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from flowlang.expr.errors import NO_OVERLOAD, EvaluationError
 from flowlang.expr.values import Optional, kind_name, kind_of
@@ -19,9 +19,16 @@ from flowlang.expr.values import Optional, kind_name, kind_of
 #: Modules that declare functions.
 _LIBRARIES: Final = (
     "std",
+    "strings",
+    "formatting",
+    "math",
+    "lists",
+    "sets",
+    "encoders",
     "optional",
     "times",
     "regex",
+    "network",
     "flow",
 )
 
@@ -50,6 +57,7 @@ _TYPE_KINDS: Final = {
 }
 
 Implementation = Callable[..., Any]
+_Declared = TypeVar("_Declared", bound=Implementation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +69,14 @@ class Overload:
         parameters: Types of the arguments; of a method, the target's first.
         result: Type of the result.
         implementation: Takes the arguments as Python values.
+        needs_scope: Whether it takes the evaluation's scope before them: for pins and the work counter.
     """
 
     signature: str
     parameters: tuple[str, ...]
     result: str
     implementation: Implementation
+    needs_scope: bool = False
 
     def takes(self, kinds: tuple[str, ...]) -> bool:
         """Whether it takes arguments of these kinds."""
@@ -86,7 +96,6 @@ class Function:
         library: Module of `lib` that declares it.
         sentence: What it does.
         examples: Expressions that are true.
-        needs_scope: Whether its implementation takes the evaluation's scope first: for pins and the work counter.
         any_count: Whether its last parameter may be repeated.
         lazy: Whether its arguments behind the target are evaluated only when needed.
     """
@@ -96,7 +105,6 @@ class Function:
     library: str
     sentence: str
     examples: tuple[str, ...]
-    needs_scope: bool = False
     any_count: bool = False
     lazy: bool = False
     overloads: list[Overload] = field(default_factory=list)
@@ -105,36 +113,36 @@ class Function:
         """List how many arguments it takes, the target not counted."""
         return sorted({len(overload.parameters) - self.method for overload in self.overloads})
 
-    def resolver(self, count: int) -> Callable[[tuple[Any, ...]], Implementation]:
-        """Make the function that picks an implementation for arguments.
+    def resolver(self, count: int) -> Callable[[tuple[Any, ...]], Overload]:
+        """Make the function that picks an overload for arguments.
 
         Args:
             count: How many there are, the target included.
 
         Returns:
-            Takes the arguments and gives an implementation; raises an `EvaluationError` where none takes them.
+            Takes the arguments and gives an overload; raises an `EvaluationError` where none takes them.
         """
         if self.any_count:
-            only = self.overloads[0].implementation
+            only = self.overloads[0]
             return lambda _: only
         candidates = [overload for overload in self.overloads if len(overload.parameters) == count]
-        chosen: dict[tuple[type, ...], Implementation] = {}
+        chosen: dict[tuple[type, ...], Overload] = {}
 
-        def resolve(arguments: tuple[Any, ...]) -> Implementation:
-            classes = tuple(argument.__class__ for argument in arguments)
-            implementation = chosen.get(classes)
-            if implementation is None:
-                implementation = self._pick(candidates, arguments)
-                chosen[classes] = implementation
-            return implementation
+        def resolve(arguments: tuple[Any, ...]) -> Overload:
+            classes = tuple([argument.__class__ for argument in arguments])
+            overload = chosen.get(classes)
+            if overload is None:
+                overload = self._pick(candidates, arguments)
+                chosen[classes] = overload
+            return overload
 
         return resolve
 
-    def _pick(self, candidates: list[Overload], arguments: tuple[Any, ...]) -> Implementation:
+    def _pick(self, candidates: list[Overload], arguments: tuple[Any, ...]) -> Overload:
         kinds = tuple(kind_of(argument) for argument in arguments)
         for overload in candidates:
             if overload.takes(kinds):
-                return overload.implementation
+                return overload
         given = [kind_name(argument) for argument in arguments]
         if self.method:
             call = f"`{self.name}` on a value of type {given[0]}"
@@ -159,7 +167,7 @@ def declare(
     any_count: bool = False,
     lazy: bool = False,
     static: bool = False,
-) -> Callable[[Implementation], Implementation]:
+) -> Callable[[_Declared], _Declared]:
     """Declare a function, or further overloads of one.
 
     Args:
@@ -175,7 +183,7 @@ def declare(
         The decorator of the implementation.
     """
 
-    def decorate(implementation: Implementation) -> Implementation:
+    def decorate(implementation: _Declared) -> _Declared:
         library = implementation.__module__.rpartition(".")[2]
         for signature in signatures:
             found = _SIGNATURE.fullmatch(signature)
@@ -189,10 +197,9 @@ def declare(
                 parameters = (target, *parameters)
             function = _functions.setdefault(
                 (name, method),
-                Function(name, method, library, doc, (), needs_scope, any_count, lazy),
+                Function(name, method, library, doc, (), any_count, lazy),
             )
-            assert function.needs_scope == needs_scope, f"`{name}` must take the scope in all its overloads"
-            function.overloads.append(Overload(signature, parameters, found["result"], implementation))
+            function.overloads.append(Overload(signature, parameters, found["result"], implementation, needs_scope))
             function.examples = tuple(dict.fromkeys((*function.examples, *examples)))
         return implementation
 

@@ -79,12 +79,15 @@ class Resolved:
     slots: int
 
 
-def resolve(root: Node, *, container: str = "", late_calls: bool = False) -> Resolved:
+def resolve(
+    root: Node, *, container: str = "", variables: frozenset[str] = frozenset(), late_calls: bool = False
+) -> Resolved:
     """Resolve the names of a parsed expression.
 
     Args:
         root: What the parser gave.
-        container: Namespace in which functions and types are sought first.
+        container: Namespace in which names are sought first.
+        variables: Names with dots that the bindings have; others need no declaration.
         late_calls: Leave unknown functions to fail when they are evaluated, as a parse-only run of CEL does.
 
     Returns:
@@ -93,7 +96,7 @@ def resolve(root: Node, *, container: str = "", late_calls: bool = False) -> Res
     Raises:
         ExpressionSyntaxError: With all problems found.
     """
-    resolver = _Resolver(container, late_calls=late_calls)
+    resolver = _Resolver(container, variables, late_calls=late_calls)
     resolved = resolver.visit(root, {})
     if resolver.problems:
         ordered = sorted(resolver.problems, key=lambda problem: problem.start)
@@ -104,10 +107,11 @@ def resolve(root: Node, *, container: str = "", late_calls: bool = False) -> Res
 class _Resolver:
     """Walks a tree; `names` are the macro variables in sight, with their slots."""
 
-    def __init__(self, container: str, *, late_calls: bool) -> None:
+    def __init__(self, container: str, variables: frozenset[str], *, late_calls: bool) -> None:
         self.problems: list[Problem] = []
         self.slots = 0
         self._container = container
+        self._variables = variables
         self._late_calls = late_calls
 
     def visit(self, node: Node, names: dict[str, int]) -> Node:
@@ -182,15 +186,34 @@ class _Resolver:
             return Local(node.start, node.end, node.name, names[node.name])
         if node.name in _RESERVED:
             self._problem(f"`{node.name}` is a reserved word", node, "it can be a field, but no name of its own")
+        variable = self._variable(node, node.name, absolute=node.absolute)
+        if variable is not None:
+            return variable
         if node.name in type_names():
             return TypeName(node.start, node.end, node.name)
         return node
 
     def _select(self, node: Select, names: dict[str, int]) -> Node:
-        path = dotted(node)
-        if path is not None and path in type_names() and path.partition(".")[0] not in names:
-            return TypeName(node.start, node.end, path)
+        path, absolute = dotted(node)
+        if path and (absolute or path.partition(".")[0] not in names):
+            variable = self._variable(node, path, absolute=absolute)
+            if variable is not None:
+                return variable
+            if path in type_names():
+                return TypeName(node.start, node.end, path)
         return replace(node, operand=self.visit(node.operand, names))
+
+    def _variable(self, node: Node, path: str, *, absolute: bool) -> Name | None:
+        """Seek a declared variable by its whole path, in the container and in those around it."""
+        if not self._variables:
+            return None
+        scopes = [] if absolute else self._container.split(".") if self._container else []
+        while scopes:
+            candidate = ".".join([*scopes, path])
+            if candidate in self._variables:
+                return Name(node.start, node.end, candidate, absolute=True)
+            scopes.pop()
+        return Name(node.start, node.end, path, absolute=True) if path in self._variables else None
 
     def _call(self, node: Call, names: dict[str, int]) -> Node:
         node = self._namespaced(node, names)
@@ -206,8 +229,8 @@ class _Resolver:
 
     def _namespaced(self, node: Call, names: dict[str, int]) -> Call:
         """Fold `math.abs(x)` into a call of the function `math.abs`."""
-        prefix = dotted(node.target) if node.target is not None else ""
-        if prefix is None or prefix.partition(".")[0] in names:
+        prefix = dotted(node.target)[0] if node.target is not None else ""
+        if (node.target is not None and not prefix) or prefix.partition(".")[0] in names:
             return node
         name = f"{prefix}.{node.name}" if prefix else node.name
         known = registry.functions()
@@ -310,19 +333,19 @@ def _sort(method: bool) -> str:
     return "method" if method else "function"
 
 
-def dotted(node: Node | None) -> str | None:
+def dotted(node: Node) -> tuple[str, bool]:
     """Write a chain of plain selections as it was written.
 
     Args:
         node: Any node.
 
     Returns:
-        Such as `google.protobuf.Timestamp`, or None where the node is something else.
+        Such as `google.protobuf.Timestamp`, empty where the node is something else; and whether a dot stood before it.
     """
     fields: list[str] = []
     while isinstance(node, Select) and not node.optional:
         fields.append(node.field)
         node = node.operand
     if not isinstance(node, Name):
-        return None
-    return ".".join([node.name, *reversed(fields)])
+        return "", False
+    return ".".join([node.name, *reversed(fields)]), node.absolute

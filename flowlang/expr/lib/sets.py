@@ -1,0 +1,46 @@
+"""Lists taken as sets: order and repetitions do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowlang.expr.operators import contains
+from flowlang.expr.registry import declare
+from flowlang.expr.scope import Scope
+
+
+def _holds_all(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> bool:
+    scope.spend(len(container) * len(elements))
+    return all(contains(element, container) for element in elements)
+
+
+@declare(
+    "sets.contains(list<A>, list<A>) -> bool",
+    doc="Tells whether the first list holds all elements of the second.",
+    examples=("sets.contains([1, 2, 3], [3, 1, 1])", "!sets.contains([1], [1, 2])"),
+    needs_scope=True,
+)
+def _contains(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> bool:
+    return _holds_all(scope, container, elements)
+
+
+@declare(
+    "sets.equivalent(list<A>, list<A>) -> bool",
+    doc="Tells whether each list holds all elements of the other.",
+    examples=("sets.equivalent([1, 2], [2, 1, 1])",),
+    needs_scope=True,
+)
+def _equivalent(scope: Scope, a: Sequence[Any], b: Sequence[Any]) -> bool:
+    return _holds_all(scope, a, b) and _holds_all(scope, b, a)
+
+
+@declare(
+    "sets.intersects(list<A>, list<A>) -> bool",
+    doc="Tells whether the lists have an element in common.",
+    examples=("sets.intersects([1, 2], [2, 3])", "!sets.intersects([1], [])"),
+    needs_scope=True,
+)
+def _intersects(scope: Scope, a: Sequence[Any], b: Sequence[Any]) -> bool:
+    scope.spend(len(a) * len(b))
+    return any(contains(element, b) for element in a)

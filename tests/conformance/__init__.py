@@ -1,0 +1,1 @@
+"""Cases of the expression language as data, and the runner that judges them."""
