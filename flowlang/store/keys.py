@@ -1,0 +1,112 @@
+"""The only place that spells a key, for Python and for the scripts (`lua_table`).
+
+All keys of a partition share the hash tag `{p00}`, so that one script may touch any of them. A key has an expiry, or is
+in `PERMANENT` with the reason, or belongs to a run that has not ended or is kept by a dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+#: Keys that exist once a partition.
+SINGLE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "clock": "clock",  # string: offset of the test clock, ms
+        "active": "active",  # hash: epoch, digest, manifest
+        "plans": "plans",  # hash: digest → plan
+        "crons": "crons",  # hash: trigger → last tick, ms
+        "queues": "queues",  # set of queue names
+        "leases": "leases",  # sorted set: run␟scope by end of the lease
+        "timers": "timers",  # sorted set: run␟scope␟timer by due time
+        "expiry": "expiry",  # sorted set: run␟pipeline of ended runs, by expiry
+        "dead": "dead",  # sorted set: id by time
+        "dead_rows": "dead:rows",  # hash: id → dead letter
+        "workers": "workers",  # hash: worker → threads:busy:seen
+        "hints": "hints",  # hash: queue → outstanding:rung
+        "runs": "runs",  # sorted set: run by creation
+    }
+)
+
+#: Keys with a name at the end.
+FAMILY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ready": "ready:",  # + queue; sorted set: run␟scope by ready time less priority
+        "by_pipeline": "runs:p:",  # + pipeline; sorted set: run by creation
+        "by_status": "runs:s:",  # + status; the same
+        "event": "event:",  # + id; hash
+        "dedupe": "dedupe:",  # + keyed hash; string expiry:event
+        "once": "once:",  # + keyed hash; string expiry:run
+        "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
+        "run": "run:",  # + id; hash, see RUN
+    }
+)
+
+#: Suffixes of a run's other keys; the hash of `FAMILY["run"]` has what lists show.
+RUN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "scopes": ":s",  # hash: scope → row
+        "inputs": ":i",  # hash: child → input
+        "records": ":o",  # hash: instance → record
+        "journal": ":j",  # list
+        "groups": ":g",  # hash: group → row
+    }
+)
+
+#: Keys without an expiry, by name in SINGLE or FAMILY, and why each cannot grow without bound.
+PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "clock": "written by tests only",
+        "active": "one manifest",
+        "plans": "a run finishes with the plan it began with; one a deployed version",
+        "crons": "one field a cron trigger of the active manifest",
+        "queues": "one member a queue name in use",
+        "leases": "one member a held scope",
+        "timers": "one member a timer of a scope that has not ended",
+        "expiry": "one member an ended run; collected by the sweep",
+        "dead": "kept for a person until resolved",
+        "dead_rows": "kept for a person until resolved",
+        "workers": "workers that were not seen for a minute are removed by the sweep",
+        "hints": "one field a queue name in use",
+        "runs": "one member a kept run; collected by the sweep",
+        "ready": "one member a ready row",
+        "by_pipeline": "one member a kept run; collected by the sweep",
+        "by_status": "one member a kept run; collected by the sweep",
+    }
+)
+
+
+class Keys:
+    """Keys of one partition.
+
+    Args:
+        namespace: First part of every key, so that several stores can share a database.
+        partition: 0 to 99.
+    """
+
+    def __init__(self, namespace: str = "flowlang", partition: int = 0) -> None:
+        self.base = f"{namespace}:{{p{partition:02d}}}:"
+
+    def single(self, name: str) -> str:
+        """A key of `SINGLE`."""
+        return self.base + SINGLE[name]
+
+    def family(self, name: str, member: str) -> str:
+        """A key of `FAMILY`."""
+        return self.base + FAMILY[name] + member
+
+    def of_run(self, run: str, part: str) -> str:
+        """A key of `RUN`."""
+        return self.base + FAMILY["run"] + run + RUN[part]
+
+    def all_of_run(self, run: str) -> list[str]:
+        """Every key that a run may have."""
+        return [self.family("run", run), *(self.of_run(run, part) for part in RUN)]
+
+
+def lua_table() -> str:
+    """The same names for the scripts: `K.leases` is a key, `K.ready .. queue` too, `K.run .. id .. RUN.scopes`."""
+    keys = ", ".join(f"{name} = BASE .. '{text}'" for name, text in ({**SINGLE, **FAMILY}).items())
+    parts = ", ".join(f"{name} = '{text}'" for name, text in RUN.items())
+    return f"local K = {{{keys}}}\nlocal RUN = {{{parts}}}\n"

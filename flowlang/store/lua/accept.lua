@@ -1,0 +1,88 @@
+-- Taking an event: deduplicate it, keep it, create its runs.
+
+-- Reads a string `expiry:id`; returns the id while it has not expired.
+local function held_by(key)
+  local text = redis.call('GET', key)
+  if not text then return nil end
+  local at = string.find(text, ':', 1, true)
+  if tonumber(string.sub(text, 1, at - 1)) <= NOW then return nil end
+  return string.sub(text, at + 1)
+end
+
+local function hold(key, id, ttl)
+  redis.call('SET', key, string.format('%d', NOW + ttl) .. ':' .. id, 'PX', ttl + GRACE_MS)
+end
+
+local function bury(letter)
+  redis.call('ZADD', K.dead, NOW, letter.id)
+  local at = string.format('%d', NOW)
+  redis.call('HSET', K.dead_rows, letter.id,
+    mp_array({mp(letter.id), mp(letter.kind), mp(letter.name), mp(tonumber(at)), mp_bin(letter.body)}))
+end
+
+local function create_run(event_id, seed)
+  if get_run(seed.id) then return seed.id, false end
+  if seed.once then
+    local key = K.once .. seed.once.key
+    local holder = held_by(key)
+    if holder then return holder, false end
+    hold(key, seed.id, seed.once.ttl_ms)
+  end
+  local fields = {
+    'status', 'pending', 'pipeline', seed.pipeline, 'version', seed.version, 'meta', seed.meta, 'event', event_id,
+    'queue', seed.queue, 'created_ms', NOW, 'retention_ms', seed.retention_ms,
+  }
+  if seed.replay_of then
+    fields[#fields + 1] = 'replay_of'
+    fields[#fields + 1] = seed.replay_of
+  end
+  redis.call('HSET', K.run .. seed.id, unpack(fields))
+  redis.call('ZADD', K.runs, NOW, seed.id)
+  redis.call('ZADD', K.by_pipeline .. seed.pipeline, NOW, seed.id)
+  redis.call('ZADD', K.by_status .. 'pending', NOW, seed.id)
+  run_rows[seed.id] = nil
+  local main = {
+    status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
+    index = 0, fence = 0, lease_ms = 0, rescues = 0, inbox = {mp_fields(2, 'kind', 'start')}, timers = {},
+  }
+  put_scope(seed.id, '', main)
+  make_ready(seed.id, '', main)
+  return seed.id, true
+end
+
+local function duplicate(event_id) return mp_fields(4, 'type', 'duplicate', 'event', event_id) end
+
+-- Returns the encoded outcome of an accept whose epoch is the active one.
+local function accept_current(op)
+  local event = with_defaults(op.event, 'EventRow')
+  if event.dedupe then
+    local known = held_by(K.dedupe .. event.dedupe)
+    if known then return duplicate(known) end
+  end
+  if op.tick then
+    local last = redis.call('HGET', K.crons, op.tick[1])
+    if last and op.tick[2] <= tonumber(last) then return duplicate(event.id) end
+    redis.call('HSET', K.crons, op.tick[1], op.tick[2])
+  end
+  local made, names = {}, {}
+  for i, seed in ipairs(op.runs) do
+    local run_id, new = create_run(event.id, with_defaults(seed, 'RunSeed'))
+    made[i] = mp_array({mp(run_id), mp(new)})
+    names[i] = run_id
+  end
+  local key = K.event .. event.id
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'name', event.name, 'source', event.source, 'body', event.body, 'reasons', event.reasons,
+    'accepted_ms', NOW, 'expires_ms', NOW + event.keep_ms, 'runs', table.concat(names, SEP))
+  redis.call('PEXPIRE', key, event.keep_ms + GRACE_MS)
+  if event.dedupe then hold(K.dedupe .. event.dedupe, event.id, event.dedupe_ms) end
+  if op.dead then bury(op.dead) end
+  return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made)})
+end
+
+local function stale_epoch() return mp_fields(4, 'type', 'stale', 'epoch', EPOCH) end
+
+local function accept(op)
+  if op.epoch ~= EPOCH then return stale_epoch() end
+  return accept_current(op)
+end

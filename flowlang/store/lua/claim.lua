@@ -1,0 +1,150 @@
+-- Taking ready rows, and the hints that say where there are some.
+
+local stale = {} -- queue → rows that waited too long, found by a sweep
+
+local function read_hint(queue)
+  local text = redis.call('HGET', K.hints, queue)
+  if not text then return 0, 0 end
+  local count, rung = string.match(text, '^(%d+):(%d+)$')
+  return tonumber(count), tonumber(rung)
+end
+
+local function write_hint(queue, count, rung)
+  redis.call('HSET', K.hints, queue, string.format('%d:%d', count, rung))
+end
+
+-- The first rows of a queue that were read ahead; only taking rows changes them while a claim runs.
+local function head_of(ahead, queue, size)
+  local rows = ahead[queue]
+  if not rows or rows.at > #rows then
+    rows = redis.call('ZRANGE', K.ready .. queue, 0, size - 1, 'WITHSCORES')
+    rows.at = 1
+    ahead[queue] = rows
+  end
+  return rows[rows.at], rows[rows.at] and tonumber(rows[rows.at + 1])
+end
+
+-- Takes the row with the lowest score out of its queue; of equal ones that of the queue named first.
+local function pop_best(ahead, queues, size)
+  local best, best_score, best_queue
+  for _, queue in ipairs(queues) do
+    local member, score = head_of(ahead, queue, size)
+    if member and (not best or score < best_score) then best, best_score, best_queue = member, score, queue end
+  end
+  if best then
+    ahead[best_queue].at = ahead[best_queue].at + 2
+    redis.call('ZREM', K.ready .. best_queue, best)
+    fresh[best] = nil
+  end
+  return best
+end
+
+local function add_reads(pieces, key, names, prefix)
+  for from = 1, #names, 1000 do
+    local till = math.min(from + 999, #names)
+    local got = redis.call('HMGET', key, unpack(names, from, till))
+    for i = from, till do
+      local body = got[i - from + 1]
+      if body then
+        pieces[#pieces + 1] = mp(prefix .. names[i])
+        pieces[#pieces + 1] = mp_bin(body)
+      end
+    end
+  end
+end
+
+local function resolve_reads(run_id, reads)
+  local pieces, seen = {}, {}
+  for _, read in ipairs(reads) do
+    if not seen[read] then
+      seen[read] = true
+      local kind = string.sub(read, 1, 1)
+      local inputs, records = K.run .. run_id .. RUN.inputs, K.run .. run_id .. RUN.records
+      if kind == '*' or kind == '#' then
+        local group, names = get_group(run_id, string.sub(read, 2)), {}
+        for index = 0, group and group.total - 1 or -1 do names[index + 1] = child_of(group, index) end
+        if kind == '*' then add_reads(pieces, records, names, '') else add_reads(pieces, inputs, names, '=') end
+      elseif kind == '=' then
+        add_reads(pieces, inputs, {string.sub(read, 2)}, '=')
+      else
+        add_reads(pieces, records, {read}, '')
+      end
+    end
+  end
+  return mp_map(pieces)
+end
+
+-- Holds a row that came out of its queue; nil when its run or a scope above it has ended.
+local function take(member, lease)
+  local parts = split(member)
+  local run_id, scope_id = parts[1], parts[2]
+  local run = get_run(run_id)
+  local row = run and get_scope(run_id, scope_id)
+  if not row then return nil end
+  if not run.live or not under_living(run_id, row) then
+    end_scope(run_id, scope_id, row)
+    return nil
+  end
+  row.status, row.fence, row.lease_ms = 'held', row.fence + 1, lease
+  touch_scope(run_id, scope_id)
+  redis.call('ZADD', K.leases, NOW + lease, member)
+  if run.status == 'pending' then
+    set_run_status(run, 'running')
+    redis.call('HSET', K.run .. run_id, 'status', 'running', 'started_ms', NOW)
+  end
+  local got = redis.call('HMGET', K.run .. run_id, 'version', 'meta')
+  return mp_map({
+    mp('run'), mp(run_id), mp('scope'), mp(scope_id), mp('fence'), mp(row.fence), mp('state'), mp_bin(row.state),
+    mp('pipeline'), mp(run.pipeline), mp('version'), mp(got[1]), mp('meta'), mp_bin(got[2]),
+    mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
+    mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
+    mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),
+  })
+end
+
+local function claim(request)
+  for _, queue in ipairs(request.answered) do
+    local count, rung = read_hint(queue)
+    write_hint(queue, math.max(0, count - 1), rung)
+  end
+  fire_timers(CLAIM_TIMERS)
+  local taken, ahead, dropped = {}, {}, 0
+  while #taken < request.limit and dropped < CLAIM_DROPS do
+    local member = pop_best(ahead, request.queues, math.min(request.limit, 100))
+    if not member then break end
+    local row = take(member, request.lease_ms)
+    if row then taken[#taken + 1] = row else dropped = dropped + 1 end
+  end
+  local busy = math.min(request.threads, request.busy + #taken)
+  redis.call('HSET', K.workers, request.worker, string.format('%d:%d:%d', request.threads, busy, NOW))
+  return taken
+end
+
+local function idle_threads()
+  local said, idle = redis.call('HGETALL', K.workers), 0
+  for i = 2, #said, 2 do
+    local threads, busy, seen = string.match(said[i], '^(%d+):(%d+):(%d+)$')
+    if NOW - tonumber(seen) <= WORKER_IDLE_MS then idle = idle + math.max(0, tonumber(threads) - tonumber(busy)) end
+  end
+  return idle
+end
+
+-- Counts the hints to send for rows that this call made ready and nobody took; they count as on their way.
+local function ring()
+  local wanted, pieces, idle = {}, {}, nil
+  for queue, rows in pairs(stale) do wanted[queue] = rows end
+  for _, queue in pairs(fresh) do wanted[queue] = (wanted[queue] or 0) + 1 end
+  for queue, rows in pairs(wanted) do
+    idle = idle or idle_threads()
+    local count, rung = read_hint(queue)
+    local outstanding = NOW - rung < HINT_MS and count or 0
+    local listeners = stale[queue] and math.max(idle, 1) or idle
+    local number = math.min(rows, redis.call('ZCARD', K.ready .. queue), listeners - outstanding)
+    if number > 0 then
+      write_hint(queue, outstanding + number, NOW)
+      pieces[#pieces + 1] = mp(queue)
+      pieces[#pieces + 1] = mp(number)
+    end
+  end
+  return mp_map(pieces)
+end

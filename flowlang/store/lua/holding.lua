@@ -1,0 +1,108 @@
+-- What the holder of a scope does: commit, renew, release, and the check that it is still the holder.
+
+-- Returns run, row; or nil and why the scope is not the caller's.
+local function held_row(run_id, scope_id, fence)
+  local run = get_run(run_id)
+  if not run then return nil, 'no such run' end
+  if not run.live then return nil, 'the run has ended' end
+  local row = get_scope(run_id, scope_id)
+  if not row then return nil, 'no such scope' end
+  if row.status ~= 'held' or row.fence ~= fence then return nil, 'not the holder' end
+  if not under_living(run_id, row) then return nil, 'an ancestor has ended' end
+  return run, row
+end
+
+local function lost(why) return mp_fields(4, 'type', 'lost', 'why', why) end
+
+local function committed(facts, accepted)
+  return mp_map({
+    mp('type'), mp('committed'), mp('facts'), mp_array(facts), mp('accepted'), mp_array(accepted),
+  })
+end
+
+local function write_turn(run_id, row, op)
+  local left = {}
+  for i = op.consumed + 1, #row.inbox do left[#left + 1] = row.inbox[i] end
+  row.inbox, row.state, row.reads, row.rescues = left, op.state, op.reads, 0
+  touch_scope(run_id, op.scope)
+  local fields = {}
+  for instance, record in pairs(op.records) do
+    fields[#fields + 1] = instance
+    fields[#fields + 1] = record
+  end
+  set_fields(K.run .. run_id .. RUN.records, fields)
+  for _, entry in ipairs(op.journal) do redis.call('RPUSH', K.run .. run_id .. RUN.journal, entry) end
+  for _, timer in ipairs(op.cleared) do clear_timer(run_id, op.scope, row, timer) end
+  for _, timer in ipairs(op.timers) do
+    with_defaults(timer, 'Timer')
+    set_timer(run_id, op.scope, row, timer.id, timer.at_ms or NOW + timer.delay_ms)
+  end
+end
+
+local function expire_run(run, after)
+  redis.call('ZADD', K.expiry, NOW + after, run.id .. SEP .. run.pipeline)
+  expire_runs[run.id] = after + GRACE_MS
+end
+
+local function finish_run(run, finish)
+  set_run_status(run, finish.status)
+  redis.call('HSET', K.run .. run.id, 'status', finish.status, 'result', finish.result, 'ended_ms', NOW)
+  if finish.dead then bury(finish.dead) else expire_run(run, run.retention) end
+end
+
+local function commit(op)
+  local run, row = held_row(op.run, op.scope, op.fence)
+  if not run then return lost(row) end
+  for _, one in ipairs(op.accepts) do
+    if one.epoch ~= EPOCH then return stale_epoch() end
+  end
+  write_turn(op.run, row, op)
+  for _, group in ipairs(op.groups) do create_group(op.run, op.scope, with_defaults(group, 'Group')) end
+  for _, group_id in ipairs(op.cancels) do close_group(op.run, group_id) end
+  if op.status == 'ended' then end_scope(op.run, op.scope, row) end
+  if op.join then join_group(op.run, with_defaults(op.join, 'Join')) end
+  if op.finish then finish_run(run, with_defaults(op.finish, 'Finish')) end
+  local accepted = {}
+  for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
+  if op.status == 'held' then
+    redis.call('ZADD', K.leases, NOW + row.lease_ms, member_of(op.run, op.scope))
+    return committed(row.inbox, accepted)
+  end
+  if op.status == 'ready' or (op.status == 'waiting' and #row.inbox > 0) then
+    make_ready(op.run, op.scope, row)
+  elseif op.status == 'waiting' then
+    row.status = 'waiting'
+    redis.call('ZREM', K.leases, member_of(op.run, op.scope))
+  end
+  return committed({}, accepted)
+end
+
+local function renew(op)
+  local said = redis.call('HGET', K.workers, op.worker)
+  if said then
+    local now = string.gsub(said, '%d+$', string.format('%d', NOW))
+    redis.call('HSET', K.workers, op.worker, now)
+  end
+  local holds = {}
+  for i, hold_of in ipairs(op.holds) do
+    local run, row = held_row(hold_of[1], hold_of[2], hold_of[3])
+    if run then
+      if row.lease_ms ~= op.lease_ms then
+        row.lease_ms = op.lease_ms
+        touch_scope(hold_of[1], hold_of[2])
+      end
+      redis.call('ZADD', K.leases, NOW + op.lease_ms, member_of(hold_of[1], hold_of[2]))
+      holds[i] = mp_map({mp('ok'), mp(true), mp('facts'), mp_array(row.inbox)})
+    else
+      holds[i] = mp_fields(2, 'ok', false)
+    end
+  end
+  return mp_map({mp('type'), mp('renewed'), mp('holds'), mp_array(holds)})
+end
+
+local function release(op)
+  local run, row = held_row(op.run, op.scope, op.fence)
+  if not run then return lost(row) end
+  make_ready(op.run, op.scope, row)
+  return committed({}, {})
+end

@@ -1,0 +1,158 @@
+-- The rows of runs, scopes and groups, each read once a call and written once at its end (save_rows).
+--
+-- A scope's row: first letter of its status, then
+--   ended:  its fence in decimal digits
+--   others: length of the timer list (4 bytes), timers joined by SEP, and a cmsgpack map of the rest
+
+local run_rows, scope_rows, group_rows = {}, {}, {}
+local dirty_scopes, dirty_groups = {}, {}
+local STATUS = {r = 'ready', h = 'held', w = 'waiting', e = 'ended'}
+
+local function split(text)
+  local parts, from = {}, 1
+  while true do
+    local at = string.find(text, SEP, from, true)
+    if not at then
+      parts[#parts + 1] = string.sub(text, from)
+      return parts
+    end
+    parts[#parts + 1] = string.sub(text, from, at - 1)
+    from = at + 1
+  end
+end
+
+-- Returns {id, status, live, pipeline, created, retention} or false.
+local function get_run(id)
+  local row = run_rows[id]
+  if row == nil then
+    local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms')
+    row = false
+    if got[1] then
+      row = {id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4])}
+      row.live = row.status == 'pending' or row.status == 'running'
+    end
+    run_rows[id] = row
+  end
+  return row
+end
+
+local function set_run_status(run, status)
+  redis.call('ZREM', K.by_status .. run.status, run.id)
+  redis.call('ZADD', K.by_status .. status, run.created, run.id)
+  run.status = status
+  run.live = status == 'running'
+end
+
+local function read_scope(text)
+  local status = STATUS[string.sub(text, 1, 1)]
+  if status == 'ended' then
+    return {status = status, fence = tonumber(string.sub(text, 2))}
+  end
+  local size = struct.unpack('>I4', text, 2)
+  local row = cmsgpack.unpack(string.sub(text, 6 + size))
+  row.status = status
+  row.timers = size > 0 and split(string.sub(text, 6, 5 + size)) or {}
+  return row
+end
+
+local function write_scope(row)
+  if row.status == 'ended' then return 'e' .. string.format('%d', row.fence) end
+  local timers = table.concat(row.timers, SEP)
+  local status, list = row.status, row.timers
+  row.status, row.timers = nil, nil
+  local text = string.sub(status, 1, 1) .. struct.pack('>I4', #timers) .. timers .. cmsgpack.pack(row)
+  row.status, row.timers = status, list
+  return text
+end
+
+local function get_scope(run_id, scope_id)
+  local of_run = scope_rows[run_id]
+  if not of_run then
+    of_run = {}
+    scope_rows[run_id] = of_run
+  end
+  local row = of_run[scope_id]
+  if row == nil then
+    local text = redis.call('HGET', K.run .. run_id .. RUN.scopes, scope_id)
+    row = text and read_scope(text) or false
+    of_run[scope_id] = row
+  end
+  return row
+end
+
+local function touch_scope(run_id, scope_id)
+  local of_run = dirty_scopes[run_id]
+  if not of_run then
+    of_run = {}
+    dirty_scopes[run_id] = of_run
+  end
+  of_run[scope_id] = true
+end
+
+local function put_scope(run_id, scope_id, row)
+  get_scope(run_id, scope_id)
+  scope_rows[run_id][scope_id] = row
+  touch_scope(run_id, scope_id)
+end
+
+local function get_group(run_id, group_id)
+  local of_run = group_rows[run_id]
+  if not of_run then
+    of_run = {}
+    group_rows[run_id] = of_run
+  end
+  local row = of_run[group_id]
+  if row == nil then
+    local text = redis.call('HGET', K.run .. run_id .. RUN.groups, group_id)
+    row = text and cmsgpack.unpack(text) or false
+    of_run[group_id] = row
+  end
+  return row
+end
+
+local function touch_group(run_id, group_id)
+  local of_run = dirty_groups[run_id]
+  if not of_run then
+    of_run = {}
+    dirty_groups[run_id] = of_run
+  end
+  of_run[group_id] = true
+end
+
+-- Writes fields to a hash, some at a time: a call takes only so many arguments.
+local function set_fields(key, fields)
+  for from = 1, #fields, 1000 do
+    redis.call('HSET', key, unpack(fields, from, math.min(from + 999, #fields)))
+  end
+end
+
+local expire_runs = {} -- run → milliseconds from now; done after the rows are written
+
+local function forget_run(run_id)
+  run_rows[run_id] = false
+  scope_rows[run_id], group_rows[run_id] = nil, nil
+  dirty_scopes[run_id], dirty_groups[run_id], expire_runs[run_id] = nil, nil, nil
+end
+
+local function save_rows()
+  for run_id, names in pairs(dirty_scopes) do
+    local fields = {}
+    for name in pairs(names) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = write_scope(scope_rows[run_id][name])
+    end
+    set_fields(K.run .. run_id .. RUN.scopes, fields)
+  end
+  for run_id, names in pairs(dirty_groups) do
+    local fields = {}
+    for name in pairs(names) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = cmsgpack.pack(group_rows[run_id][name])
+    end
+    set_fields(K.run .. run_id .. RUN.groups, fields)
+  end
+  for run_id, ms in pairs(expire_runs) do
+    redis.call('PEXPIRE', K.run .. run_id, ms)
+    for _, part in pairs(RUN) do redis.call('PEXPIRE', K.run .. run_id .. part, ms) end
+  end
+end

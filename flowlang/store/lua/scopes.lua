@@ -1,0 +1,88 @@
+-- What all operations share: queues, inboxes, timers, and the end of a scope.
+-- A scope is in its queue while it is ready, among the leases while it is held, and has timers only until it ends.
+
+local fresh = {}         -- member → queue: rows that this call made ready
+local noted_queues = {}  -- queues that this call has added to the set of names
+
+local function member_of(run_id, scope_id) return run_id .. SEP .. scope_id end
+
+local function make_ready(run_id, scope_id, row)
+  local member = member_of(run_id, scope_id)
+  if row.status == 'held' then redis.call('ZREM', K.leases, member) end
+  row.status = 'ready'
+  if not noted_queues[row.queue] then
+    noted_queues[row.queue] = true
+    redis.call('SADD', K.queues, row.queue)
+  end
+  redis.call('ZADD', K.ready .. row.queue, NOW - row.priority_ms, member)
+  fresh[member] = row.queue
+  touch_scope(run_id, scope_id)
+end
+
+-- fact: an encoded map.
+local function deliver(run_id, scope_id, fact)
+  local run = get_run(run_id)
+  local row = run and run.live and get_scope(run_id, scope_id)
+  if not row or row.status == 'ended' then return end
+  row.inbox[#row.inbox + 1] = fact
+  touch_scope(run_id, scope_id)
+  if row.status == 'waiting' then make_ready(run_id, scope_id, row) end
+end
+
+local function under_living(run_id, row)
+  local parent = row.parent
+  while parent do
+    local above = get_scope(run_id, parent)
+    if not above or above.status == 'ended' then return false end
+    parent = above.parent
+  end
+  return true
+end
+
+local function end_scope(run_id, scope_id, row)
+  local member = member_of(run_id, scope_id)
+  if row.status == 'ended' then return end
+  if row.status == 'ready' then
+    redis.call('ZREM', K.ready .. row.queue, member)
+    fresh[member] = nil
+  end
+  redis.call('ZREM', K.leases, member)
+  for _, timer in ipairs(row.timers) do redis.call('ZREM', K.timers, member .. SEP .. timer) end
+  put_scope(run_id, scope_id, {status = 'ended', fence = row.fence})
+end
+
+local function drop_timer(row, timer)
+  for i, one in ipairs(row.timers) do
+    if one == timer then
+      table.remove(row.timers, i)
+      return
+    end
+  end
+end
+
+local function set_timer(run_id, scope_id, row, timer, due)
+  drop_timer(row, timer)
+  row.timers[#row.timers + 1] = timer
+  redis.call('ZADD', K.timers, due, member_of(run_id, scope_id) .. SEP .. timer)
+end
+
+local function clear_timer(run_id, scope_id, row, timer)
+  drop_timer(row, timer)
+  redis.call('ZREM', K.timers, member_of(run_id, scope_id) .. SEP .. timer)
+end
+
+local function fire_timers(limit)
+  local due = redis.call('ZRANGEBYSCORE', K.timers, '-inf', NOW, 'LIMIT', 0, limit)
+  for _, member in ipairs(due) do
+    local parts = split(member)
+    local run_id, scope_id, timer = parts[1], parts[2], parts[3]
+    redis.call('ZREM', K.timers, member)
+    local row = get_run(run_id) and get_scope(run_id, scope_id)
+    if row and row.status ~= 'ended' then
+      drop_timer(row, timer)
+      touch_scope(run_id, scope_id)
+    end
+    deliver(run_id, scope_id, mp_fields(4, 'kind', 'timer', 'id', timer))
+  end
+  return #due
+end

@@ -1,0 +1,121 @@
+-- What nobody's turn does: sweeping, cancelling, deploying, clearing dead letters, leaving.
+
+local function done(found, changed) return mp_fields(6, 'type', 'done', 'found', found, 'changed', changed) end
+
+local function cancel(op)
+  local run = get_run(op.run)
+  if not run then return done(false, false) end
+  if not run.live then return done(true, false) end
+  deliver(op.run, '', mp_fields(4, 'kind', 'cancel', 'reason', op.reason))
+  return done(true, true)
+end
+
+local function rescue(limit)
+  local rescued = 0
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', NOW, 'LIMIT', 0, limit)) do
+    redis.call('ZREM', K.leases, member)
+    local parts = split(member)
+    local run_id, scope_id = parts[1], parts[2]
+    local run = get_run(run_id)
+    local row = run and run.live and get_scope(run_id, scope_id)
+    if row then
+      if under_living(run_id, row) then
+        row.rescues = row.rescues + 1
+        make_ready(run_id, scope_id, row)
+        rescued = rescued + 1
+      else
+        end_scope(run_id, scope_id, row)
+      end
+    end
+  end
+  return rescued
+end
+
+local function free_run(run_id, pipeline)
+  for _, scope_id in ipairs(redis.call('HKEYS', K.run .. run_id .. RUN.scopes)) do
+    end_scope(run_id, scope_id, get_scope(run_id, scope_id))
+  end
+  redis.call('UNLINK', K.run .. run_id)
+  for _, part in pairs(RUN) do redis.call('UNLINK', K.run .. run_id .. part) end
+  redis.call('ZREM', K.runs, run_id)
+  redis.call('ZREM', K.by_pipeline .. pipeline, run_id)
+  for _, status in ipairs({'succeeded', 'failed', 'cancelled'}) do redis.call('ZREM', K.by_status .. status, run_id) end
+  forget_run(run_id)
+end
+
+local function collect(limit)
+  local due = redis.call('ZRANGEBYSCORE', K.expiry, '-inf', NOW, 'LIMIT', 0, limit)
+  for _, member in ipairs(due) do
+    redis.call('ZREM', K.expiry, member)
+    local parts = split(member)
+    free_run(parts[1], parts[2])
+  end
+  return #due
+end
+
+local function forget_workers()
+  local said = redis.call('HGETALL', K.workers)
+  for i = 1, #said, 2 do
+    local seen = tonumber(string.match(said[i + 1], '%d+$'))
+    if NOW - seen > WORKER_LISTED_MS then redis.call('HDEL', K.workers, said[i]) end
+  end
+end
+
+local function next_due()
+  local soonest
+  for _, key in ipairs({K.timers, K.leases}) do
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    local due = first[2] and tonumber(first[2])
+    if due and (not soonest or due < soonest) then soonest = due end
+  end
+  return soonest
+end
+
+local function sweep(op)
+  local fired = fire_timers(op.limit)
+  local rescued = rescue(op.limit)
+  for _, queue in ipairs(redis.call('SMEMBERS', K.queues)) do
+    local rows = redis.call('ZCOUNT', K.ready .. queue, '-inf', NOW - op.stale_ms)
+    if rows > 0 then stale[queue] = math.max(rows, stale[queue] or 0) end
+  end
+  local collected = collect(op.limit)
+  forget_workers()
+  return mp_fields(10, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected, 'next_ms', next_due())
+end
+
+local function deploy(op)
+  for digest, plan in pairs(op.plans) do redis.call('HSET', K.plans, digest, plan) end
+  local kept = {}
+  for _, trigger in ipairs(op.crons) do
+    kept[#kept + 1] = trigger
+    kept[#kept + 1] = redis.call('HGET', K.crons, trigger) or NOW
+  end
+  redis.call('DEL', K.crons)
+  set_fields(K.crons, kept)
+  local changed = EPOCH == 0 or redis.call('HGET', K.active, 'digest') ~= op.digest
+  if changed then
+    EPOCH = EPOCH + 1
+    redis.call('HSET', K.active, 'epoch', EPOCH, 'digest', op.digest, 'manifest', op.manifest)
+  end
+  return mp_fields(6, 'type', 'deployed', 'epoch', EPOCH, 'changed', changed)
+end
+
+local function resolve_dead(op)
+  if redis.call('ZREM', K.dead, op.id) == 0 then return done(false, false) end
+  redis.call('HDEL', K.dead_rows, op.id)
+  local run = get_run(op.id)
+  if run and not run.live then
+    if op.replaced_by then
+      redis.call('HSET', K.run .. op.id, 'replaced_by', op.replaced_by)
+    else
+      redis.call('HDEL', K.run .. op.id, 'replaced_by')
+    end
+    expire_run(run, run.retention)
+  end
+  return done(true, true)
+end
+
+local function leave(op)
+  local known = redis.call('HDEL', K.workers, op.worker) == 1
+  return done(known, known)
+end

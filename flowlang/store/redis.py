@@ -1,0 +1,184 @@
+"""The store on Redis or Valkey: one script call a flush, plain commands for reads.
+
+Nothing here waits inside the server, and nothing is retried here: a call that got no answer raises
+`StoreUnavailableError`, and the caller sends the same flush again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from flowlang.engine.ops import ClaimRequest, Op, Reply, check
+from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.errors import StoreError, StoreUnavailableError
+from flowlang.store import script, wire
+from flowlang.store.keys import Keys
+from flowlang.store.redis_health import read_health
+from flowlang.store.redis_reads import Reads
+
+#: How long to wait for a connection and for an answer, seconds.
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 10.0
+
+_replies = msgspec.msgpack.Decoder(Reply)
+
+_UNAVAILABLE = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+
+
+class RedisStore:
+    """`engine.ports.Store` on a Redis 7 or Valkey server.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        namespace: First part of every key, so that several stores can share a database.
+        test_clock: Add the number at the clock key to the server's time. None: only when `FLOWLANG_ENV` is `test`.
+        connect_timeout_s: Seconds to wait for a connection.
+        answer_timeout_s: Seconds to wait for an answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "flowlang",
+        test_clock: bool | None = None,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        self.keys = Keys(namespace)
+        self._test_clock = os.environ.get("FLOWLANG_ENV") == "test" if test_clock is None else test_clock
+        self._client = redis.Redis.from_url(
+            url,
+            protocol=2,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=connect_timeout_s,
+            socket_timeout=answer_timeout_s,
+        )
+        self._reads = Reads(self._client, self.keys)
+
+    def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
+        """Apply operations in order, then claim. See `engine.ops`.
+
+        Raises:
+            StoreUnavailableError: when no answer came; send the same flush again.
+            StoreError: when the worker has sent a later flush already, or the script failed.
+            ValueError: when an operation contradicts itself; nothing was sent.
+        """
+        for op in ops:
+            check(op)
+        body = wire.encode(ops, claim)
+        arguments = (self.keys.base, flush.worker, f"{flush.seq:016d}", body, "test" if self._test_clock else "")
+        with _answers():
+            try:
+                blob: Any = self._client.evalsha(script.sha(), 1, *arguments)
+            except redis.exceptions.NoScriptError:
+                blob = self._client.eval(script.source(), 1, *arguments)
+        return _replies.decode(blob)
+
+    def now_ms(self) -> int:
+        """The server's time, test clock included."""
+        with _answers():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.time()
+            pipe.get(self.keys.single("clock"))
+            (seconds, micros), offset = pipe.execute()
+        return int(seconds) * 1000 + int(micros) // 1000 + (int(offset or 0) if self._test_clock else 0)
+
+    def set_test_clock(self, offset_ms: int) -> None:
+        """Move the time of every process that uses this store with its test clock.
+
+        Args:
+            offset_ms: What to add to the server's time, milliseconds.
+
+        Raises:
+            StoreError: when the store was opened without its test clock.
+        """
+        if not self._test_clock:
+            raise StoreError("the clock moves only in tests: open the store with test_clock=True or FLOWLANG_ENV=test")
+        with _answers():
+            self._client.set(self.keys.single("clock"), offset_ms)
+
+    def manifest(self) -> tuple[int, bytes] | None:
+        """The active manifest with its epoch."""
+        with _answers():
+            return self._reads.manifest()
+
+    def plan(self, digest: str) -> bytes | None:
+        """A stored plan."""
+        with _answers():
+            return self._reads.plan(digest)
+
+    def crons(self) -> dict[str, int]:
+        """Cron trigger → its last tick."""
+        with _answers():
+            return self._reads.crons()
+
+    def run(self, run: str) -> RunRows | None:
+        """All that is kept of one run."""
+        with _answers():
+            return self._reads.run(run)
+
+    def runs(
+        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+    ) -> list[RunRow]:
+        """Runs, newest first."""
+        with _answers():
+            return self._reads.runs(pipeline, status, before, limit)
+
+    def event(self, event: str) -> EventView | None:
+        """A kept event."""
+        now_ms = self.now_ms()
+        with _answers():
+            return self._reads.event(event, now_ms)
+
+    def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
+        """Dead letters, newest first."""
+        with _answers():
+            return self._reads.dead_letters(name, before, limit)
+
+    def dead_letter(self, ident: str) -> DeadRow | None:
+        """One dead letter."""
+        with _answers():
+            return self._reads.dead_letter(ident)
+
+    def stats(self) -> Stats:
+        """Counts for people and probes."""
+        now_ms = self.now_ms()
+        with _answers():
+            return self._reads.stats(now_ms)
+
+    def health(self) -> dict[str, Any]:
+        """What `doctor` needs to know of the server. See `redis_health`."""
+        with _answers():
+            return read_health(self._client)
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._client.close()
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    """Say in our own errors what the client says in its."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise StoreUnavailableError(f"no answer from the store: {error}") from error
+    except redis.exceptions.RedisError as error:
+        raise StoreError(f"the store refused: {error}") from error

@@ -1,0 +1,118 @@
+"""The store's one script, put together from its parts.
+
+What Python already knows is written once, there: keys come from `keys`, bounds from the reference, and the defaults of
+operations from their Structs, since a value that equals its default is not sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from flowlang.engine import ops
+from flowlang.engine.reference import tables
+from flowlang.store.keys import lua_table
+
+#: In the order in which they need each other.
+PARTS = ("msgpack", "rows", "scopes", "groups", "accept", "holding", "claim", "upkeep", "apply")
+
+#: How long the last reply of a process is kept for a repeated flush.
+FLUSH_MS = 86_400_000
+#: Keys live so much longer than what they say, so that the sweep comes before the server's own expiry.
+GRACE_MS = 3_600_000
+
+_WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
+    ops.Timer,
+    ops.Group,
+    ops.Join,
+    ops.RunSeed,
+    ops.EventRow,
+    ops.Accept,
+    ops.Finish,
+    ops.Commit,
+    ops.Renew,
+    ops.Release,
+    ops.Cancel,
+    ops.Sweep,
+    ops.Deploy,
+    ops.ResolveDead,
+    ops.Leave,
+    ops.ClaimRequest,
+)
+
+_PRELUDE = """#!lua
+local BASE = KEYS[1]
+{keys}{constants}
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if ARGV[4] == 'test' then NOW = NOW + tonumber(redis.call('GET', K.clock) or '0') end
+local EPOCH = tonumber(redis.call('HGET', K.active, 'epoch') or '0')
+local DEFAULTS = {{
+{defaults}}}
+local function with_defaults(value, name) return setmetatable(value, DEFAULTS[name]) end
+"""
+
+
+@cache
+def source() -> str:
+    """The whole script."""
+    folder = files("flowlang.store") / "lua"
+    parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS]
+    return "\n".join([_prelude(), *parts])
+
+
+@cache
+def sha() -> str:
+    """The script's name on a server that has it."""
+    return hashlib.sha1(source().encode(), usedforsecurity=False).hexdigest()
+
+
+def _prelude() -> str:
+    constants = {
+        "SEP": tables.SEP,
+        "CLAIM_TIMERS": tables.CLAIM_TIMERS,
+        "CLAIM_DROPS": tables.CLAIM_DROPS,
+        "HINT_MS": tables.HINT_MS,
+        "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
+        "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,
+        "FLUSH_MS": FLUSH_MS,
+        "GRACE_MS": GRACE_MS,
+    }
+    return _PRELUDE.format(
+        keys=lua_table(),
+        constants="\n".join(f"local {name} = {_literal(value)}" for name, value in constants.items()),
+        defaults="".join(f"  {kind.__name__} = {{__index = {_defaults(kind)}}},\n" for kind in _WITH_DEFAULTS),
+    )
+
+
+def _defaults(kind: type[msgspec.Struct]) -> str:
+    known = []
+    for field in msgspec.structs.fields(kind):
+        value = field.default if field.default is not msgspec.NODEFAULT else _made(field.default_factory)
+        if value is not None:
+            known.append(f"{field.encode_name} = {_literal(value)}")
+    return "{" + ", ".join(known) + "}"
+
+
+def _made(factory: Any) -> Any:
+    return None if factory is msgspec.NODEFAULT else factory()
+
+
+def _literal(value: Any) -> str:
+    """Write a default as Lua: whole numbers, booleans, texts without quotes, and empty collections."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str() | bytes():
+            text = value if isinstance(value, str) else value.decode("ascii")
+            return "'" + "".join(f"\\{ord(char)}" if not char.isalnum() else char for char in text) + "'"
+        case () | [] | {}:
+            return "{}"
+        case _:
+            raise TypeError(f"{value!r} cannot be a default of an operation: the script has no literal for it")

@@ -1,0 +1,79 @@
+"""How a flush is written for the script.
+
+The servers' MessagePack reader knows texts but not bytes (type `bin`), and takes any bytes as a text. So every payload
+is written as a text whose content is not UTF-8; nothing but that script reads it.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from flowlang.engine.ops import ClaimRequest, Op
+
+_encoder = msgspec.msgpack.Encoder()
+
+_Convert = Callable[[Any], Any]
+
+
+def encode(ops: Sequence[Op], claim: ClaimRequest | None) -> bytes:
+    """Write `[operations, claim request or nil]`; values that equal their default are left out."""
+    return _encoder.encode(([_struct_converter(type(op))(op) for op in ops], claim))
+
+
+def _text(payload: bytes) -> msgspec.Raw:
+    size = len(payload)
+    if size < 32:
+        head = bytes((0xA0 | size,))
+    elif size < 1 << 16:
+        head = b"\xda" + size.to_bytes(2, "big")
+    else:
+        head = b"\xdb" + size.to_bytes(4, "big")
+    return msgspec.Raw(head + payload)
+
+
+@cache
+def _struct_converter(kind: type[msgspec.Struct]) -> _Convert:
+    """Make a function that copies a Struct with its payloads as texts; one without payloads passes as it is."""
+    hints = typing.get_type_hints(kind)
+    found = {name: convert for name in kind.__struct_fields__ if (convert := _converter(hints[name])) is not None}
+    if not found:
+        return lambda value: value
+    fields = tuple(found.items())
+
+    def copy(value: Any) -> Any:
+        changed = {name: convert(body) for name, convert in fields if (body := getattr(value, name)) is not None}
+        return msgspec.structs.replace(value, **changed)
+
+    return copy
+
+
+@cache
+def _converter(hint: Any) -> _Convert | None:
+    """Find what to do with a field's value by its type; None when it holds no payload."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is bytes:
+        return _text
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _struct_converter(hint)
+    if origin in {types.UnionType, typing.Union}:
+        members = [_converter(one) for one in arguments if one is not types.NoneType]
+        return members[0]
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return _each(_converter(arguments[0]))
+    if origin is dict:
+        return _values(_converter(arguments[1]))
+    return None
+
+
+def _each(convert: _Convert | None) -> _Convert | None:
+    return None if convert is None else lambda many: [convert(one) for one in many]
+
+
+def _values(convert: _Convert | None) -> _Convert | None:
+    return None if convert is None else lambda table: {key: convert(one) for key, one in table.items()}
