@@ -97,12 +97,14 @@ class Catalog:
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
         self._under: dict[str, list[Subscription]] = {}
+        self._triggers: dict[tuple[str, int], Subscription] = {}
         self.crons: dict[str, CronEntry] = {}
         for starter in self._starters.values():
             for index, trigger in enumerate(starter.program.plan.triggers):
                 self._add(Subscription(starter, index, *_compiled(trigger)), trigger)
 
     def _add(self, subscription: Subscription, trigger: Trigger) -> None:
+        self._triggers[subscription.starter.pipeline, subscription.index] = subscription
         if isinstance(trigger, CronTrigger):
             for schedule in trigger.schedules:
                 key = f"{subscription.starter.pipeline}#{subscription.index}#{schedule}"
@@ -121,6 +123,10 @@ class Catalog:
             found.extend(self._under.get(prefix, ()))
         unique = {(each.starter.pipeline, each.index): each for each in found}
         return tuple(unique[key] for key in sorted(unique))
+
+    def trigger(self, pipeline: str, index: int) -> Subscription | None:
+        """One trigger, by its place."""
+        return self._triggers.get((pipeline, index))
 
     def starter(self, pipeline: str) -> Starter | None:
         """An active pipeline."""

@@ -82,11 +82,14 @@ class Router:
         if not checked.ok:
             return Routed(self.dead(event, delivery, failures=checked.failures), (), ())
         event = msgspec.structs.replace(event, data=checked.data)
-        wanted = None if only is None else set(only)
         found = _Found()
-        for subscription in self.catalog.subscribers(event.name):
-            if wanted is None or (subscription.starter.pipeline, subscription.index) in wanted:
-                self._try(subscription, event, delivery, found)
+        if only is None:
+            looked_at = self.catalog.subscribers(event.name)
+        else:
+            places = (self.catalog.trigger(*place) for place in dict.fromkeys(only))
+            looked_at = tuple(place for place in places if place is not None)
+        for subscription in looked_at:
+            self._try(subscription, event, delivery, found)
         return self._routed(event, delivery, found)
 
     def tick(self, entry: CronEntry, event: Event, tick: Tick) -> Routed:

@@ -1,1 +1,26 @@
-"""Use cases: what people and programs can ask of FlowLang, over any store."""
+"""The use cases: sending events, calling, cancelling, looking at and sending again. HTTP and command line call these.
+
+Knows the store as `engine.ports.Store` only; which one it is, and who receives hints, is passed in.
+"""
+
+from flowlang.service.answers import (
+    Answer,
+    DataError,
+    IncomingEvent,
+    NotDeployedError,
+    NotFoundError,
+    StartedRun,
+    TooLargeError,
+)
+from flowlang.service.service import Service
+
+__all__ = [
+    "Answer",
+    "DataError",
+    "IncomingEvent",
+    "NotDeployedError",
+    "NotFoundError",
+    "Service",
+    "StartedRun",
+    "TooLargeError",
+]

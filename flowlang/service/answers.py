@@ -1,0 +1,70 @@
+"""What goes into the use cases and what comes out: events from outside, answers to them, and refusals."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from flowlang.engine.schemas import Failure
+from flowlang.errors import FlowError
+
+
+class IncomingEvent(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An event as a client sends it. `id` is the sender's own: sent again, it is the same event."""
+
+    name: str
+    data: Any = {}
+    id: str | None = None
+    user: Any = None
+
+
+class StartedRun(msgspec.Struct, frozen=True):
+    """A run that an event or call led to; `new` is false when an earlier one holds its idempotency key."""
+
+    id: str
+    new: bool
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one event.
+
+    `accepted` and `duplicate`: it is stored. `dead_letter`: it is stored for a person, because it or a trigger failed.
+    `invalid`, `refused`, `too_large`: nothing was stored.
+    """
+
+    status: Literal["accepted", "duplicate", "dead_letter", "invalid", "refused", "too_large"]
+    event: str = ""  #: id under which it is kept
+    runs: tuple[StartedRun, ...] = ()
+    message: str = ""
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def stored(self) -> bool:
+        """Whether the sender may forget it."""
+        return self.status in {"accepted", "duplicate", "dead_letter"}
+
+
+class NotFoundError(FlowError):
+    """There is no such run, event, pipeline, webhook or dead letter."""
+
+
+class NotDeployedError(FlowError):
+    """Nothing has been deployed yet, so events have nowhere to go."""
+
+
+class TooLargeError(FlowError):
+    """More bytes than the project's limits allow."""
+
+
+class DataError(FlowError):
+    """Data that does not fit where it is going.
+
+    Args:
+        message: What is wrong.
+        failures: The paths that fail.
+    """
+
+    def __init__(self, message: str, failures: tuple[Failure, ...] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures

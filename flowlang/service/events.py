@@ -1,0 +1,243 @@
+"""Taking events: from clients, webhooks and calls, each by one atomic accept, each answered by itself.
+
+An accept that was routed by a manifest that is no longer active is refused by the store and routed again. A refusal of
+our own is only final when the manifest it was made with is still the active one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flowlang import jsondata
+from flowlang.clock import random_token, rfc3339
+from flowlang.engine.admission import EventDataError, EventRefusedError, call_event, check_data, check_name
+from flowlang.engine.catalog import Catalog, Webhook
+from flowlang.engine.intake import CALLED, Delivery
+from flowlang.engine.ops import Accept, Accepted, Duplicate, Stale
+from flowlang.engine.ports import Sealer, Store
+from flowlang.engine.route import InputError, Router
+from flowlang.engine.state import Event
+from flowlang.errors import StaleEpochError
+from flowlang.expr import EvaluationError, to_json, to_text
+from flowlang.ids import new_event_id, run_id_for
+from flowlang.service.answers import Answer, DataError, IncomingEvent, NotFoundError, StartedRun, TooLargeError
+from flowlang.service.catalogs import Catalogs
+from flowlang.service.writer import Writer
+
+log = logging.getLogger(__name__)
+
+EVENT_BYTES = 512 * 1024  #: of an event's data, unless the project's `limits.event` says otherwise
+MAX_ID = 200  #: characters of a sender's id or idempotency key
+DAY_MS = 86_400_000
+_ROUTINGS = 5  #: deploys in a row that one event may meet
+
+Prepared = Accept | Answer
+
+
+class Intake:
+    """The ways in.
+
+    Args:
+        store: Tells the time; answers reads.
+        writer: Writes.
+        catalogs: The active manifest.
+        sealer: Seals what is stored.
+    """
+
+    def __init__(self, store: Store, writer: Writer, catalogs: Catalogs, sealer: Sealer) -> None:
+        self._store = store
+        self._writer = writer
+        self._catalogs = catalogs
+        self._sealer = sealer
+
+    def events(self, events: Sequence[IncomingEvent], source: str) -> list[Answer]:
+        """Take events of one sender; each stands or falls by itself."""
+        rows = [new_event_id(random_token()) for _ in events]
+
+        def maker(event: IncomingEvent, row: str) -> Callable[[Router], Prepared]:
+            return lambda router: _from_client(router, event, row, source)
+
+        return self.send([maker(event, row) for event, row in zip(events, rows, strict=True)])
+
+    def webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None) -> Answer:
+        """Take a delivery whose signature has been verified.
+
+        Args:
+            name: Of the webhook.
+            headers: With lower-case names.
+            body: Raw.
+            delivery: The sender's id of the delivery, where its scheme has one.
+
+        Raises:
+            NotFoundError: when the project has no such webhook.
+            JsonError: when the body is no JSON that we take.
+        """
+        tree = jsondata.loads_strict(body)
+        row = new_event_id(random_token())
+        return self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)])[0]
+
+    def call(self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api") -> StartedRun:
+        """Start a pipeline by name.
+
+        Args:
+            pipeline: Its id.
+            data: Its input.
+            key: The caller's idempotency key: for a day, the same key of the same caller gives the same run.
+            source: Who calls.
+
+        Raises:
+            NotFoundError: when no such pipeline is active.
+            DataError: when the data does not fit.
+            TooLargeError: when there is too much of it.
+        """
+        row = new_event_id(random_token())
+
+        def make(router: Router) -> Prepared:
+            starter = router.catalog.starter(pipeline)
+            if starter is None:
+                raise NotFoundError(f"no pipeline {pipeline!r} is deployed")
+            event = call_event(row, pipeline, data, router.now_ms, source=source)
+            _check_size(router.catalog, data)
+            dedupe = None if key is None else f"call\n{pipeline}\n{_checked_id(key)}"
+            delivery = Delivery(row, dedupe=dedupe, dedupe_ms=DAY_MS, keep_ms=DAY_MS)
+            try:
+                return router.call(starter, event, delivery).accept
+            except InputError as error:
+                raise DataError(str(error), error.problem.failures) from error
+
+        answer = self.send([make], raising=True)[0]
+        if answer.status == "duplicate":
+            kept = self._store.event(answer.event)
+            run = kept.runs[0] if kept is not None and kept.runs else run_id_for(answer.event, pipeline, CALLED)
+            return StartedRun(run, new=False)
+        return answer.runs[0]
+
+    def send(self, makers: Sequence[Callable[[Router], Prepared]], *, raising: bool = False) -> list[Answer]:
+        """Route and write; route again whatever met another epoch.
+
+        Args:
+            makers: Each makes one accept, or refuses.
+            raising: Let refusals out as the exceptions that they are.
+
+        Raises:
+            StaleEpochError: when manifests change faster than events can be routed.
+        """
+        answers: list[Answer | None] = [None] * len(makers)
+        for _ in range(_ROUTINGS):
+            left = [at for at, answer in enumerate(answers) if answer is None]
+            if not left:
+                break
+            router = Router(self._catalogs.current(), self._sealer, self._store.now_ms())
+            prepared = {at: _prepare(makers[at], router) for at in left}
+            refused = [at for at, result in prepared.items() if not isinstance(result, Accept)]
+            if refused and self._catalogs.refresh():
+                continue
+            for at in refused:
+                answers[at] = _refusal(prepared[at], raising=raising)
+            accepts = {at: result for at, result in prepared.items() if isinstance(result, Accept)}
+            self._write(accepts, answers)
+        if any(answer is None for answer in answers):
+            raise StaleEpochError("the project is being deployed again and again; send the event once more")
+        return [answer for answer in answers if answer is not None]
+
+    def _write(self, accepts: Mapping[int, Accept], answers: list[Answer | None]) -> None:
+        if not accepts:
+            return
+        outcomes = self._writer.send(list(accepts.values()))
+        for (at, accept), outcome in zip(accepts.items(), outcomes, strict=True):
+            match outcome:
+                case Accepted():
+                    runs = tuple(StartedRun(run, new) for run, new in outcome.runs)
+                    answers[at] = Answer("accepted" if accept.dead is None else "dead_letter", outcome.event, runs)
+                case Duplicate():
+                    answers[at] = Answer("duplicate", outcome.event)
+                case Stale():
+                    self._catalogs.refresh()
+                case _:
+                    raise AssertionError(f"{type(outcome).__name__} answers no accept")
+
+
+def _prepare(maker: Callable[[Router], Prepared], router: Router) -> Prepared | Exception:
+    try:
+        return maker(router)
+    except (EventRefusedError, EventDataError, TooLargeError, DataError, NotFoundError) as error:
+        return error
+
+
+def _refusal(result: Prepared | Exception, *, raising: bool) -> Answer:
+    if isinstance(result, Answer):
+        return result
+    if raising and isinstance(result, Exception):
+        raise result
+    match result:
+        case EventRefusedError():
+            return Answer("refused", message=str(result))
+        case TooLargeError():
+            return Answer("too_large", message=str(result))
+        case EventDataError(failures=failures) | DataError(failures=failures):
+            return Answer("invalid", message=str(result), failures=failures)
+        case Exception():
+            raise result
+        case _:
+            raise AssertionError("an accept is no refusal")
+
+
+def _from_client(router: Router, sent: IncomingEvent, row: str, source: str) -> Prepared:
+    check_name(router.catalog, sent.name)
+    _check_size(router.catalog, sent.data)
+    checked = check_data(router.catalog, sent.name, sent.data)
+    if not checked.ok:
+        raise EventDataError(sent.name, checked.failures)
+    event = Event(
+        id=row if sent.id is None else _checked_id(sent.id),
+        name=sent.name,
+        data=checked.data,
+        time=rfc3339(router.now_ms),
+        source=source,
+        user=sent.user,
+    )
+    return router.route(event, Delivery(row, dedupe=sent.id)).accept
+
+
+def _from_webhook(
+    router: Router, name: str, headers: Mapping[str, str], body: Any, delivery: str | None, *, row: str
+) -> Prepared:
+    webhook = router.catalog.webhook(name)
+    if webhook is None:
+        raise NotFoundError(f"no webhook {name!r} is deployed")
+    event = Event(id=row, name=f"{name}/unreadable", data=body, time=rfc3339(router.now_ms), source=f"webhook/{name}")
+    kept = Delivery(row, dedupe=delivery, dedupe_ms=webhook.source.dedupe_ms)
+    try:
+        event, kept = _mapped(webhook, event, kept, {"body": body, "headers": dict(headers)})
+        check_name(router.catalog, event.name, name)
+        _check_size(router.catalog, event.data)
+    except (EvaluationError, EventRefusedError, TooLargeError, DataError) as error:
+        unreadable = Event(id=event.id, name=f"{name}/unreadable", data=body, time=event.time, source=event.source)
+        return router.dead(unreadable, kept, reason=str(error))
+    return router.route(event, kept).accept
+
+
+def _mapped(webhook: Webhook, event: Event, kept: Delivery, names: Mapping[str, Any]) -> tuple[Event, Delivery]:
+    """The event that a body stands for, by the webhook's templates."""
+    ident = kept.dedupe
+    if webhook.ident is not None:
+        ident = _checked_id(to_text(webhook.ident.evaluate(names)))
+    name = to_text(webhook.event.evaluate(names))
+    data = to_json(webhook.data.evaluate(names))
+    named = Event(id=ident or event.id, name=name, data=data, time=event.time, source=event.source)
+    return named, Delivery(kept.row, dedupe=ident, dedupe_ms=kept.dedupe_ms)
+
+
+def _checked_id(text: str) -> str:
+    if not 0 < len(text) <= MAX_ID:
+        raise DataError(f"an id has 1 to {MAX_ID} characters, this one has {len(text)}")
+    return text
+
+
+def _check_size(catalog: Catalog, data: Any) -> None:
+    limit = catalog.limit("event", EVENT_BYTES)
+    size = len(jsondata.dumps(data))
+    if size > limit:
+        raise TooLargeError(f"the event's data has {size} bytes, more than limits.event allows ({limit})")

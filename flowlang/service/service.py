@@ -1,0 +1,237 @@
+"""The use cases in one place: what HTTP, the command line and tests call."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flowlang.clock import random_token
+from flowlang.engine.catalog import Catalog
+from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Reply
+from flowlang.engine.ports import Sealer, Stats, Store
+from flowlang.engine.program import Program
+from flowlang.plan import Manifest, Plan
+from flowlang.service.answers import Answer, IncomingEvent, NotFoundError, StartedRun
+from flowlang.service.catalogs import Catalogs
+from flowlang.service.dead_letters import DeadLetters
+from flowlang.service.events import Intake
+from flowlang.service.ticks import TickReport, fire_due
+from flowlang.service.views import (
+    DeadDetail,
+    DeadSummary,
+    EventDetail,
+    RunDetail,
+    RunSummary,
+    event_detail,
+    run_detail,
+    run_summary,
+)
+from flowlang.service.writer import Writer
+
+log = logging.getLogger(__name__)
+
+#: Of a name in a log line; the rest is a stranger's.
+_SHOWN = 64
+
+
+class Service:
+    """The use cases on one store; safe for any number of threads.
+
+    Args:
+        store: Where runs live.
+        sealer: Seals and opens payloads.
+        salt: The store's secret for hashes of users' keys.
+        ring: Told how many hints to send to which queue; must not block or raise. Losing hints costs time only.
+        incarnation: Names this process to the store; new for each start.
+        pause: Waits so many seconds between two tries of a flush.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        *,
+        salt: bytes = b"",
+        ring: Callable[[Mapping[str, int]], None] | None = None,
+        incarnation: str | None = None,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self.store = store
+        self.counters: Counter[str] = Counter()
+        self._sealer = sealer
+        self._ring = ring
+        self._catalogs = Catalogs(store, salt)
+        self._writer = Writer(store, incarnation or f"service-{random_token()}", on_reply=self._replied, pause=pause)
+        self._intake = Intake(store, self._writer, self._catalogs, sealer)
+        self._dead = DeadLetters(store, self._writer, self._intake, sealer)
+
+    def _replied(self, reply: Reply) -> None:
+        if reply.rings and self._ring is not None:
+            self._ring(reply.rings)
+
+    # Deploying
+
+    @property
+    def catalog(self) -> Catalog:
+        """The active manifest, ready for use. Raises: NotDeployedError."""
+        return self._catalogs.current()
+
+    @property
+    def catalogs(self) -> Catalogs:
+        """What is deployed, for the worker in the same process."""
+        return self._catalogs
+
+    def refresh(self) -> bool:
+        """Look whether another manifest has become active; returns whether it has."""
+        return self._catalogs.refresh()
+
+    def deploy(self, manifest: Manifest, plans: Iterable[Plan]) -> Deployed:
+        """Store plans and make a manifest the active one.
+
+        Args:
+            manifest: What becomes active.
+            plans: Of all its pipelines.
+
+        Raises:
+            SchemaError, CelError, KeyError: when they do not fit together; nothing was stored.
+        """
+        programs = [Program(plan) for plan in plans]
+        trial = self._catalogs.trial(manifest, programs)
+        deploy = Deploy(
+            digest=manifest.digest,
+            manifest=manifest.to_json(),
+            plans={program.version: program.plan.to_json() for program in programs},
+            crons=tuple(trial.crons),
+        )
+        (outcome,) = self._writer.send([deploy])
+        assert isinstance(outcome, Deployed)
+        self._catalogs.refresh()
+        return outcome
+
+    # Events and calls
+
+    def ingest(self, events: Sequence[IncomingEvent], source: str = "api") -> list[Answer]:
+        """Take events of one sender, one by one; each is answered after one atomic write.
+
+        Raises:
+            NotDeployedError: when nothing is deployed.
+            StoreUnavailableError: when the store does not answer; the sender may send all of them again.
+        """
+        answers = self._intake.events(events, source)
+        self.counters.update(f"events.{answer.status}" for answer in answers)
+        return answers
+
+    def ingest_webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None = None) -> Answer:
+        """Take a webhook's delivery, after its signature was verified.
+
+        Args:
+            name: Of the webhook.
+            headers: With lower-case names.
+            body: Raw.
+            delivery: The sender's id of it, where the scheme has one.
+
+        Raises:
+            NotFoundError: when there is no such webhook.
+            JsonError: when the body is no JSON that we take.
+        """
+        answer = self._intake.webhook(name, headers, body, delivery)
+        self.counters[f"webhooks.{answer.status}"] += 1
+        return answer
+
+    def webhook_refused(self, name: str, reason: str) -> None:
+        """Record that a delivery was turned away; never its body."""
+        self.counters["webhooks.unverified"] += 1
+        log.warning("webhook refused: name=%r reason=%s", name[:_SHOWN], reason)
+
+    def call(self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api") -> StartedRun:
+        """Start a pipeline by name.
+
+        Args:
+            pipeline: Its id.
+            data: Its input.
+            key: The caller's idempotency key.
+            source: Who calls.
+
+        Raises:
+            NotFoundError, DataError, TooLargeError: saying why not.
+        """
+        return self._intake.call(pipeline, data, key=key, source=source)
+
+    def tick_crons(self, now_ms: int | None = None) -> TickReport:
+        """Fire the schedules that are due.
+
+        Args:
+            now_ms: The store's time, when it is known; asked for else.
+        """
+        return fire_due(self.store, self._intake, self._catalogs, self.store.now_ms() if now_ms is None else now_ms)
+
+    # Looking and steering
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[RunSummary]:
+        """Runs, newest first.
+
+        Args:
+            pipeline: Only of this one.
+            status: Only in this one.
+            before: Go on after this run of the last page.
+            limit: At most so many.
+        """
+        return [
+            run_summary(row) for row in self.store.runs(pipeline=pipeline, status=status, before=before, limit=limit)
+        ]
+
+    def run(self, run: str) -> RunDetail:
+        """All that is known of a run. Raises: NotFoundError."""
+        rows = self.store.run(run)
+        if rows is None:
+            raise NotFoundError(f"no run {run!r}")
+        return run_detail(rows, self._catalogs.program(rows.row.version), self._sealer)
+
+    def cancel(self, run: str, reason: str = "") -> bool:
+        """Cancel a run; its clean-up still runs.
+
+        Returns:
+            False when it had ended before.
+
+        Raises:
+            NotFoundError: when there is no such run.
+        """
+        (outcome,) = self._writer.send([Cancel(run, reason)])
+        assert isinstance(outcome, Done)
+        if not outcome.found:
+            raise NotFoundError(f"no run {run!r}")
+        return outcome.changed
+
+    def event(self, event: str) -> EventDetail:
+        """A kept event: what it started, and why it did not start the rest. Raises: NotFoundError."""
+        kept = self.store.event(event)
+        if kept is None:
+            raise NotFoundError(f"no event {event!r}")
+        return event_detail(kept, self._sealer)
+
+    def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
+        """Dead letters, newest first: of this pipeline or event, from after `before` on."""
+        return self._dead.page(name=name, before=before, limit=limit)
+
+    def dead_letter(self, ident: str) -> DeadDetail:
+        """One dead letter. Raises: NotFoundError."""
+        return self._dead.one(ident)
+
+    def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET) -> Answer:
+        """Send a dead letter again and take it off the list; see `DeadLetters.retry`."""
+        return self._dead.retry(ident, data)
+
+    def stats(self) -> Stats:
+        """Counts for people and probes."""
+        return self.store.stats()

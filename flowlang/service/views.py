@@ -1,0 +1,199 @@
+"""Runs, events and dead letters as people look at them: payloads opened, times written out, steps in written order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from flowlang import jsondata
+from flowlang.clock import rfc3339
+from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_event, decode_reasons
+from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer
+from flowlang.engine.program import Program
+from flowlang.engine.state import Event, Record, decode_meta, decode_record
+from flowlang.engine.turn import RunEnd
+from flowlang.engine.view import ItemsView, record_view
+
+LIVE = ("pending", "running")
+
+_PART = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
+_ends = msgspec.json.Decoder(RunEnd)
+
+
+class RunSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run in a list."""
+
+    id: str
+    pipeline: str
+    version: str
+    status: str
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    event: str = ""
+    queue: str = "default"
+    replay_of: str | None = None
+    replaced_by: str | None = None
+
+
+class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step instance; `pending` when the run is alive and it has no record yet."""
+
+    step: str  #: such as `pages[3].notify[17]`
+    status: str
+    attempts: int = 0
+    output: Any = msgspec.UNSET
+    error: dict[str, Any] | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+
+
+class RunDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that is known of a run."""
+
+    run: RunSummary
+    event: Event
+    vars: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    output: Any = msgspec.UNSET
+    error: dict[str, Any] | None = None
+    steps: tuple[StepState, ...] = ()
+    journal: tuple[dict[str, Any], ...] = ()
+    timers: dict[str, str] = {}  #: what it waits for → when
+
+
+class EventDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A kept event: what it started, and for each trigger that it did not start, why."""
+
+    id: str
+    name: str
+    source: str
+    accepted_at: str
+    event: Event
+    runs: tuple[str, ...] = ()
+    ignored: tuple[Reason, ...] = ()
+
+
+class DeadSummary(msgspec.Struct, frozen=True):
+    """A dead letter in a list."""
+
+    id: str
+    kind: str
+    name: str
+    at: str
+
+
+class DeadDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter with what a person needs to correct it."""
+
+    letter: DeadSummary
+    event: DeadEvent | None = None
+    error: dict[str, Any] | None = None  #: of a failed run
+
+
+def run_summary(row: RunRow) -> RunSummary:
+    """A run in a list."""
+    return RunSummary(
+        id=row.id,
+        pipeline=row.pipeline,
+        version=row.version,
+        status=row.status,
+        created_at=rfc3339(row.created_ms),
+        started_at=None if row.started_ms is None else rfc3339(row.started_ms),
+        ended_at=None if row.ended_ms is None else rfc3339(row.ended_ms),
+        event=row.event,
+        queue=row.queue,
+        replay_of=row.replay_of,
+        replaced_by=row.replaced_by,
+    )
+
+
+def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDetail:
+    """All that is known of a run.
+
+    Args:
+        rows: As the store keeps them.
+        program: Its version, for the order of steps; None when its plan is gone.
+        sealer: Opens payloads.
+    """
+    meta = decode_meta(sealer.open(rows.row.meta))
+    end = _ends.decode(sealer.open(rows.row.result)) if rows.row.result else None
+    records = {name: decode_record(sealer.open(payload)) for name, payload in rows.records.items()}
+    return RunDetail(
+        run=run_summary(rows.row),
+        event=meta.event,
+        vars=meta.vars,
+        labels=meta.labels,
+        output=msgspec.UNSET if end is None else end.output,
+        error=None if end is None or end.error is None else end.error.view(),
+        steps=_steps(records, program, live=rows.row.status in LIVE),
+        journal=tuple(jsondata.loads(sealer.open(entry)) for entry in rows.journal),
+        timers={name: rfc3339(due_ms) for name, due_ms in sorted(rows.timers.items())},
+    )
+
+
+def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
+    """A kept event."""
+    return EventDetail(
+        id=kept.id,
+        name=kept.name,
+        source=kept.source,
+        accepted_at=rfc3339(kept.accepted_ms),
+        event=decode_event(sealer.open(kept.body)),
+        runs=kept.runs,
+        ignored=tuple(decode_reasons(sealer.open(kept.reasons))) if kept.reasons else (),
+    )
+
+
+def dead_summary(row: DeadRow) -> DeadSummary:
+    """A dead letter in a list."""
+    return DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms))
+
+
+def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
+    """A dead letter with its body."""
+    body = sealer.open(row.body)
+    if row.kind == "event":
+        return DeadDetail(dead_summary(row), event=decode_dead_event(body))
+    return DeadDetail(dead_summary(row), error=jsondata.loads(body).get("error"))
+
+
+def _steps(records: Mapping[str, Record], program: Program | None, *, live: bool) -> tuple[StepState, ...]:
+    found = [_step(name, record, records) for name, record in records.items()]
+    if live and program is not None:
+        known = (step.key for step in program.plan.steps if not step.loops)
+        found.extend(StepState(key, "pending") for key in known if key not in records)
+    return tuple(sorted(found, key=_written_order(program)))
+
+
+def _step(name: str, record: Record, records: Mapping[str, Record]) -> StepState:
+    seen = record_view(record, records)
+    output = seen.get("output", msgspec.UNSET)
+    return StepState(
+        step=name,
+        status=record.status,
+        attempts=record.attempts,
+        output=_listed(output) if isinstance(output, ItemsView) else output,
+        error=seen.get("error"),
+        started_at=seen["started_at"],
+        ended_at=seen["ended_at"],
+    )
+
+
+def _listed(items: ItemsView) -> list[Any]:
+    return [_listed(item) if isinstance(item, ItemsView) else item for item in items]
+
+
+def _written_order(program: Program | None) -> Callable[[StepState], Any]:
+    places = {} if program is None else {step.key: step.index for step in program.plan.steps}
+
+    def key(state: StepState) -> Any:
+        return [
+            (places.get(name, len(places)), name, int(index) if index else -1)
+            for name, index in _PART.findall(state.step)
+        ]
+
+    return key

@@ -1,0 +1,118 @@
+"""Writing to the store from many threads: what they send at the same time goes out together, under one flush id.
+
+The store remembers the last flush of each incarnation, so only one may be under way, and one whose reply was lost is
+sent again as it was. Unlike a worker's, these senders have a client that waits: after a few tries they are told that
+the store is away, and the client sends its event again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from flowlang.engine.ops import Op, Outcome, Reply
+from flowlang.engine.ports import FlushId, Store
+from flowlang.errors import StoreUnavailableError
+
+MAX_BATCH = 64  #: operations in one flush
+TRIES = 3
+PAUSE_S = 0.1  #: before the second try; doubled before the third
+
+
+class _Request:
+    """What one thread sends and waits for."""
+
+    __slots__ = ("done", "error", "ops", "outcomes")
+
+    def __init__(self, ops: Sequence[Op]) -> None:
+        self.ops = tuple(ops)
+        self.outcomes: tuple[Outcome, ...] = ()
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+
+
+class Writer:
+    """Sends operations in order, one flush at a time.
+
+    Args:
+        store: Where to.
+        worker: This process's incarnation.
+        on_reply: Called with each reply by one of the waiting threads; must not raise.
+        pause: Waits so many seconds between two tries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        *,
+        on_reply: Callable[[Reply], None],
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._on_reply = on_reply
+        self._pause = pause or threading.Event().wait
+        self._seq = 0
+        self._waiting: list[_Request] = []
+        self._waiting_lock = threading.Lock()
+        self._turn = threading.Lock()
+
+    def send(self, ops: Sequence[Op]) -> tuple[Outcome, ...]:
+        """Apply operations in order; returns when the store has answered.
+
+        Returns:
+            Their outcomes.
+
+        Raises:
+            StoreUnavailableError: when no answer came; whether the last of them were applied is not known.
+        """
+        outcomes: list[Outcome] = []
+        for at in range(0, len(ops), MAX_BATCH):
+            outcomes.extend(self._sent(_Request(ops[at : at + MAX_BATCH])))
+        return tuple(outcomes)
+
+    def _sent(self, request: _Request) -> tuple[Outcome, ...]:
+        with self._waiting_lock:
+            self._waiting.append(request)
+        with self._turn:  # whoever comes first sends for all that wait by then
+            while not request.done.is_set():
+                self._send_together(self._next_batch())
+        if request.error is not None:
+            raise request.error
+        return request.outcomes
+
+    def _next_batch(self) -> list[_Request]:
+        with self._waiting_lock:
+            batch = [self._waiting.pop(0)]
+            size = len(batch[0].ops)
+            while self._waiting and size + len(self._waiting[0].ops) <= MAX_BATCH:
+                batch.append(self._waiting.pop(0))
+                size += len(batch[-1].ops)
+            return batch
+
+    def _send_together(self, batch: list[_Request]) -> None:
+        self._seq += 1
+        try:
+            reply = self._apply(FlushId(self._worker, self._seq), [op for request in batch for op in request.ops])
+            self._on_reply(reply)
+            at = 0
+            for request in batch:
+                request.outcomes = reply.outcomes[at : at + len(request.ops)]
+                at += len(request.ops)
+        except BaseException as error:
+            for request in batch:
+                request.error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for request in batch:
+                request.done.set()
+
+    def _apply(self, flush: FlushId, ops: Sequence[Op]) -> Reply:
+        for tried in range(1, TRIES):
+            try:
+                return self._store.apply(flush, ops)
+            except StoreUnavailableError:
+                self._pause(PAUSE_S * 2 ** (tried - 1))
+        return self._store.apply(flush, ops)
