@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -42,10 +42,17 @@ class Standin:
         ledger: File to append each call to, as lines of JSON.
         port: 0 takes a free one.
         host: Address to listen on.
+        wait: Holds an answer back for so many seconds; by default a wait that ends when the stand-in stops.
     """
 
     def __init__(
-        self, *, faults: Iterable[Fault] = (), ledger: Path | None = None, port: int = 0, host: str = "127.0.0.1"
+        self,
+        *,
+        faults: Iterable[Fault] = (),
+        ledger: Path | None = None,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self.stripe = Stripe()
         self.mux = Mux()
@@ -56,10 +63,11 @@ class Standin:
         self.ledger = Ledger(ledger)
         self.kept = KeptAnswers()
         self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
         self._working = threading.Lock()  # services answer one call at a time, so they need no locks of their own
         self._server = _Server((host, port), Connection)
         self._server.standin = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="standin")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="standin")
         self._connections: set[Connection] = set()
 
     @property
@@ -107,7 +115,9 @@ class Standin:
         self._thread.start()
 
     def stop(self) -> None:
-        """Cut the connections, wait for the threads and close the port."""
+        """Cut the connections, wait for the threads and close the port; stopping twice is stopping once."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._server.shutdown()
         for connection in self._connections.copy():
@@ -205,7 +215,7 @@ class Standin:
 
     def _hold(self, fault: Fault) -> None:
         if fault.delay_ms:
-            self._stopping.wait(fault.delay_ms / 1000)
+            self._wait(fault.delay_ms / 1000)
 
 
 def _refusal(fault: Fault) -> Reply:
