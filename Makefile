@@ -107,12 +107,12 @@ $(STAMP): $(LOCK) pyproject.toml
 	fi; \
 	echo "Making $(VENV) with $$("$$python" --version) (once; about a minute)"; \
 	"$$python" -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lock: $(STAMP)  ## Write the lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m pip install -qq --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --extra server --extra dev --group dev --no-emit-package flowlang-pipelines \
 	  --custom-compile-command 'make lock' --output-file $(LOCK) $(ARGS) pyproject.toml
