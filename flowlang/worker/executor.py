@@ -106,7 +106,7 @@ class Executor:
         """
         done = 0
         until = monotonic_ms() + SLICE_MS
-        self._flusher.at_work(+1)
+        self._flusher.begin_work()
         try:
             row = self._flusher.claim(queue)
             while row is not None:
@@ -118,7 +118,7 @@ class Executor:
         except StoreError as error:
             log.warning("stopped working: %s", error)
         finally:
-            self._flusher.at_work(-1)
+            self._flusher.end_work()
         return done
 
     def run(self, row: Claimed, *, claim_next: bool) -> Claimed | None:

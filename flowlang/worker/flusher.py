@@ -31,12 +31,13 @@ class FlusherStopped(StoreError):  # noqa: N818 - it says what happened
 class _Entry:
     """What one thread waits for."""
 
-    __slots__ = ("answered", "claimed", "done", "error", "op", "outcome", "wants")
+    __slots__ = ("answered", "claimed", "done", "error", "op", "outcome", "thread", "wants")
 
     def __init__(self, op: Op | None, *, wants: bool, answered: str | None) -> None:
         self.op = op
         self.wants = wants
         self.answered = answered
+        self.thread = threading.get_ident()
         self.outcome: Outcome | None = None
         self.claimed: Claimed | None = None
         self.error: BaseException | None = None
@@ -74,8 +75,8 @@ class Flusher:
         self._on_reply = on_reply
         self._seq = 0
         self._entries: SimpleQueue[_Entry | None] = SimpleQueue()
-        self._busy = 0
-        self._busy_lock = threading.Lock()
+        self._working: set[int] = set()
+        self._working_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flowlang-flusher", daemon=True)
 
@@ -89,10 +90,15 @@ class Flusher:
         self._entries.put(None)
         self._thread.join(timeout)
 
-    def at_work(self, change: int) -> None:
-        """Count a thread that begins (+1) or ends (-1) to run steps."""
-        with self._busy_lock:
-            self._busy += change
+    def begin_work(self) -> None:
+        """Count this thread as running steps. It counts no more as soon as a claim of its finds nothing."""
+        with self._working_lock:
+            self._working.add(threading.get_ident())
+
+    def end_work(self) -> None:
+        """Count this thread as idle."""
+        with self._working_lock:
+            self._working.discard(threading.get_ident())
 
     def apply(self, op: Op) -> Outcome:
         """Apply one operation and wait for its outcome.
@@ -173,8 +179,8 @@ class Flusher:
         askers = [entry for entry in batch if entry.wants and not self._stopping.is_set()]
         request = None
         if askers:
-            with self._busy_lock:
-                busy = max(0, self._busy - len(askers))
+            with self._working_lock:
+                busy = len(self._working.difference(entry.thread for entry in askers))
             request = ClaimRequest(
                 self._worker,
                 self._queues,
@@ -191,6 +197,8 @@ class Flusher:
                 entry.outcome = next(outcomes)
         for entry, claimed in zip(askers, reply.claimed, strict=False):
             entry.claimed = claimed
+        with self._working_lock:
+            self._working.difference_update(entry.thread for entry in askers[len(reply.claimed) :])
         self._on_reply(reply)
 
     def _send(self, ops: list[Op], request: ClaimRequest | None) -> Reply:
