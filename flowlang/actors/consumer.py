@@ -1,0 +1,158 @@
+"""The consumer of a hint queue: sleeps on the server until it is rung, and gives up at the first broken connection.
+
+Dramatiq's own consumer polls with a back-off of up to a second. This one blocks on the queue's wake list, at most a
+second at a time so that stopping is prompt, and looks at the queue itself after each wait: a lost token costs one wait.
+A full consumer waits for room without touching the network. What a broken consumer held is given back when its
+heartbeat ends, so one that lost a reply is never reused: Dramatiq makes a new one with a new id.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import redis
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import ConnectionClosed, DecodeError
+from dramatiq.message import Message
+
+if TYPE_CHECKING:
+    from flowlang.actors.queues import QueueScripts
+
+#: Longest wait on the server; Dramatiq looks whether it should stop after each one.
+LONGEST_BLOCK_S = 1.0
+
+#: Option under which a fetched message remembers who fetched it, because its consumer may have been replaced since.
+_HOLDER = "held_by"
+
+_log = logging.getLogger(__name__)
+
+
+class HintConsumer(Consumer):
+    """Hands out the messages of one queue; made by `FlowBroker.consume`.
+
+    `__next__` belongs to the consumer's thread; `ack`, `nack` and `requeue` may be called from any.
+
+    Args:
+        scripts: The queue operations.
+        queue: Name of the queue.
+        prefetch: Most messages that are fetched and not yet settled.
+        timeout_ms: Longest time that `__next__` waits; cut to a second.
+    """
+
+    def __init__(self, scripts: QueueScripts, queue: str, prefetch: int, timeout_ms: int) -> None:
+        self._scripts = scripts
+        self._queue = queue
+        self._prefetch = max(1, prefetch)
+        self._block_s = min(max(timeout_ms, 1) / 1000, LONGEST_BLOCK_S, scripts.longest_block_s)
+        self._id = str(uuid.uuid4())
+        self._fetched: deque[tuple[str, bytes]] = deque()
+        self._changed = threading.Condition()
+        self._unsettled: set[str] = set()
+        self._broken: redis.RedisError | None = None
+        self._last_heartbeat = float("-inf")
+
+    def __next__(self) -> MessageProxy | None:
+        if not self._fetched:
+            try:
+                self._fill()
+            except redis.RedisError as error:
+                raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        return self._hand_out()
+
+    def ack(self, message: MessageProxy) -> None:
+        """Forget a processed message; if the server cannot be told, a hint too many will come later."""
+        self._settle(message, self._scripts.ack)
+
+    def nack(self, message: MessageProxy) -> None:
+        """Put a message that no actor could take among the dead ones."""
+        self._settle(message, self._scripts.nack)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Hand back fetched messages that were not begun.
+
+        Raises:
+            ConnectionClosed: When the server cannot be told; it will notice by the missing heartbeat.
+        """
+        holders: dict[str, list[str]] = {}
+        for message in messages:
+            holders.setdefault(message.options.get(_HOLDER, self._id), []).append(message.options["redis_message_id"])
+        try:
+            for holder, ids in holders.items():
+                self._scripts.requeue(self._queue, holder, ids)
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        finally:
+            self._release(*(message_id for ids in holders.values() for message_id in ids))
+
+    def close(self) -> None:
+        """Hand back what was fetched and not handed out, and leave."""
+        ids = [message_id for message_id, _ in self._fetched]
+        self._fetched.clear()
+        try:
+            self._scripts.requeue(self._queue, self._id, ids, leave=True)
+        except redis.RedisError as error:
+            _log.debug("Left queue %r without telling the server: %s", self._queue, error)
+
+    def _fill(self) -> None:
+        room = self._wait_for_room()
+        if room == 0:
+            if time.monotonic() - self._last_heartbeat >= self._scripts.heartbeat_every_s:
+                self._fetch(0)
+            return
+        self._fetch(room)
+        if not self._fetched and self._scripts.wait_for_token(self._queue, self._block_s):
+            self._fetch(room)
+
+    def _wait_for_room(self) -> int:
+        """Wait until a message may be fetched; no room after one block is told as 0."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._broken or len(self._unsettled) < self._prefetch, self._block_s)
+            if self._broken:
+                raise self._broken
+            return max(0, self._prefetch - len(self._unsettled))
+
+    def _fetch(self, count: int) -> None:
+        self._fetched.extend(self._scripts.fetch(self._queue, self._id, count))
+        self._last_heartbeat = time.monotonic()
+        with self._changed:
+            self._unsettled.update(message_id for message_id, _ in self._fetched)
+
+    def _hand_out(self) -> MessageProxy | None:
+        while self._fetched:
+            message_id, body = self._fetched.popleft()
+            try:
+                message: Message[Any] = Message.decode(body)
+            except DecodeError:
+                _log.exception(
+                    "Message %r on queue %r cannot be read; it is kept with the dead ones.", message_id, self._queue
+                )
+                self._tell(self._scripts.nack, self._id, message_id)
+                continue
+            message.options["redis_message_id"] = message_id
+            message.options[_HOLDER] = self._id
+            return MessageProxy(message)
+        return None
+
+    def _settle(self, message: MessageProxy, tell: Any) -> None:
+        self._tell(tell, message.options.get(_HOLDER, self._id), message.options["redis_message_id"])
+
+    def _tell(self, tell: Any, holder: str, message_id: str) -> None:
+        # Raising would make Dramatiq hold the worker's thread for five seconds and try again; a hint is not worth it.
+        try:
+            tell(self._queue, holder, message_id)
+        except redis.RedisError as error:
+            _log.warning("Could not settle a message of queue %r: %s", self._queue, error)
+            with self._changed:
+                self._broken = error
+        self._release(message_id)
+
+    def _release(self, *message_ids: str) -> None:
+        with self._changed:
+            self._unsettled.difference_update(message_ids)
+            self._changed.notify_all()
