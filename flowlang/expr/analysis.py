@@ -64,7 +64,8 @@ def _reference(node: Node) -> tuple[Reference, list[Node]] | None:
     guarded = False
     while not isinstance(node, Name):
         if isinstance(node, Select | Has):
-            segments.append((node.field, (node.field_start, node.end - isinstance(node, Has))))
+            field_end = node.field_end if isinstance(node, Has) else node.end
+            segments.append((node.field, (node.field_start, field_end)))
             guarded = guarded or node.optional or isinstance(node, Has)
         elif isinstance(node, Index):
             guarded = guarded or node.optional

@@ -55,7 +55,7 @@ from flowlang.expr.syntax import (
     Unary,
     children,
 )
-from flowlang.expr.values import Optional, TypeValue, is_list, is_map, kind_name
+from flowlang.expr.values import Optional, TypeValue, is_list, kind_name
 
 Closure = Callable[[Scope], Any]
 
@@ -183,7 +183,7 @@ def _select(node: Select) -> Closure:
 
 def _has(node: Has) -> Closure:
     operand = compile_node(node.operand)
-    field, start, end = node.field, node.field_start, node.end
+    field, start, end = node.field, node.field_start, node.field_end
 
     def has(scope: Scope) -> bool:
         value = operand(scope)
@@ -374,13 +374,13 @@ def _application(node: Binary) -> Callable[[Scope, Any, Any], Any]:
     """Make the function that applies an operator to two values; its errors say where."""
     operate = BINARY[node.operator]
     start, end = node.start, node.end
-    sized = node.operator in {"+", "==", "!=", "in"}
-    joins = node.operator == "+"
+    operator = node.operator
+    sized = operator in {"+", "==", "!=", "in"}
 
     def apply(scope: Scope, a: Any, b: Any) -> Any:
         try:
             if sized and b.__class__ not in _SMALL:
-                _spend(scope, a, b, joins=joins)
+                _spend(scope, operator, a, b)
             return operate(a, b)
         except EvaluationError as error:
             raise error.at(start, end)  # noqa: B904 - the same error
@@ -388,18 +388,22 @@ def _application(node: Binary) -> Callable[[Scope, Any, Any], Any]:
     return apply
 
 
-def _spend(scope: Scope, a: Any, b: Any, *, joins: bool) -> None:
-    """Count what joining or comparing two values costs, where that is more than one unit."""
-    if joins:
-        if isinstance(a, str | bytes) and isinstance(b, str | bytes):
-            size = len(a) + len(b)
-            if size > MAX_TEXT_VALUE:
-                raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
-            scope.spend(size // _COPIED_PER_UNIT)
-        elif is_list(a) and is_list(b):
-            scope.spend((len(a) + len(b)) // 8)
-    elif not isinstance(b, str | bytes) and (is_list(b) or is_map(b)):
-        scope.spend(loops.weight(b))
+def _spend(scope: Scope, operator: str, a: Any, b: Any) -> None:
+    """Count what joining, comparing or searching costs, where that is more than one unit."""
+    if operator == "in":
+        if is_list(b):
+            scope.spend(len(b) // 8)
+            if a.__class__ not in PLAIN:
+                scope.spend_on(b)
+    elif operator != "+":
+        scope.spend_on(b)
+    elif isinstance(a, str | bytes) and isinstance(b, str | bytes):
+        size = len(a) + len(b)
+        if size > MAX_TEXT_VALUE:
+            raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
+        scope.spend(size // _COPIED_PER_UNIT)
+    elif is_list(a) and is_list(b):
+        scope.spend((len(a) + len(b)) // 8)
 
 
 def _logic(node: Logic) -> Closure:

@@ -7,7 +7,8 @@ from base64 import b64encode
 from typing import Any
 
 from flowlang.expr.doubles import json_text
-from flowlang.expr.errors import NOT_JSON, TOO_DEEP, EvaluationError
+from flowlang.expr.errors import NOT_JSON, TOO_DEEP, TOO_MUCH_WORK, EvaluationError
+from flowlang.expr.limits import MAX_JSON_VALUES
 from flowlang.expr.times import Duration, Timestamp
 from flowlang.expr.values import INT_MAX, INT_MIN, Optional, UInt, is_list, is_map, kind_name, kind_of
 
@@ -25,12 +26,35 @@ def to_json(value: Any) -> Any:
         EvaluationError: JSON has nothing for it: an optional, a type, NaN or an infinity, a key that is no text.
     """
     try:
-        return _json(value)
+        return _Writer().write(value)
     except RecursionError:
         raise EvaluationError("the value is nested too deeply", TOO_DEEP) from None
 
 
-def _json(value: Any) -> Any:
+class _Writer:
+    """Counts what it writes: parts that a value shares are written as often as they are reached."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_JSON_VALUES
+
+    def write(self, value: Any) -> Any:
+        if is_map(value):
+            self._count(len(value))
+            return {_key(key): self.write(other) for key, other in value.items()}
+        if is_list(value):
+            self._count(len(value))
+            return [self.write(other) for other in value]
+        return _scalar(value)
+
+    def _count(self, values: int) -> None:
+        self._left -= values
+        if self._left < 0:
+            raise EvaluationError(f"the value holds more than {MAX_JSON_VALUES} values", TOO_MUCH_WORK)
+
+
+def _scalar(value: Any) -> Any:
     kind = value.__class__
     if kind is str or kind is bool or value is None:
         return value
@@ -46,12 +70,8 @@ def _json(value: Any) -> Any:
         return int(value)
     if kind is Timestamp or kind is Duration:
         return str(value)
-    if is_map(value):
-        return {_key(key): _json(other) for key, other in value.items()}
     if kind is bytes:
         return b64encode(value).decode()
-    if is_list(value):
-        return [_json(other) for other in value]
     if kind is Optional:
         raise EvaluationError("an optional is no JSON value; end it with orValue(…) or value()", NOT_JSON)
     kind_of(value)

@@ -22,6 +22,9 @@ MAX_TEXT_VALUE: Final = 16 * 1024 * 1024
 #: Elements of one list that a function makes out of numbers.
 MAX_RANGE: Final = 1_000_000
 
+#: Values in one result that is turned into JSON.
+MAX_JSON_VALUES: Final = 1_000_000
+
 #: Code points of a regular expression, and the memory in bytes that its compiled form may take.
 MAX_PATTERN: Final = 2_000
 MAX_PATTERN_MEMORY: Final = 1 << 20

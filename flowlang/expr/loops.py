@@ -19,26 +19,6 @@ Closure = Callable[[Scope], Any]
 Elements = Callable[[Scope], Iterable[Any]]
 
 
-def weight(value: Any) -> int:
-    """Count the elements of a list or map with what is in them, up to four levels deep.
-
-    Args:
-        value: Any value.
-
-    Returns:
-        About how many scalars comparing it touches.
-    """
-    total, pending = 0, [(value, 0)]
-    while pending:
-        part, depth = pending.pop()
-        if part.__class__ is dict or part.__class__ is list:
-            total += len(part)
-            if depth < 4:
-                inner = part.values() if part.__class__ is dict else part
-                pending += [(other, depth + 1) for other in inner if other.__class__ is dict or other.__class__ is list]
-    return total
-
-
 def compile_loop(node: Comprehension, source: Closure, where: Closure | None, body: Closure, cost: int) -> Closure:
     """Compile a macro.
 

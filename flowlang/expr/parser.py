@@ -203,7 +203,8 @@ def _check_depth(root: Node) -> None:
             raise ExpressionSyntaxError((Problem(message, node.start, node.end, "split it, for example with vars"),))
         for child in children(node):
             along_spine = isinstance(node, Binary) and child is node.left and isinstance(child, Binary)
-            pending.append((child, depth if along_spine else depth + 1))
+            same_level = along_spine or isinstance(child, Element | Entry)
+            pending.append((child, depth if same_level else depth + 1))
 
 
 def _unexpected(text: str, error: Any) -> Problem:

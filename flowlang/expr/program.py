@@ -8,7 +8,7 @@ from functools import lru_cache
 from flowlang.expr import limits
 from flowlang.expr.analysis import Reference, analyse
 from flowlang.expr.closures import Closure, compile_node
-from flowlang.expr.errors import TOO_DEEP, EvaluationError
+from flowlang.expr.errors import TOO_DEEP, EvaluationError, ExpressionSyntaxError, Problem
 from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
 from flowlang.expr.scope import NO_PINS, Pins, Scope
@@ -74,5 +74,9 @@ def compile_expression(text: str) -> Expression:
     Raises:
         ExpressionSyntaxError: The text is no expression; with all problems found.
     """
-    resolved = resolve(parse(text))
-    return Expression(text, resolved.root, resolved.slots)
+    try:
+        resolved = resolve(parse(text))
+        return Expression(text, resolved.root, resolved.slots)
+    except RecursionError:
+        # The bound on depth leaves room for this, unless the caller's own stack is nearly full.
+        raise ExpressionSyntaxError((Problem("the expression is nested too deeply", 0, len(text)),)) from None

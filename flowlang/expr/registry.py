@@ -149,7 +149,7 @@ class Function:
             given = given[1:]
         else:
             call = f"`{self.name}`"
-        taken = "; ".join(overload.signature for overload in candidates)
+        taken = "; ".join(overload.signature for overload in candidates[:4])
         hint = ""
         if arguments and arguments[0].__class__ is Optional:
             hint = "; unwrap the optional with orValue(…)"

@@ -261,6 +261,12 @@ class _Resolver:
     def _unknown_function(self, node: Call, *, method: bool) -> None:
         known = registry.functions()
         start, end = node.name_start, node.name_end
+        if method and node.name in _MACRO_NAMES:
+            forms = sorted({_form(name, count) for name, count in _MACROS if name == node.name} | _OPTIONAL_FORMS)
+            right = " or ".join(form for form in forms if f".{node.name}(" in form)
+            message = f"`{node.name}` does not take {len(node.args)} argument{'' if len(node.args) == 1 else 's'}"
+            self.problems.append(Problem(message, node.start, node.end, f"it is written {right}"))
+            return
         if (node.name, not method) in known:
             right = f"{node.name}(x)" if method else f"x.{node.name}(…)"
             self.problems.append(
@@ -281,7 +287,7 @@ class _Resolver:
             )
             return node
         operand = self.visit(argument.operand, names)
-        return Has(node.start, node.end, operand, argument.field, argument.field_start, argument.optional)
+        return Has(node.start, node.end, operand, argument.field, argument.field_start, argument.end, argument.optional)
 
     def _bind(self, node: Call, names: dict[str, int]) -> Node:
         if len(node.args) != 3:
@@ -327,6 +333,17 @@ class _Resolver:
 
     def _problem(self, message: str, node: Node, hint: str | None) -> None:
         self.problems.append(Problem(message, node.start, node.end, hint))
+
+
+#: How the macros of optionals are written.
+_OPTIONAL_FORMS: Final = frozenset({"x.optMap(v, value)", "x.optFlatMap(v, optional)"})
+
+
+def _form(name: str, count: int) -> str:
+    """Show how a macro is written, such as `items.filter(x, …)`."""
+    _, variables = _MACROS[name, count]
+    arguments = ["x" if variables == 1 else "i, x", *["…"] * (count - variables)]
+    return f"items.{name}({', '.join(arguments)})"
 
 
 def _sort(method: bool) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 from flowlang.expr import limits
 from flowlang.expr.errors import TOO_MUCH_WORK, EvaluationError
 from flowlang.expr.times import Timestamp
+from flowlang.expr.values import Optional, is_list, is_map
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None), bytes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,24 @@ class Scope:
         self.work -= units
         if self.work < 0:
             raise EvaluationError("the expression does too much work on this data", TOO_MUCH_WORK)
+
+    def spend_on(self, value: Any) -> None:
+        """Count work for every scalar in a value; shared parts count as often as they are reached.
+
+        Args:
+            value: What will be walked, such as an operand of `==`.
+
+        Raises:
+            EvaluationError: The evaluation has used up its bound.
+        """
+        pending = [value]
+        while pending:
+            part = pending.pop()
+            if part.__class__ is Optional:
+                pending += [part.value] if part.present else []
+            elif is_map(part):
+                self.spend(len(part) + 1)
+                pending += [other for other in part.values() if other.__class__ not in _SCALARS]
+            elif is_list(part):
+                self.spend(len(part) + 1)
+                pending += [other for other in part if other.__class__ not in _SCALARS]

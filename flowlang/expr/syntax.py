@@ -1,7 +1,7 @@
 """The syntax tree: frozen nodes with the offsets of the text they come from.
 
 The parser builds the plain nodes; `resolve` replaces names by locals, types and functions and calls by macros.
-Nothing here has behaviour: the walkers are `resolve`, `analysis` and `closures`.
+Nothing here has behaviour: the walkers are `resolve`, `analysis` and `closures`. Nodes compare by identity.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A part of an expression; `start` and `end` are offsets in code points."""
 
@@ -19,14 +19,14 @@ class Node:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal(Node):
     """A constant: null, bool, int, UInt, float, str or bytes."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RawLiteral(Node):
     """A literal as written, before `resolve` decodes it."""
 
@@ -34,7 +34,7 @@ class RawLiteral(Node):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Name(Node):
     """A name; with `absolute` it was written `.name` and no macro's variable shadows it."""
 
@@ -42,7 +42,7 @@ class Name(Node):
     absolute: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Local(Node):
     """A variable that a macro binds; `slot` is its place in the evaluation's frame."""
 
@@ -50,14 +50,14 @@ class Local(Node):
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TypeName(Node):
     """A name that denotes a type, such as `int`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Select(Node):
     """`operand.field`, or `operand.?field` when optional."""
 
@@ -67,17 +67,18 @@ class Select(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Has(Node):
     """`has(operand.field)`."""
 
     operand: Node
     field: str
     field_start: int
+    field_end: int
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Index(Node):
     """`operand[index]`, or `operand[?index]` when optional."""
 
@@ -86,7 +87,7 @@ class Index(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call(Node):
     """`name(args)` or `target.name(args)`; `resolve` folds `math.abs(x)` into one name without a target."""
 
@@ -98,7 +99,7 @@ class Call(Node):
     absolute: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Element(Node):
     """An element of a list; with `optional` it was written `?value`."""
 
@@ -106,7 +107,7 @@ class Element(Node):
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry(Node):
     """An entry of a map; with `optional` it was written `?key: value`."""
 
@@ -115,21 +116,21 @@ class Entry(Node):
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListNode(Node):
     """`[a, b]`."""
 
     elements: tuple[Element, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MapNode(Node):
     """`{k: v}`."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Unary(Node):
     """`!operand` or `-operand`."""
 
@@ -137,7 +138,7 @@ class Unary(Node):
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Binary(Node):
     """An arithmetic operator or a relation."""
 
@@ -146,7 +147,7 @@ class Binary(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Logic(Node):
     """`a && b && …` or `a || b || …`, kept flat."""
 
@@ -154,7 +155,7 @@ class Logic(Node):
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conditional(Node):
     """`condition ? then : otherwise`."""
 
@@ -177,7 +178,7 @@ class Loop(StrEnum):
     SORT_BY = "sortBy"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Comprehension(Node):
     """A macro over a list or map.
 
@@ -192,7 +193,7 @@ class Comprehension(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bind(Node):
     """`cel.bind(name, value, body)`."""
 
@@ -201,7 +202,7 @@ class Bind(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OptionalMap(Node):
     """`target.optMap(name, body)`, or `optFlatMap` when flat."""
 

@@ -42,18 +42,33 @@ def _uuid(scope: Scope) -> str:
 @declare(
     "hash(A) -> string",
     doc="Gives the SHA-256 of a value's JSON with sorted keys, as 64 hexadecimal digits.",
-    examples=("hash({'a': 1, 'b': 2}) == hash({'b': 2, 'a': 1})", "hash('x').size() == 64"),
+    examples=("hash({'a': 1, 'b': 2}) == hash({'b': 2, 'a': 1.0})", "hash('x').size() == 64"),
+    needs_scope=True,
 )
-def _hash(value: Any) -> str:
-    return jsondata.digest(to_json(value))
+def _hash(scope: Scope, value: Any) -> str:
+    scope.spend_on(value)
+    return jsondata.digest(_equal_form(to_json(value)))
+
+
+def _equal_form(plain: Any) -> Any:
+    """Write doubles without a fraction as ints, so that equal values have equal hashes."""
+    if plain.__class__ is float and plain.is_integer() and abs(plain) < 2.0**53:
+        return int(plain)
+    if plain.__class__ is list:
+        return [_equal_form(part) for part in plain]
+    if plain.__class__ is dict:
+        return {key: _equal_form(part) for key, part in plain.items()}
+    return plain
 
 
 @declare(
     "json(A) -> string",
     doc="Writes a value as JSON text.",
     examples=("json({'a': [1, 2.5, null]}) == '{\"a\":[1,2.5,null]}'",),
+    needs_scope=True,
 )
-def _json(value: Any) -> str:
+def _json(scope: Scope, value: Any) -> str:
+    scope.spend_on(value)
     return jsondata.dumps(to_json(value)).decode()
 
 

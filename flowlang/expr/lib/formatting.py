@@ -40,6 +40,7 @@ def _format(scope: Scope, text: str, values: Sequence[Any]) -> str:
             continue
         if used >= len(values):
             raise EvaluationError(f"there is no value for clause {used + 1}, `{clause.group()}`", BAD_ARGUMENT)
+        scope.spend_on(values[used])
         written.append(_write(clause, values[used]))
         used += 1
         size += len(written[-1])

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowlang.expr.errors import BAD_ARGUMENT, NO_INDEX, NO_OVERLOAD, EvaluationError
 from flowlang.expr.limits import MAX_RANGE
-from flowlang.expr.loops import SortKey, weight
+from flowlang.expr.loops import SortKey
 from flowlang.expr.operators import PLAIN, equals
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
@@ -30,7 +30,7 @@ def _distinct(scope: Scope, values: Sequence[Any]) -> list[Any]:
                 continue
             seen.add(mark)
         else:
-            scope.spend(len(kept) + weight(value))
+            scope.spend_on(kept)
             if any(equals(value, other) for other in kept):
                 continue
         kept.append(value)

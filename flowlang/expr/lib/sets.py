@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowlang.expr.operators import contains
+from flowlang.expr.operators import PLAIN, contains
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 
 
-def _holds_all(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> bool:
+def _spend(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> None:
     scope.spend(len(container) * len(elements))
+    if not all(element.__class__ in PLAIN for element in elements):
+        for _ in elements:
+            scope.spend_on(container)
+
+
+def _holds_all(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> bool:
+    _spend(scope, container, elements)
     return all(contains(element, container) for element in elements)
 
 
@@ -42,5 +49,5 @@ def _equivalent(scope: Scope, a: Sequence[Any], b: Sequence[Any]) -> bool:
     needs_scope=True,
 )
 def _intersects(scope: Scope, a: Sequence[Any], b: Sequence[Any]) -> bool:
-    scope.spend(len(a) * len(b))
+    _spend(scope, b, a)
     return any(contains(element, b) for element in a)

@@ -124,13 +124,15 @@ def _replace_some(scope: Scope, text: str, old: str, new: str, count: int) -> st
     "string.split(string) -> list<string>",
     doc="Cuts the text at a separator, into at most so many parts; an empty separator cuts it into characters.",
     examples=("'a,b,c'.split(',') == ['a', 'b', 'c']", "'a,b,c'.split(',', 2) == ['a', 'b,c']"),
+    needs_scope=True,
 )
-def _split(text: str, separator: str) -> list[str]:
-    return _split_some(text, separator, -1)
+def _split(scope: Scope, text: str, separator: str) -> list[str]:
+    return _split_some(scope, text, separator, -1)
 
 
-@declare("string.split(string, int) -> list<string>", doc="", examples=())
-def _split_some(text: str, separator: str, limit: int) -> list[str]:
+@declare("string.split(string, int) -> list<string>", doc="", examples=(), needs_scope=True)
+def _split_some(scope: Scope, text: str, separator: str, limit: int) -> list[str]:
+    scope.spend(len(text) // 8)
     if limit == 0:
         return []
     if limit == 1:
