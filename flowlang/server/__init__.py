@@ -1,1 +1,1 @@
-"""The HTTP edge: verify, bound, parse, hand to the use cases, and render what they answer."""
+"""The HTTP edge: verify, bound, parse, hand to the use cases, and write what they answer."""

@@ -1,0 +1,34 @@
+"""Names that a server answers to, by where it listens."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowlang.server.gate import Gate, loopback_hosts
+from flowlang.server.problems import HttpProblem
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "configured", "expected"),
+    [
+        ("127.0.0.1", (), ("localhost", "127.0.0.1", "::1")),
+        ("::1", ("dev.test",), ("localhost", "127.0.0.1", "::1", "dev.test")),
+        ("0.0.0.0", (), None),
+        ("0.0.0.0", ("hooks.example",), ("hooks.example",)),
+    ],
+)
+def test_loopback_answers_to_its_names_only(bound_to: str, configured: tuple[str, ...], expected: object) -> None:
+    assert loopback_hosts(bound_to, configured) == expected
+
+
+def test_without_names_any_host_is_taken_but_foreign_writes_are_not() -> None:
+    gate = Gate(None)
+    gate.check("POST", {"host": "anything.example"})
+    gate.check("GET", {"host": "a.example", "origin": "http://b.example"})
+    with pytest.raises(HttpProblem, match="origins"):
+        gate.check("POST", {"host": "a.example", "origin": "http://b.example"})
+
+
+def test_a_request_without_a_host_is_not_ours() -> None:
+    with pytest.raises(HttpProblem, match="that name"):
+        Gate(("localhost",)).check("GET", {})
