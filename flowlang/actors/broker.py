@@ -181,6 +181,31 @@ def hint(broker: dramatiq.Broker, queue_name: str, actor_name: str) -> bool:
     return True
 
 
+def reachable(url: str) -> str | None:
+    """Try to connect to a broker.
+
+    Args:
+        url: As for `make_broker`.
+
+    Returns:
+        Why it cannot be reached, without its password; None when it can.
+
+    Raises:
+        ConfigError: When the address is of no known kind.
+    """
+    broker = make_broker(url)
+    try:
+        if isinstance(broker, FlowBroker):
+            broker.client.ping()
+        else:
+            broker.declare_queue("default")
+    except Exception as error:  # noqa: BLE001 - each kind of broker has its own errors
+        return type(error).__name__ if "@" in str(error) else f"{type(error).__name__}: {error}"
+    finally:
+        broker.close()
+    return None
+
+
 def _policy(extra: Sequence[Middleware]) -> list[Middleware]:
     """List the middleware: ours only."""
     return [SmallPrefetch(), *extra]

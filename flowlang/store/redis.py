@@ -114,6 +114,12 @@ class RedisStore:
         with _answers():
             self._client.set(self.keys.single("clock"), offset_ms)
 
+    def test_clock_ms(self) -> int:
+        """What the test clock says is to be added to the server's time, whether this store heeds it or not; ms."""
+        with _answers():
+            offset: Any = self._client.get(self.keys.single("clock"))
+        return int(offset or 0)
+
     def manifest(self) -> tuple[int, bytes] | None:
         """The active manifest with its epoch."""
         with _answers():

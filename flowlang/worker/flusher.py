@@ -51,7 +51,7 @@ class Flusher:
     Args:
         store: Where to.
         worker: This process's incarnation.
-        queues: Served queues, best first.
+        queues: Tells the served queues, best first.
         lease_ms: For claimed rows.
         threads: How many threads this process runs steps on.
         on_reply: Called on the flusher's thread with every reply; must not block.
@@ -62,7 +62,7 @@ class Flusher:
         store: Store,
         worker: str,
         *,
-        queues: tuple[str, ...],
+        queues: Callable[[], tuple[str, ...]],
         lease_ms: int,
         threads: int,
         on_reply: Callable[[Reply], None],
@@ -183,7 +183,7 @@ class Flusher:
                 busy = len(self._working.difference(entry.thread for entry in askers))
             request = ClaimRequest(
                 self._worker,
-                self._queues,
+                self._queues(),
                 len(askers),
                 self._lease_ms,
                 self._threads,

@@ -135,9 +135,11 @@ class Holds:
         holds = tuple((hand.held.row.run, hand.held.row.scope, hand.held.row.fence) for hand in hands)
         answer = self._apply(Renew(self._worker, self._lease_ms, holds))
         for hand, call, hold in zip(hands, calls, answer.holds, strict=True):
+            if call is None:
+                continue  # between two commits: the next one learns for itself whether the scope is still ours
             if not hold.ok:
-                self._lose(hand)
-            elif hold.facts and call is not None:
+                self._lose(hand, call)
+            elif hold.facts:
                 self._on_facts(hand, call, hold)
 
     def check_deadlines(self) -> None:
@@ -161,12 +163,12 @@ class Holds:
         with hand.lock:
             return hand.call is None or hand.settled or now < hand.deadline_ms + self._grace_ms + self._lease_ms
 
-    def _lose(self, hand: Hand) -> None:
+    def _lose(self, hand: Hand, call: Call) -> None:
         with hand.lock:
-            if hand.lost:
+            if hand.lost or hand.settled or hand.call is not call:
                 return
             hand.lost = True
-            completion = None if hand.settled else hand.completion
+            completion = hand.completion
         log.warning("lost the lease of %s %s", *hand.key)
         self.remove(hand)
         if completion is not None:

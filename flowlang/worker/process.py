@@ -38,11 +38,12 @@ class WorkerProcess:
         registry: Handlers that this process serves.
         ring: Sends one hint for a queue; must not raise.
         fire_crons: Fires the cron ticks that are due.
-        queues: Served queues, best first.
+        queues: Tells the served queues, best first.
         threads: How many threads will call `work` at a time.
         lease_ms: Length of a lease.
         env: Settings and secrets of handlers.
         errors: The project's exceptions, to classes.
+        on_epoch: Called when another manifest has become active and has been read.
     """
 
     def __init__(
@@ -54,14 +55,16 @@ class WorkerProcess:
         *,
         ring: Callable[[str], object],
         fire_crons: Callable[[], object],
-        queues: tuple[str, ...],
+        queues: Callable[[], tuple[str, ...]],
         threads: int,
         lease_ms: int = 10_000,
         env: Env | None = None,
         errors: Mapping[str, ErrorClass] | None = None,
+        on_epoch: Callable[[], object] = lambda: None,
     ) -> None:
         self.id = random_token(8)
         self._active = active
+        self._on_epoch = on_epoch
         self._stopping = threading.Event()
         environment = env or Env()
         self._ringer = Ringer(ring)
@@ -95,12 +98,12 @@ class WorkerProcess:
             lease_ms=lease_ms,
             now_ms=active.now_ms,
             fire_crons=fire_crons,
-            refresh=active.refresh,
+            refresh=self._refresh,
         )
 
     def start(self) -> None:
         """Start the process's own threads and read what is deployed."""
-        self._active.refresh()
+        self._refresh()
         self._ringer.start()
         self._flusher.start()
         self._maintenance.start()
@@ -130,6 +133,14 @@ class WorkerProcess:
         self._flusher.stop()
         self._ringer.stop()
         self._runner.close()
+
+    def ring(self, rings: Mapping[str, int]) -> None:
+        """Send hints, by queue."""
+        self._ringer.ring(rings)
+
+    def _refresh(self) -> None:
+        if self._active.refresh():
+            self._on_epoch()
 
     def _timer_set(self, due_ms: int) -> None:
         self._maintenance.expect(due_ms)

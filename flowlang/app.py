@@ -1,0 +1,61 @@
+"""A worker process. `dramatiq flowlang.app` runs it under Dramatiq's own command, `python -m flowlang.app` alone.
+
+All it needs is in its environment (`FLOWLANG_*`). Importing it makes the broker and the actors of what is deployed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+import dramatiq
+
+from flowlang.bootstrap import WorkerRuntime
+from flowlang.errors import FlowError
+from flowlang.settings import Settings
+
+
+def make_runtime(overrides: dict[str, str | None] | None = None) -> WorkerRuntime:
+    """The runtime of this process, its broker made Dramatiq's global one."""
+    runtime = WorkerRuntime(Settings.from_env(os.environ, overrides))
+    dramatiq.set_broker(runtime.broker)
+    return runtime
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker process until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 after a graceful stop, 2 when it could not start.
+    """
+    parser = argparse.ArgumentParser("python -m flowlang.app", description=__doc__)
+    parser.add_argument("--threads", help="handlers that are plain functions run on so many threads")
+    parser.add_argument("--queues", help="serve these only, with commas between")
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        settings = Settings.from_env(os.environ, vars(options))
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+        )
+        runtime = make_runtime(vars(options))
+        worker = dramatiq.Worker(runtime.broker, worker_threads=settings.threads)
+        worker.start()
+    except FlowError as error:
+        print(f"flowlang worker: {error}", file=sys.stderr)  # noqa: T201 - its only word to who started it
+        return 2
+    stop.wait()
+    worker.stop(timeout=round(settings.shutdown.total_seconds() * 1000))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+else:
+    broker = make_runtime().broker

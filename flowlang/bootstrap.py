@@ -1,0 +1,258 @@
+"""The one place that wires concrete parts together: Redis or memory, the broker, handlers, HTTP.
+
+Everything here is made from `Settings`; commands and entry points call nothing below directly. Heavy parts (Dramatiq,
+FastAPI, pydantic) are imported where they are needed, so that a short command stays short.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowlang.errors import ConfigError
+from flowlang.handler.env import Env
+from flowlang.service import NotDeployedError, Service
+from flowlang.service.active import Active
+from flowlang.settings import Settings
+from flowlang.store.codec import PlainSealer
+from flowlang.store.redis import RedisStore
+from flowlang.worker.ringer import Ringer
+
+if TYPE_CHECKING:
+    import dramatiq
+
+    from flowlang.worker.process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+DEFAULT_QUEUE = "default"
+
+
+def open_store(settings: Settings) -> RedisStore:
+    """Connect to the store of the settings.
+
+    Raises:
+        ConfigError: when no server is named.
+    """
+    if settings.redis_url is None:
+        raise ConfigError("no store is named: set FLOWLANG_REDIS_URL, or start one with `flowlang dev`")
+    return RedisStore(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
+
+
+def hinting(settings: Settings) -> Callable[[str], object]:
+    """A function that sends one hint for a queue. The broker is connected at its first call."""
+    broker: dramatiq.Broker | None = None
+
+    def send(queue: str) -> None:
+        nonlocal broker
+        from flowlang.actors.broker import hint, make_broker  # noqa: PLC0415 - Dramatiq is slow to import
+        from flowlang.actors.factory import GENERIC  # noqa: PLC0415 - the same
+
+        if broker is None:
+            broker = make_broker(_broker_url(settings), namespace=settings.namespace)
+        hint(broker, queue, GENERIC)
+
+    return send
+
+
+@contextmanager
+def open_service(settings: Settings) -> Iterator[Service]:
+    """The use cases on the store of the settings.
+
+    Raises:
+        ConfigError: when no server is named.
+        StoreUnavailableError: when it does not answer.
+    """
+    store = open_store(settings)
+    ringer = Ringer(hinting(settings))
+    ringer.start()
+    try:
+        store.now_ms()
+        yield Service(store, PlainSealer(), ring=ringer.ring)
+    finally:
+        ringer.stop()
+        store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Facts about the servers, for `doctor` and for warnings at start.
+
+    Attributes:
+        store: What the store's server says of itself; see `store.redis_health`.
+        test_clock_ms: Number at the store's test clock; 0 when there is none.
+        broker_error: Why the broker cannot be reached, without a password; None when it can.
+        same_server: Broker and store are one database, which mixes their keys.
+    """
+
+    store: Mapping[str, Any]
+    test_clock_ms: int
+    broker_error: str | None
+    same_server: bool
+
+
+def health(settings: Settings) -> Health:
+    """Look at the servers of the settings.
+
+    Raises:
+        ConfigError: when no server is named.
+        StoreUnavailableError: when the store does not answer.
+    """
+    from flowlang.actors.broker import reachable  # noqa: PLC0415 - Dramatiq is slow to import
+
+    store = open_store(settings)
+    try:
+        return Health(
+            store=store.health(),
+            test_clock_ms=store.test_clock_ms(),
+            broker_error=reachable(_broker_url(settings)),
+            same_server=settings.broker == settings.redis_url,
+        )
+    finally:
+        store.close()
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
+    """Serve HTTP on this thread until SIGTERM or SIGINT.
+
+    Args:
+        settings: Where to listen, and the store.
+        ready: Called with the address once it listens.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: when the port is taken or the server extra is not installed.
+    """
+    try:
+        from flowlang.server.app import create_app  # noqa: PLC0415 - FastAPI is slow to import and an extra
+        from flowlang.server.run import HttpServer  # noqa: PLC0415 - the same
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
+    with open_service(settings) as service:
+        app = create_app(service, secrets=Env().secrets)
+        server = HttpServer(app, settings.http_host, settings.http_port)
+        ready(server.url)
+        server.run()
+    return 0
+
+
+class WorkerRuntime:
+    """A worker process on Dramatiq: its broker, its actors, and the process behind them.
+
+    The process is made when the worker boots, which is after any fork.
+
+    Args:
+        settings: Of the process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from dramatiq.middleware import CurrentMessage  # noqa: PLC0415 - Dramatiq is slow to import
+
+        from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
+
+        self._settings = settings
+        lifecycle = Lifecycle(on_boot=self._boot, on_stop=self._stop, on_stopped=self._stopped)
+        self.broker = make_broker(
+            _broker_url(settings), namespace=settings.namespace, middleware=[CurrentMessage(), lifecycle]
+        )
+        self._store = open_store(settings)
+        self._service = Service(self._store, PlainSealer(), ring=self._ring)
+        self._process: WorkerProcess | None = None
+        self._declare()
+
+    def work(self, queue: str) -> None:
+        """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
+        if self._process is not None:
+            self._process.work(queue)
+
+    def call(self, pipeline: str, data: Any) -> None:
+        """Start a pipeline by name."""
+        self._service.call(pipeline, data, source="dramatiq")
+
+    def queues(self) -> tuple[str, ...]:
+        """The queues that this process serves, best first."""
+        if self._settings.queues:
+            return self._settings.queues
+        try:
+            catalog = self._service.catalog
+        except NotDeployedError:
+            return (DEFAULT_QUEUE,)
+        order = {DEFAULT_QUEUE: 0} | {starter.program.plan.queue: 0 for starter in catalog.pipelines()}
+        order |= catalog.manifest.queues
+        return tuple(sorted(order, key=lambda name: (order[name], name)))
+
+    def _ring(self, rings: Mapping[str, int]) -> None:
+        if self._process is not None:
+            self._process.ring(rings)
+
+    def _declare(self) -> None:
+        """Make the actors of the active manifest known; a running worker begins to listen on new queues."""
+        from flowlang.actors.factory import declare_actors  # noqa: PLC0415 - Dramatiq is slow to import
+
+        try:
+            starters = tuple(self._service.catalog.pipelines())
+        except NotDeployedError:
+            starters = ()
+        queues = self.queues()
+        pipelines = {
+            starter.pipeline: starter.program.plan.queue for starter in starters if starter.program.plan.queue in queues
+        }
+        declare_actors(self.broker, self, pipelines, queues)
+
+    def _boot(self, worker: dramatiq.Worker) -> None:
+        from flowlang.handler.discover import discover  # noqa: PLC0415 - imports users' code
+        from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - brings pydantic
+
+        found = discover(self._settings.project)
+        for problem in found.problems:
+            log.warning("%s:%s: %s", problem.path, problem.line, problem.message)
+        sealer = PlainSealer()
+        self._process = WorkerProcess(
+            self._store,
+            Active(self._store, self._service.catalogs, sealer),
+            sealer,
+            found.registry,
+            ring=hinting(self._settings),
+            fire_crons=self._fire_crons,
+            queues=self.queues,
+            threads=worker.worker_threads,
+            lease_ms=round(self._settings.lease.total_seconds() * 1000),
+            errors=self._errors(),
+            on_epoch=self._declare,
+        )
+        self._process.start()
+
+    def _stop(self, _: dramatiq.Worker) -> None:
+        if self._process is not None:
+            self._process.stop_claiming()
+
+    def _stopped(self, _: dramatiq.Worker) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._store.close()
+
+    def _errors(self) -> Mapping[str, Any]:
+        try:
+            return self._service.catalog.manifest.errors
+        except NotDeployedError:
+            return {}
+
+    def _fire_crons(self) -> None:
+        try:
+            crons = self._service.catalog.crons
+        except NotDeployedError:
+            return
+        if crons:
+            self._service.tick_crons()
+
+
+def _broker_url(settings: Settings) -> str:
+    url = settings.broker
+    if url is None:
+        raise ConfigError("no broker is named: set FLOWLANG_REDIS_URL or FLOWLANG_BROKER_URL")
+    return url
