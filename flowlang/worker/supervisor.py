@@ -149,6 +149,8 @@ class Supervisor:
             Whether there is still something to look after; False once a requested stop is complete.
         """
         self._obey()
+        if self._is_complete():
+            return False
         for key, _ in self._selector.select(self._wait_time(timeout)):
             if key.fd == self._wake_read:
                 self._read_wakes()
@@ -156,7 +158,7 @@ class Supervisor:
         self._reap()
         self._replace()
         self._enforce()
-        return self._deadline is None or any(child.process for child in self._children)
+        return not self._is_complete()
 
     def stop(self) -> bool:
         """Ask all children to end, wait for them, kill those that are late; afterwards the supervisor is closed.
@@ -165,7 +167,8 @@ class Supervisor:
             Whether all ended without being killed.
         """
         if not self._closed:
-            self.request_stop()
+            if not self._asked:  # asking again would mean: at once
+                self.request_stop()
             while self.poll():
                 pass
             self._close()
@@ -246,6 +249,9 @@ class Supervisor:
             # Zeros come from `request_stop`, which has counted itself; the rest are the numbers of signals.
             self._asked += sum(1 for byte in os.read(self._wake_read, 4096) if byte in _STOP_SIGNALS)
 
+    def _is_complete(self) -> bool:
+        return self._deadline is not None and not any(child.process for child in self._children)
+
     def _obey(self) -> None:
         """Begin what was asked for since the last look."""
         if self._asked and self._deadline is None:
@@ -253,7 +259,8 @@ class Supervisor:
             for child in self._children:
                 if child.process:
                     self._tell("stopping", child)
-                    child.process.send_signal(signal.SIGTERM)
+                    # Popen.send_signal would collect a child that has just ended, and its end would not be seen.
+                    os.kill(child.process.pid, signal.SIGTERM)
         if self._asked > 1 and self._deadline is not None:
             self._deadline = min(self._deadline, self._clock())
 
@@ -312,7 +319,10 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Look whether a child has ended, leaving its number taken where the system can do that."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return process.poll() is not None
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody else in this process collected it
+        return True
 
 
 def _kill_group(pid: int) -> None:

@@ -267,6 +267,7 @@ def test_another_thread_can_ask_for_the_end(supervise: Make, ready: Ready) -> No
         pass
     asker.join()
     assert supervisor.pids() == {}
+    assert not supervisor.poll(None), "what is complete waits for nothing"
 
 
 def test_nothing_is_replaced_while_stopping(supervise: Make, ready: Ready, recorder: Recorder) -> None:
@@ -278,6 +279,32 @@ def test_nothing_is_replaced_while_stopping(supervise: Make, ready: Ready, recor
     os.kill(supervisor.pids()["b"], signal.SIGKILL)
     supervisor.stop()
     assert len(recorder.of("started")) == 2
+
+
+def test_a_child_that_ends_just_when_it_is_asked_to_is_seen_to_end(
+    supervise: Make, ready: Ready, recorder: Recorder
+) -> None:
+    supervisor = supervise(("a", POLITE), ("b", POLITE))
+    supervisor.start()
+    ready.wait_for(2)
+    pid = supervisor.pids()["a"]
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    supervisor.request_stop()
+    assert supervisor.stop()
+    assert [event.returncode for event in recorder.of("exited", "a")] == [-signal.SIGKILL]
+
+
+def test_a_child_that_somebody_else_collected_is_replaced_too(
+    supervise: Make, ready: Ready, recorder: Recorder
+) -> None:
+    supervisor = supervise(("a", POLITE))
+    supervisor.start()
+    ready.wait_for(1)
+    pid = supervisor.pids()["a"]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    _poll_until(supervisor, partial(recorder.has_started, 2))
 
 
 def test_what_a_killed_child_had_started_goes_with_it(supervise: Make, ready: Ready, recorder: Recorder) -> None:
