@@ -132,6 +132,20 @@ class YamlDocument:
         last = places[min(end, len(places)) - 1][1] if end > start else first
         return self.source.span(first, last)
 
+    def resolve(self, path: Path) -> Path:
+        """The part of a path that fits the tree: what is really written, where the models have more."""
+        node: Node = self.root
+        fitting: list[str | int] = []
+        for step in path:
+            if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+                node = node.entries[step].value
+            elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+            else:
+                continue
+            fitting.append(step)
+        return tuple(fitting)
+
     def is_broken(self, path: Path) -> bool:
         """Whether something was found about the scalar at a path already."""
         node = self._walk(path)[0]

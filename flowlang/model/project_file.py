@@ -1,0 +1,170 @@
+"""`flowlang.yaml`: what all pipelines of a project share."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from flowlang.model.base import Many, OneOrMany, Optional, Part, found, problem
+from flowlang.model.fields import (
+    Labels,
+    Name,
+    NamedValues,
+    PositiveDuration,
+    Size,
+    TemplateText,
+    Text,
+    Values,
+    choice,
+    read_name,
+    whole,
+)
+from flowlang.model.pipeline import Version
+from flowlang.model.policy import Retry
+
+_KIB = 1024
+_SHARE = re.compile(r"([0-9]{1,3})%", re.ASCII)
+_EXCEPTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+ErrorClass = Annotated[
+    Literal["transient", "resource", "permanent", "bug"], choice("transient", "resource", "permanent", "bug")
+]
+Count = Annotated[int, whole(1)]
+
+
+def _read_webhook_name(value: Any) -> str:
+    name = read_name(value)
+    if name in {"pipeline", "schedule"}:
+        raise problem("FL119", f"takes another name: the events under `{name}/` belong to FlowLang")
+    return name
+
+
+def _read_share(value: Any) -> int:
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match[1]) > 100:
+        raise problem("FL104", f"takes a share from `0%` to `100%`; found {found(value)}")
+    return int(match[1])
+
+
+def _read_exception(value: Any) -> str:
+    if not isinstance(value, str) or not _EXCEPTION.fullmatch(value):
+        raise problem("FL105", f"takes dotted names of Python exceptions; found {found(value)}", "`acme.Unavailable`")
+    return value
+
+
+def _read_map(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise problem("FL103", f"takes a map; found {found(value)}")
+    return value
+
+
+class Webhook(Part):
+    """A source of events that signs them."""
+
+    called: ClassVar[str] = "a webhook"
+
+    provider: Name
+    secret: Optional[OneOrMany[TemplateText]] = None
+    event: TemplateText
+    id: Optional[TemplateText] = None
+    data: Any = "${{ body }}"
+    dedupe: PositiveDuration = timedelta(days=7)
+
+
+class Queue(Part):
+    """When its work is taken, and how much of each worker it is sure of."""
+
+    called: ClassVar[str] = "a queue"
+
+    order: Annotated[int, whole(0)] = 10
+    share: Optional[Annotated[int, BeforeValidator(_read_share)]] = None
+    limit: Optional[Count] = None
+
+
+class Defaults(Part):
+    """What pipelines have that do not write it themselves."""
+
+    called: ClassVar[str] = "`defaults`"
+
+    retry: Optional[Retry] = None
+    timeout: Optional[PositiveDuration] = None
+    retention: Optional[PositiveDuration] = None
+    allow: Optional[Many[Name]] = None
+    labels: Labels = Field(default_factory=dict)
+
+
+class Secrets(Part):
+    """Where secrets are looked up, in this order."""
+
+    called: ClassVar[str] = "`secrets`"
+
+    from_: OneOrMany[Annotated[Literal["env", "files"], choice("env", "files")]] = ("env", "files")
+
+
+class Limits(Part):
+    """Bounds; sizes in bytes."""
+
+    called: ClassVar[str] = "`limits`"
+
+    event: Size = 512 * _KIB
+    webhook_body: Size = 1024 * _KIB
+    step_output: Size = 4 * 1024 * _KIB
+    run: Size = 64 * 1024 * _KIB
+    steps: Count = 10_000
+    foreach: Count = 100_000
+    lookback: PositiveDuration = timedelta(days=7)
+    cleanup: PositiveDuration = timedelta(hours=1)
+    dead_letters: Count = 100_000
+    attempts: Count = 100_000
+
+
+class Lint(Part):
+    """Which findings are reported."""
+
+    called: ClassVar[str] = "`lint`"
+
+    select: Many[Text] = ("ALL",)
+    ignore: Many[Text] = ()
+    per_file: Annotated[dict[str, Many[Text]], BeforeValidator(_read_map)] = Field(default_factory=dict)
+
+
+class _Shared(Part):
+    """What both the project and the overlay of an environment may say."""
+
+    webhooks: Annotated[
+        dict[Annotated[str, BeforeValidator(_read_webhook_name)], Webhook], BeforeValidator(_read_map)
+    ] = Field(default_factory=dict)
+    queues: Annotated[dict[Name, Queue], BeforeValidator(_read_map)] = Field(default_factory=dict)
+    retries: Annotated[dict[Name, Retry], BeforeValidator(_read_map)] = Field(default_factory=dict)
+    errors: Annotated[
+        dict[Annotated[str, BeforeValidator(_read_exception)], ErrorClass], BeforeValidator(_read_map)
+    ] = Field(default_factory=dict)
+    vars: NamedValues = Field(default_factory=dict)
+    defaults: Defaults = Defaults()
+    secrets: Secrets = Secrets()
+    observe: Values = Field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+class Environment(_Shared):
+    """An overlay: what is written here replaces what the project says."""
+
+    called: ClassVar[str] = "an environment"
+
+    lease: Optional[PositiveDuration] = None
+    retention: Optional[PositiveDuration] = None
+    durable: Optional[Annotated[Literal["none", "fsync", "replica"], choice("none", "fsync", "replica")]] = None
+
+
+class ProjectFile(_Shared):
+    """The content of `flowlang.yaml`."""
+
+    called: ClassVar[str] = "`flowlang.yaml`"
+
+    flowlang: Version
+    project: Name
+    environments: Annotated[dict[Name, Environment], BeforeValidator(_read_map)] = Field(default_factory=dict)
+    lint: Lint = Lint()

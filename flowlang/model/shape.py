@@ -1,0 +1,118 @@
+"""From data to models: what pydantic refuses becomes findings with places, in our words."""
+
+from __future__ import annotations
+
+import types
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from flowlang.diagnostics import CODES, Diagnostic, did_you_mean
+from flowlang.model.base import Part, listed
+from flowlang.model.yaml_nodes import Mapping, Path, YamlDocument
+
+_P = TypeVar("_P", bound=Part)
+
+#: More keys than these are not listed in a hint.
+_MANY_KEYS: Final = 14
+
+#: How pydantic marks that a map's key, not its value, is refused.
+_KEY_MARK: Final = "[key]"
+
+
+def read_shape(document: YamlDocument, model: type[_P]) -> tuple[_P | None, list[Diagnostic]]:
+    """Make a model of a document.
+
+    Args:
+        document: The document.
+        model: What it should be.
+
+    Returns:
+        The model, or None when something was refused, and what was refused. Scalars that the loader has found fault
+        with are not reported again.
+    """
+    try:
+        return model.model_validate(document.data()), []
+    except ValidationError as error:
+        found = [
+            _finding(document, model, details)
+            for details in error.errors(include_url=False)
+            if not document.is_broken(details["loc"])
+        ]
+        return None, found
+
+
+def _finding(document: YamlDocument, model: type[Part], details: ErrorDetails) -> Diagnostic:
+    location: Path = details["loc"]
+    if details["type"] == "missing":
+        return _missing(document, model, location)
+    if details["type"] == "extra_forbidden":
+        return _unknown(document, model, location)
+    is_key = bool(location) and location[-1] == _KEY_MARK
+    path = location[:-1] if is_key else location
+    context = details.get("ctx", {})
+    code = details["type"] if details["type"] in CODES else "FL103"
+    message = context.get("message") or f"is not accepted: {details['msg']}"
+    subject = _subject(document.resolve(path), is_key=is_key)
+    return Diagnostic(code, f"{subject} {message}", document.span_at(path, key=is_key), hint=context.get("hint"))
+
+
+def _subject(path: Path, *, is_key: bool) -> str:
+    """What a message is about."""
+    if is_key:
+        path = path[:-1]
+    names = [step for step in path if isinstance(step, str)]
+    if not names:
+        return "an item" if path else "the document"
+    if is_key:
+        return f"a key of `{names[-1]}`"
+    return f"an item of `{names[-1]}`" if isinstance(path[-1], int) else f"`{names[-1]}`"
+
+
+def _missing(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
+    parent = _model_at(document, model, location[:-1])
+    message = f"{parent.called if parent else 'this map'} needs `{location[-1]}`"
+    return Diagnostic("FL102", message, document.span_at(location[:-1], key=True), caret=f"no `{location[-1]}` here")
+
+
+def _unknown(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
+    parent = _model_at(document, model, location[:-1])
+    key = str(location[-1])
+    keys = parent.keys() if parent else []
+    near = did_you_mean(key, keys)
+    hint = f"did you mean `{near}`?" if near else None
+    if hint is None and keys and len(keys) <= _MANY_KEYS:
+        hint = f"its keys are {listed(keys)}"
+    message = f"`{key}` is not a key of {parent.called if parent else 'this map'}"
+    return Diagnostic("FL101", message, document.span_at(location, key=True), hint=hint)
+
+
+def _model_at(document: YamlDocument, model: type[Part], location: Path) -> type[Part] | None:
+    """The model of the map at a location, found by following the annotations of fields."""
+    current: Any = model
+    for depth, step in enumerate(location):
+        current = _one_of(current, document, location[:depth])
+        if isinstance(current, type) and issubclass(current, Part):
+            fields = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
+            current = fields.get(str(step))
+        else:
+            arguments = get_args(current)
+            current = None if not arguments else arguments[1 if get_origin(current) is dict else 0]
+    current = _one_of(current, document, location)
+    return current if isinstance(current, type) and issubclass(current, Part) else None
+
+
+def _one_of(annotation: Any, document: YamlDocument, location: Path) -> Any:
+    """An annotation without `Annotated` and without the arms of a union that the written keys speak against."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in {Union, types.UnionType}:
+        return annotation
+    arms = [_one_of(arm, document, location) for arm in get_args(annotation) if arm is not type(None)]
+    parts = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Part)]
+    if not parts:
+        return arms[0]
+    node = document.node_at(location)
+    written = set(node.entries) if isinstance(node, Mapping) else set()
+    return max(parts, key=lambda part: len(written & set(part.keys())))
