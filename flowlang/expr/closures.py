@@ -143,8 +143,11 @@ def _root(node: Name) -> Closure:
         try:
             return scope.bindings[name]
         except KeyError:
-            names = list(scope.bindings)
-            message = f"unknown name `{name}`{did_you_mean(name, names)}"
+            bindings = scope.bindings
+
+            def message() -> str:
+                return f"unknown name `{name}`{did_you_mean(name, list(bindings))}"
+
             raise EvaluationError(message, NO_NAME, node.start, node.end) from None
 
     return root

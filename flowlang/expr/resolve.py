@@ -55,6 +55,7 @@ _MACROS: Final[dict[tuple[str, int], tuple[Loop, int]]] = {
     ("all", 3): (Loop.ALL, 2),
     ("exists", 3): (Loop.EXISTS, 2),
     ("existsOne", 3): (Loop.EXISTS_ONE, 2),
+    ("exists_one", 3): (Loop.EXISTS_ONE, 2),
     ("transformList", 3): (Loop.TRANSFORM_LIST, 2),
     ("transformList", 4): (Loop.TRANSFORM_LIST, 2),
     ("transformMap", 3): (Loop.TRANSFORM_MAP, 2),

@@ -23,6 +23,9 @@ from flowlang.expr import (
 from flowlang.expr.doubles import go_text, json_text
 from flowlang.expr.operators import equals
 
+#: How long an example takes says nothing of a law.
+LAW = settings(deadline=None)
+
 INTS = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.one_of(st.none(), st.booleans(), INTS, st.floats(), st.text(max_size=8))
 JSON = st.recursive(
@@ -72,6 +75,7 @@ def _problems(compile_text: Callable[[str], object], text: str) -> tuple[Problem
     return None
 
 
+@LAW
 @given(st.text(max_size=60) | st.lists(FRAGMENTS, max_size=15).map(" ".join))
 def test_any_text_compiles_or_is_a_syntax_error_with_places_inside_it(text: str) -> None:
     problems = _problems(compile_expression, text)
@@ -79,7 +83,7 @@ def test_any_text_compiles_or_is_a_syntax_error_with_places_inside_it(text: str)
     assert all(0 <= problem.start <= problem.end <= len(text) and problem.message for problem in problems or ())
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(VALID, JSON, JSON)
 def test_evaluating_anything_gives_a_value_or_our_error(text: str, x: Any, y: Any) -> None:
     message = "no error"
@@ -90,6 +94,7 @@ def test_evaluating_anything_gives_a_value_or_our_error(text: str, x: Any, y: An
     assert message
 
 
+@LAW
 @given(st.text(max_size=40) | st.lists(FRAGMENTS | st.sampled_from(["${{", "}}", "$${{"]), max_size=12).map("".join))
 def test_any_template_compiles_or_is_a_syntax_error(text: str) -> None:
     problems = _problems(compile_template, text)
@@ -98,46 +103,54 @@ def test_any_template_compiles_or_is_a_syntax_error(text: str) -> None:
         assert compile_template(text).evaluate({}) == text
 
 
+@LAW
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_text_with_an_escaped_brace_is_literal(before: str, after: str) -> None:
     text = before.replace("$", "") + "$${{" + after.replace("$", "")
     assert compile_template(text).evaluate({}) == text.replace("$${{", "${{")
 
 
+@LAW
 @given(JSON)
 def test_values_of_bindings_come_back_unchanged(value: Any) -> None:
     answer = compile_expression("x").evaluate({"x": value})
     assert answer is value
 
 
+@LAW
 @given(JSON, JSON)
 def test_equality_is_symmetric_and_reflexive_but_for_nan(a: Any, b: Any) -> None:
     assert equals(a, b) == equals(b, a)
     assert equals(a, a) or "nan" in repr(a)
 
 
+@LAW
 @given(st.one_of(INTS, st.floats(allow_nan=False, allow_infinity=False), st.booleans()))
 def test_a_scalar_in_a_template_reads_back_as_the_same_number(value: Any) -> None:
     text = to_text(value)
     assert text == {True: "true", False: "false"}[value] if value.__class__ is bool else float(text) == float(value)
 
 
+@LAW
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_both_layouts_of_a_double_read_back_as_the_same_double(value: float) -> None:
     assert float(go_text(value)) == value
     assert float(json_text(value)) == value
 
 
+@LAW
 @given(st.integers(-62_135_596_800 * 10**9, 253_402_300_799 * 10**9))
 def test_a_timestamp_reads_back_from_its_text(ns: int) -> None:
     assert Timestamp.parse(str(Timestamp(ns))) == Timestamp(ns)
 
 
+@LAW
 @given(st.integers(-315_576_000_000 * 10**9, 315_576_000_000 * 10**9))
 def test_a_duration_reads_back_from_its_text(ns: int) -> None:
     assert Duration.parse(str(Duration(ns))) == Duration(ns)
 
 
+@LAW
 @given(INTS, INTS)
 def test_division_and_remainder_fit_together(a: int, b: int) -> None:
     if b == 0 or (a, b) == (-(2**63), -1):
@@ -151,11 +164,13 @@ def test_division_and_remainder_fit_together(a: int, b: int) -> None:
     assert remainder == 0 or (remainder < 0) == (a < 0)
 
 
+@LAW
 @given(st.integers(0, 2**64 - 1), INTS)
 def test_a_uint_equals_the_int_of_the_same_value(a: int, b: int) -> None:
     assert equals(UInt(a), b) == (a == b)
 
 
+@LAW
 @given(st.lists(st.booleans() | st.none(), min_size=1, max_size=5))
 def test_and_and_or_do_not_depend_on_the_order_of_their_operands(operands: list[bool | None]) -> None:
     # None stands for an operand that fails.
