@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,9 @@ from flowlang.model.yaml_nodes import MapData, Path
 #: The key under which a map's place travels through pydantic. YAML has no such character, so that no user's key is
 #: ever equal to it.
 PATH_KEY = "\0path"
+
+#: More keys than these are not listed in a hint.
+_MANY_KEYS: Final = 14
 
 
 def problem(code: str, message: str, hint: str | None = None) -> PydanticCustomError:
@@ -63,13 +66,18 @@ class Part(BaseModel):
             return {**data, PATH_KEY: data.path}
         if isinstance(data, dict | cls):
             return data
-        raise problem("FL103", f"takes a map; found {found(data)}", f"its keys are {listed(cls.keys())}")
+        raise problem("FL103", f"takes a map; found {found(data)}", cls.keys_hint())
 
     @classmethod
     def keys(cls) -> list[str]:
         """The keys that the map may have, in the order of the language's description."""
         aliases = (field.alias or name for name, field in cls.model_fields.items())
         return [alias for alias in aliases if alias != PATH_KEY]
+
+    @classmethod
+    def keys_hint(cls) -> str | None:
+        """The keys as a hint; None where they are too many to help."""
+        return f"its keys are {listed(cls.keys())}" if len(cls.keys()) <= _MANY_KEYS else None
 
     def has(self, field: str) -> bool:
         """Whether a key is written, be it as `null`.

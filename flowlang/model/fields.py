@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from flowlang.diagnostics import did_you_mean
 from flowlang.durations import DurationError, parse_duration, parse_size
@@ -234,15 +234,15 @@ def read_arguments(value: Any) -> Any:
     return value
 
 
-def not_among(words: Collection[str], reason: str) -> BeforeValidator:
+def not_among(words: Collection[str], reason: str) -> AfterValidator:
     """A text that is none of some words."""
 
-    def read(value: Any) -> Any:
+    def read(value: str) -> str:
         if value in words:
             raise problem("FL105", f"takes a name of your own; `{value}` {reason}")
         return value
 
-    return BeforeValidator(read)
+    return AfterValidator(read)
 
 
 Text = Annotated[str, BeforeValidator(read_text)]

@@ -9,13 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from flowlang.diagnostics import CODES, Diagnostic, did_you_mean
-from flowlang.model.base import Part, listed
+from flowlang.model.base import Part
 from flowlang.model.yaml_nodes import Mapping, Path, YamlDocument
 
 _P = TypeVar("_P", bound=Part)
-
-#: More keys than these are not listed in a hint.
-_MANY_KEYS: Final = 14
 
 #: How pydantic marks that a map's key, not its value, is refused.
 _KEY_MARK: Final = "[key]"
@@ -35,12 +32,28 @@ def read_shape(document: YamlDocument, model: type[_P]) -> tuple[_P | None, list
     try:
         return model.model_validate(document.data()), []
     except ValidationError as error:
+        errors = error.errors(include_url=False)
+        meant = _meant(document, model, errors)
         found = [
             _finding(document, model, details)
-            for details in error.errors(include_url=False)
-            if not document.is_broken(details["loc"])
+            for details in errors
+            if not document.is_broken(details["loc"]) and not (details["type"] == "missing" and details["loc"] in meant)
         ]
         return None, found
+
+
+def _meant(document: YamlDocument, model: type[Part], errors: list[ErrorDetails]) -> set[Path]:
+    """The keys that misspelt ones stand for: they are not missing as well."""
+    return {
+        (*location[:-1], near)
+        for location in (details["loc"] for details in errors if details["type"] == "extra_forbidden")
+        if (near := _near_key(document, model, location)) is not None
+    }
+
+
+def _near_key(document: YamlDocument, model: type[Part], location: Path) -> str | None:
+    parent = _model_at(document, model, location[:-1])
+    return did_you_mean(str(location[-1]), parent.keys()) if parent else None
 
 
 def _finding(document: YamlDocument, model: type[Part], details: ErrorDetails) -> Diagnostic:
@@ -79,11 +92,8 @@ def _missing(document: YamlDocument, model: type[Part], location: Path) -> Diagn
 def _unknown(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
     parent = _model_at(document, model, location[:-1])
     key = str(location[-1])
-    keys = parent.keys() if parent else []
-    near = did_you_mean(key, keys)
-    hint = f"did you mean `{near}`?" if near else None
-    if hint is None and keys and len(keys) <= _MANY_KEYS:
-        hint = f"its keys are {listed(keys)}"
+    near = _near_key(document, model, location)
+    hint = f"did you mean `{near}`?" if near else (parent.keys_hint() if parent else None)
     message = f"`{key}` is not a key of {parent.called if parent else 'this map'}"
     return Diagnostic("FL101", message, document.span_at(location, key=True), hint=hint)
 
