@@ -1,0 +1,82 @@
+"""Every backend for every test of the contract, and the check that no key outlives its purpose."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from flowlang.clock import ManualClock
+from flowlang.store.keys import FAMILY, PERMANENT, RUN, SINGLE, Keys
+from flowlang.store.memory import MemoryStore
+from flowlang.store.redis import RedisStore
+from tests.contract.rig import Rig
+
+
+@pytest.fixture(params=["memory", "embedded", "real"])
+def any_redis_url(request: pytest.FixtureRequest) -> str | None:
+    """The servers of the fixture that this one stands before, and None for the memory store."""
+    if request.param == "memory":
+        return None
+    url: str = request.getfixturevalue("any_redis_url")
+    return url
+
+
+@pytest.fixture
+def rig(any_redis_url: str | None) -> Iterator[Rig]:
+    """One backend with its clock; when the test is over its keys are checked."""
+    if any_redis_url is None:
+        clock = ManualClock()
+        yield Rig(MemoryStore(clock), clock.advance)
+        return
+    with contextlib.closing(RedisStore(any_redis_url, test_clock=True)) as store:
+        yield Rig(store, moved_clock(store))
+    assert leaked_keys(any_redis_url) == []
+
+
+@pytest.fixture
+def redis_store(redis_url: str) -> Iterator[RedisStore]:
+    """The Redis store alone, on the embedded server."""
+    with contextlib.closing(RedisStore(redis_url, test_clock=True)) as store:
+        yield store
+    assert leaked_keys(redis_url) == []
+
+
+def moved_clock(store: RedisStore):  # noqa: ANN201 - a closure over the offset
+    """Make the function that moves a store's test clock."""
+    moved = 0
+
+    def advance(by_ms: int) -> None:
+        nonlocal moved
+        moved += by_ms
+        store.set_test_clock(moved)
+
+    return advance
+
+
+def leaked_keys(url: str) -> list[str]:
+    """Name the keys that have no expiry, are not on the list of permanent ones, and belong to no run that is kept."""
+    keys = Keys()
+    with contextlib.closing(redis.Redis.from_url(url, decode_responses=True)) as client:
+        every = list(client.scan_iter(count=1000))
+        endless = [key for key in every if client.pttl(key) == -1]
+        return [key for key in endless if not _is_permanent(keys, key) and not _is_kept(client, keys, key)]
+
+
+def _is_permanent(keys: Keys, key: str) -> bool:
+    return any(
+        key == keys.single(name) if name in SINGLE else key.startswith(keys.family(name, "")) for name in PERMANENT
+    )
+
+
+def _is_kept(client: redis.Redis, keys: Keys, key: str) -> bool:
+    """Whether a key is of a run that has not ended or that a dead letter keeps."""
+    if not key.startswith(keys.base + FAMILY["run"]):
+        return False
+    run = key.removeprefix(keys.base + FAMILY["run"])
+    for suffix in RUN.values():
+        run = run.removesuffix(suffix)
+    live = client.hget(keys.family("run", run), "status") in {"pending", "running"}
+    return live or client.zscore(keys.single("dead"), run) is not None

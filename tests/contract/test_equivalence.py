@@ -1,0 +1,353 @@
+"""The Redis script and the reference are the same machine: any sequence of operations gets the same answers from both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from flowlang.engine.ops import (
+    MAIN,
+    Accept,
+    Cancel,
+    Claimed,
+    ClaimRequest,
+    Commit,
+    DeadLetter,
+    Deploy,
+    Finish,
+    Group,
+    Join,
+    Leave,
+    OnceKey,
+    Op,
+    Release,
+    Renew,
+    ResolveDead,
+    Sweep,
+    Timer,
+)
+from flowlang.engine.ports import FlushId
+from flowlang.engine.reference import Partition
+from flowlang.store.redis import RedisStore
+from tests.contract.rig import event_of, seed_of
+
+#: Sequences that are tried and the steps of each; a nightly job raises the first.
+EXAMPLES = int(os.environ.get("FLOWLANG_EXAMPLES", "40"))
+STEPS = 40
+
+RUNS = ("r0", "r1", "r2")
+EVENTS = ("e0", "e1", "e2")
+WORKERS = ("wa", "wb")
+QUEUES = ("default", "slow")
+GROUPS = ("g", "h")
+
+bodies = st.sampled_from([b"", b"x", b"\xff\x00\xc4", b"y" * 300])
+delays = st.sampled_from([0, 1, 1_000, 5_000])
+some = st.integers(0, 3)
+flags = st.booleans()
+rarely = st.sampled_from([False, False, False, True])
+choices = st.sampled_from([0, 1, 2, 3, 4, 5, 6, -1])
+epochs = st.sampled_from([None, None, None, None, None, 99])  #: None: the active one
+reads = st.lists(st.sampled_from(["a", "=g[0]", "*g", "#g", "*h", "g[1]"]), max_size=3).map(tuple)
+
+seeds = st.builds(
+    seed_of,
+    st.sampled_from(RUNS),
+    pipeline=st.sampled_from(["p", "q"]),
+    queue=st.sampled_from(QUEUES),
+    state=bodies,
+    meta=bodies,
+    reads=reads,
+    priority_ms=st.sampled_from([0, 60_000]),
+    retention_ms=st.sampled_from([0, 5_000, 86_400_000]),
+    once=st.none() | st.builds(OnceKey, st.sampled_from(["k1", "k2"]), st.sampled_from([1, 5_000])),
+    replay_of=st.sampled_from([None, "r9"]),
+)
+letters = st.builds(DeadLetter, st.sampled_from(RUNS + EVENTS), st.just("run"), st.sampled_from(["p", "q"]), bodies)
+accepts = st.builds(
+    Accept,
+    epoch=epochs,  # type: ignore[arg-type] # replaced when it is sent
+    event=st.builds(
+        event_of,
+        st.sampled_from(EVENTS),
+        body=bodies,
+        reasons=bodies,
+        dedupe=st.sampled_from([None, "d1", "d2"]),
+        dedupe_ms=st.sampled_from([1, 5_000, 86_400_000]),
+        keep_ms=st.sampled_from([1, 86_400_000]),
+    ),
+    runs=st.lists(seeds, max_size=2).map(tuple),
+    dead=st.none() | letters,
+    tick=st.none() | st.tuples(st.sampled_from(["c1", "c2"]), st.sampled_from([1, 2, 3, 2_000_000_000_000])),
+)
+
+
+@dataclass(frozen=True)
+class How:
+    """How an operation is sent."""
+
+    gather: bool
+    worker: str
+    queues: tuple[str, ...]
+    limit: int
+    answered: int
+
+
+hows = st.builds(
+    How,
+    rarely,
+    st.sampled_from(WORKERS),
+    st.sampled_from([QUEUES, QUEUES, ("slow",), ("slow", "default")]),
+    st.sampled_from([0, 1, 2, 4]),
+    st.integers(0, 2),
+)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> Group:
+    name = draw(st.sampled_from(GROUPS))
+    total = draw(st.integers(0, 4))
+    return Group(
+        name,
+        f"{name}[",
+        "]",
+        total,
+        max_parallel=draw(st.integers(1, 3)),
+        limit=draw(st.integers(0, 2)),
+        cancel_rest=draw(flags),
+        state=draw(bodies),
+        reads=("=$", "#g") if draw(flags) else (),
+        inputs=tuple(draw(bodies) for _ in range(total)) if draw(flags) else (),
+    )
+
+
+timers = st.builds(
+    Timer, st.sampled_from(["t", "u"]), delay_ms=delays, at_ms=st.sampled_from([None, None, 1, 2_000_000_000_000])
+)
+turns = st.fixed_dictionaries(
+    {
+        "state": bodies,
+        "consumed": some,
+        "reads": reads,
+        "records": st.dictionaries(st.sampled_from(["a", "g[0]", "g[1]", "h[2]"]), bodies, max_size=2),
+        "journal": st.lists(bodies, max_size=2).map(tuple),
+        "timers": st.lists(timers, max_size=2).map(tuple),
+        "cleared": st.lists(st.sampled_from(["t", "u"]), max_size=1).map(tuple),
+        "cancels": st.lists(st.sampled_from(GROUPS), max_size=1).map(tuple),
+        "accepts": st.lists(accepts, max_size=1).map(tuple),
+    }
+)
+joins = st.fixed_dictionaries(
+    {"weight": st.sampled_from([0, 0, 1, 2]), "error": st.none() | bodies, "cancelled": flags}
+)
+endings = st.sampled_from(["succeeded", "failed", "cancelled"])
+
+
+class Machine(RuleBasedStateMachine):
+    """Operations gather in a flush; each flush goes to the script, and to the reference at the script's time."""
+
+    url = ""
+    numbers = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = RedisStore(self.url, namespace=f"m{next(self.numbers)}", test_clock=True)
+        self.reference = Partition()
+        self.moved = 0
+        self.seqs = dict.fromkeys(WORKERS, 0)
+        self.ops: list[Op] = []
+        self.held: list[Claimed] = []
+        self.left: list[Claimed] = []
+        self.epoch = 0
+        self.last: tuple[FlushId, list[Op], ClaimRequest | None] | None = None
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    def send(self, worker: str, claim: ClaimRequest | None) -> None:
+        self.seqs[worker] += 1
+        self.last = (FlushId(worker, self.seqs[worker]), self.ops, claim)
+        self.ops = []
+        reply = self.store.apply(*self.last)
+        assert self.reference.apply(*self.last, now_ms=reply.now_ms) == reply
+        self.epoch = reply.epoch
+        self.held += reply.claimed
+        self.compare_views()
+
+    def compare_views(self) -> None:
+        now_ms = self.store.now_ms()
+        for run in RUNS:
+            assert self.store.run(run) == self.reference.run(run)
+        assert self.store.runs(limit=2) == self.reference.runs(limit=2)
+        assert self.store.runs(before="r1", status="running") == self.reference.runs(before="r1", status="running")
+        assert self.store.runs(pipeline="p") == self.reference.runs(pipeline="p")
+        assert self.store.dead_letters(name="p") == self.reference.dead_letters(name="p")
+        assert self.store.dead_letters() == self.reference.dead_letters()
+        assert self.store.crons() == self.reference.crons()
+        assert self.store.manifest() == self.reference.manifest()
+        ours, theirs = self.store.stats(), self.reference.stats(now_ms)
+        assert (ours.ready, ours.oldest_ready_ms, ours.held, ours.timers, ours.runs, ours.dead, ours.epoch) == (
+            theirs.ready,
+            theirs.oldest_ready_ms,
+            theirs.held,
+            theirs.timers,
+            theirs.runs,
+            theirs.dead,
+            theirs.epoch,
+        )
+
+    def current(self, op: Accept) -> Accept:
+        return Accept(self.epoch if op.epoch is None else op.epoch, op.event, op.runs, op.dead, op.tick)
+
+    def add(self, op: Op, how: How) -> None:
+        """Put an operation into the flush at hand, and mostly send it with a claim."""
+        self.ops.append(op)
+        if how.gather:
+            return
+        self.send(how.worker, ClaimRequest(how.worker, how.queues, how.limit, 5_000, 4, 1, how.queues[: how.answered]))
+
+    def pick(self, which: int) -> Claimed | None:
+        """A row that is held, as far as the answers say; now and then one that was lost or handed back."""
+        if which < 0:
+            return self.left[which % len(self.left)] if self.left else None
+        return self.held[which % len(self.held)] if self.held else None
+
+    def leave_row(self, row: Claimed) -> None:
+        if row in self.held:
+            self.held.remove(row)
+            self.left.append(row)
+
+    @initialize(made=st.lists(groups(), min_size=1, max_size=2))
+    def begin(self, made: list[Group]) -> None:
+        """Two runs, one of them with a group or two."""
+        self.ops.append(Accept(0, event_of("e0"), (seed_of("r0"), seed_of("r1", queue="slow"))))
+        self.send("wa", ClaimRequest("wa", QUEUES, 4, 5_000, 8, 0))
+        main = self.held.pop(0)
+        self.ops.append(Commit(main.run, MAIN, main.fence, "waiting", b"", consumed=1, groups=tuple(made)))
+        self.send("wb", ClaimRequest("wb", QUEUES, 4, 5_000, 8, 0))
+
+    @rule(op=accepts, how=hows)
+    def accept(self, op: Accept, how: How) -> None:
+        self.add(self.current(op), how)
+
+    @rule(
+        which=choices,
+        status=st.sampled_from(["held", "ready", "waiting", "waiting"]),
+        turn=turns,
+        made=st.lists(groups(), max_size=1),
+        how=hows,
+    )
+    def commit(self, which: int, status: Any, turn: dict[str, Any], made: list[Group], how: How) -> None:
+        if row := self.pick(which):
+            fields = {**turn, "accepts": tuple(self.current(one) for one in turn["accepts"])}
+            if status != "held":
+                self.leave_row(row)
+            self.add(Commit(row.run, row.scope, row.fence, status, groups=tuple(made), **fields), how)
+
+    @rule(which=choices, turn=turns, join=joins, status=endings, dead=st.none() | letters, main=rarely, how=hows)
+    def end(
+        self,
+        which: int,
+        turn: dict[str, Any],
+        join: dict[str, Any],
+        status: Any,
+        dead: DeadLetter | None,
+        main: bool,
+        how: How,
+    ) -> None:
+        row = self.pick(which)
+        if row is None or (row.scope == MAIN and not main):
+            return
+        fields = {**turn, "accepts": tuple(self.current(one) for one in turn["accepts"])}
+        if row.scope == MAIN:
+            fields["finish"] = Finish(status, b"end", dead)
+        elif row.group is not None:
+            fields["join"] = Join(row.group, **join)
+        self.leave_row(row)
+        self.add(Commit(row.run, row.scope, row.fence, "ended", **fields), how)
+
+    @rule(joins=st.lists(joins, min_size=1, max_size=4), how=hows)
+    def end_children(self, joins: list[dict[str, Any]], how: How) -> None:
+        """Several children of a group end in one flush, as they do under load."""
+        children = [row for row in self.held if row.group is not None]
+        for row, join in zip(children, joins, strict=False):
+            self.leave_row(row)
+            fields = {"join": Join(row.group or "", **join), "records": {row.scope: b"record"}}
+            self.ops.append(Commit(row.run, row.scope, row.fence, "ended", b"", **fields))
+        self.add(Leave("wc"), how)
+
+    @rule(which=choices, how=hows)
+    def release(self, which: int, how: How) -> None:
+        if row := self.pick(which):
+            self.leave_row(row)
+            self.add(Release(row.run, row.scope, row.fence), how)
+
+    @rule(worker=st.sampled_from(WORKERS), lease_ms=st.sampled_from([1_000, 10_000]), how=hows)
+    def renew(self, worker: str, lease_ms: int, how: How) -> None:
+        rows = self.held[-3:] + self.left[-1:]
+        self.add(Renew(worker, lease_ms, tuple((row.run, row.scope, row.fence) for row in rows)), how)
+
+    @rule(run=st.sampled_from(RUNS), how=hows)
+    def cancel(self, run: str, how: How) -> None:
+        self.add(Cancel(run, "asked"), how)
+
+    @rule(limit=st.sampled_from([1, 200]), how=hows)
+    def sweep(self, limit: int, how: How) -> None:
+        self.add(Sweep(limit), how)
+
+    @rule(
+        digest=st.sampled_from(["m1", "m2"]),
+        crons=st.lists(st.sampled_from(["c1", "c2"]), unique=True).map(tuple),
+        how=hows,
+    )
+    def deploy(self, digest: str, crons: tuple[str, ...], how: How) -> None:
+        self.add(Deploy(digest, b"manifest", {"v1": b"plan"}, crons), how)
+
+    @rule(ident=st.sampled_from(RUNS + EVENTS), replaced_by=st.sampled_from([None, "r8"]), how=hows)
+    def resolve_dead(self, ident: str, replaced_by: str | None, how: How) -> None:
+        self.add(ResolveDead(ident, replaced_by), how)
+
+    @rule(worker=st.sampled_from(WORKERS), how=hows)
+    def leave(self, worker: str, how: How) -> None:
+        self.add(Leave(worker), how)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def flush_only(self, worker: str) -> None:
+        self.send(worker, None)
+
+    @rule()
+    def flush_again(self) -> None:
+        if self.last is not None and self.seqs[self.last[0].worker] == self.last[0].seq:
+            reply = self.store.apply(*self.last)
+            assert self.reference.apply(*self.last, now_ms=reply.now_ms) == reply
+            self.compare_views()
+
+    @rule(by_ms=st.sampled_from([1, 1_000, 2_000, 5_000, 10_000, 120_000, 90_000_000]))
+    def wait(self, by_ms: int) -> None:
+        self.moved += by_ms
+        self.store.set_test_clock(self.moved)
+
+
+@pytest.fixture
+def machine(redis_url: str) -> type[Machine]:
+    Machine.url = redis_url
+    return Machine
+
+
+def test_the_script_answers_as_the_reference_does(machine: type[Machine]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        ),
+    )
