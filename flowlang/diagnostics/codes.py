@@ -75,7 +75,30 @@ FL120 bad-tolerate           Counts in `tolerate` speak of the items of a `forea
 FL121 keys-in-conflict       Two keys cannot be used together.
 FL122 unknown-version        The file is written for another version of the language.
 FL123 duplicate-pipeline     Two documents define the same pipeline.
+FL124 unknown-retry-policy   A retry policy is named that `flowlang.yaml` does not have.
+FL125 unknown-schema-file    `input` names a schema file that is not there.
 FL199 not-yet-run            This is parsed and checked, but this version's runtime cannot run it.
+FL201 expression-syntax      An expression cannot be read, or calls a function that does not exist.
+FL202 unknown-name           An expression reads a name that it does not have there.
+FL203 unknown-step           An expression selects a step that the pipeline does not have.
+FL204 step-not-visible       An expression selects a step that has not ended by then, or lies inside a loop.
+FL205 unknown-var            An expression selects a var that neither the pipeline nor the project has.
+FL206 unknown-step-field     A step has `status output error attempts started_at ended_at`, and nothing else.
+FL207 not-repeatable         `now()` and `uuid()` cannot be used where an event is matched or a key is made.
+FL208 missing-env            A variable of the environment that a pipeline reads is not set.
+FL209 duplicate-var          A pipeline has a var of the same name as the project.
+FL210 no-error-here          `${{ error }}` is thrown on where no error is being handled.
+FL301 unknown-pipeline       A pipeline is named that the project does not have.
+FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
+FL303 unknown-provider       A webhook names a provider that FlowLang does not know.
+FL304 event-without-schema   An event has no schema: its data is taken as it comes.
+FL401 unknown-handler        A step calls a handler that the project does not have.
+FL402 missing-argument       A handler is called without an argument that it needs.
+FL403 unknown-argument       A handler is called with an argument that it does not take.
+FL405 effect-missing         A handler does not say what a repeated call does.
+FL406 retry-on-once          A handler whose effect must not happen twice is retried.
+FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
+FL602 literal-secret         A secret is written into a file.
 """
 
 

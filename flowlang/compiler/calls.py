@@ -1,0 +1,72 @@
+"""Checks a step's call of a handler against the handler's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowlang.compiler.findings import Findings, near
+from flowlang.diagnostics import Severity
+from flowlang.handler.signature import Signature
+from flowlang.model import Step
+
+
+def check_call(step: Step, signatures: Mapping[str, Signature], findings: Findings, *, complete: bool) -> None:
+    """Report an unknown handler, arguments that do not fit, and retries of what must not be repeated.
+
+    Args:
+        step: With `uses`.
+        signatures: All that are known.
+        findings: Where to report.
+        complete: Whether all handlers could be read; else an unknown one may exist.
+    """
+    name = step.uses
+    assert name is not None
+    signature = signatures.get(name)
+    if signature is None:
+        if complete:
+            hint = near(name, signatures, listing="the handlers are")
+            findings.at((*step.path, "uses"), "FL401", f"there is no handler `{name}`", hint=hint)
+        return
+    _check_arguments(step, signature, findings)
+    if signature.effect is None:
+        findings.at(
+            (*step.path, "uses"),
+            "FL405",
+            f"`{name}` does not say what a repeated call does; it runs as `idempotent`",
+            severity=Severity.WARNING,
+            hint=f'declare it at {signature.place}: `@handler("{name}", effect="keyed")`',
+        )
+    if signature.effect == "once" and step.has("retry"):
+        findings.at(
+            (*step.path, "retry"),
+            "FL406",
+            f"`{name}` must not happen twice (`effect: once`), so it is never tried again",
+            key=True,
+            hint="remove `retry`",
+        )
+
+
+def _check_arguments(step: Step, signature: Signature, findings: Findings) -> None:
+    if isinstance(step.with_, str):
+        return  # one template gives all arguments; the handler's contract checks them when it is called
+    given = step.with_ or {}
+    names = [param.name for param in signature.params]
+    if not signature.accepts_extra:
+        for argument in given:
+            if argument not in names:
+                findings.at(
+                    (*step.path, "with", argument),
+                    "FL403",
+                    f"`{signature.name}` takes no argument `{argument}`",
+                    key=True,
+                    hint=near(argument, names, listing="its arguments are"),
+                )
+    missing = [param.name for param in signature.params if param.required and param.name not in given]
+    if missing:
+        listed = ", ".join(f"`{name}`" for name in missing)
+        findings.at(
+            (*step.path, "uses"),
+            "FL402",
+            f"`{signature.name}` needs {listed} in `with`",
+            hint=f"it is declared at {signature.place}",
+        )

@@ -1,0 +1,89 @@
+"""What the language has and this version's runtime cannot run: refused by its own code, so that nothing is ignored.
+
+The list shrinks with each release; when it is empty this module goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from flowlang.compiler.findings import Findings
+from flowlang.model import Path, Pipeline, ProjectFile, Step
+from flowlang.model.trigger import CronTrigger
+
+VERBS: Final = ("invoke", "wait_for", "race")
+MODIFIERS: Final = ("repeat", "cache", "needs", "queue", "concurrency", "throttle", "undo")
+PIPELINE_KEYS: Final = (
+    "cancel_on",
+    "timeout",
+    "expires",
+    "concurrency",
+    "throttle",
+    "rate_limit",
+    "debounce",
+    "batch",
+    "priority",
+    "allow",
+)
+
+
+def check_pipeline(pipeline: Pipeline, findings: Findings) -> None:
+    """Report what a pipeline uses outside its steps and cannot have yet."""
+    for path, what in _in_pipeline(pipeline):
+        _report(findings, path, what)
+
+
+def check_step(step: Step, findings: Findings) -> bool:
+    """Report what a step uses and cannot have yet; returns whether there was anything."""
+    found = list(_in_step(step))
+    for path, what in found:
+        _report(findings, path, what)
+    return bool(found)
+
+
+def check_project(project: ProjectFile, findings: Findings) -> None:
+    """Report what `flowlang.yaml` uses and cannot have yet."""
+    for name, queue in project.queues.items():
+        for key in ("share", "limit"):
+            if queue.has(key):
+                _report(findings, ("queues", name, key), f"`{key}` of a queue")
+    if project.defaults.has("allow"):
+        _report(findings, ("defaults", "allow"), "`allow`")
+    if project.defaults.has("timeout"):
+        _report(findings, ("defaults", "timeout"), "a run's `timeout`")
+    if project.observe:
+        _report(findings, ("observe",), "`observe`")
+
+
+def _in_pipeline(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
+    for key in PIPELINE_KEYS:
+        if pipeline.has(key):
+            yield (key,), f"`{key}` of a pipeline"
+    for number, trigger in enumerate(pipeline.triggers):
+        if isinstance(trigger, CronTrigger):
+            if trigger.jitter:
+                yield ("triggers", number, "jitter"), "`jitter`"
+            if trigger.missed != "last":
+                yield ("triggers", number, "missed"), f"`missed: {trigger.missed}`"
+
+
+def _in_step(step: Step) -> Iterator[tuple[Path, str]]:
+    if step.verb in VERBS:
+        yield (*step.path, step.verb), f"`{step.verb}`"
+    for key in MODIFIERS:
+        if step.has(key):
+            yield (*step.path, key), f"`{key}` of a step"
+    if step.emit is not None and step.emit.delay != timedelta(0):
+        yield (*step.path, "emit", "delay"), "a delayed `emit`"
+
+
+def _report(findings: Findings, path: Path, what: str) -> None:
+    findings.at(
+        path,
+        "FL199",
+        f"{what} is checked, but cannot be run by this version",
+        key=True,
+        hint="it comes with a later one",
+    )

@@ -1,0 +1,269 @@
+"""A pipeline becomes a plan: triggers, input, vars and all that is not a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from flowlang import jsondata
+from flowlang.compiler import not_yet
+from flowlang.compiler.expressions import Checker, Place, expressions_in
+from flowlang.compiler.findings import Findings, near
+from flowlang.compiler.inputs import ProjectInput
+from flowlang.compiler.policies import lower_policies
+from flowlang.compiler.steps import Around, StepLowering
+from flowlang.diagnostics import Diagnostic, Severity, has_errors
+from flowlang.durations import milliseconds
+from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
+from flowlang.model.step import Step
+from flowlang.model.trigger import CronTrigger as WrittenCron
+from flowlang.model.trigger import EventTrigger as WrittenEvent
+from flowlang.plan import CronTrigger, EventTrigger, Idempotency, Plan, RetryRule, Trigger, Uses
+
+WEEK_MS = 7 * 86_400_000
+
+#: Names that expressions have everywhere in a pipeline.
+ROOTS = frozenset({"event", "steps", "run", "vars"})
+
+
+class PipelineLowering:
+    """Lowers one pipeline.
+
+    Args:
+        document: Its document, without mistakes of shape.
+        project: The project that it belongs to.
+        pipelines: Names of all pipelines of the project.
+    """
+
+    def __init__(self, document: PipelineDocument, project: ProjectInput, pipelines: frozenset[str]) -> None:
+        assert document.model is not None
+        self._pipeline: Pipeline = document.model
+        self._project = project
+        self._file: ProjectFile | None = project.project
+        self._pipelines = pipelines
+        self._findings = Findings(document.document)
+        self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)))
+        self._project_vars: Mapping[str, Any] = {} if self._file is None else self._file.vars
+        self._vars = frozenset({*self._project_vars, *self._pipeline.vars})
+        self._lowering = StepLowering(
+            self._findings,
+            self._checker,
+            project.signatures,
+            {} if self._file is None else self._file.retries,
+            self._default_retry(),
+            complete=not project.unreadable_handlers,
+        )
+
+    def lower(self) -> tuple[Plan | None, list[Diagnostic]]:
+        """Lower the pipeline.
+
+        Returns:
+            The plan, or None when there are errors, and all findings.
+        """
+        pipeline = self._pipeline
+        not_yet.check_pipeline(pipeline, self._findings)
+        triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
+        own_vars = self._own_vars()
+        place = Place(ROOTS, vars=self._vars)
+        around = Around(place, retry=self._own_retry())
+        block, seen = self._lowering.block(pipeline.steps, around)
+        everything = place.seeing(seen)
+        failed = Around(everything.knowing("error"), retry=around.retry, handling=True)
+        on_failure, _ = self._lowering.block(pipeline.on_failure, failed)
+        output: Any = msgspec.UNSET
+        if pipeline.has("output"):
+            output = self._checker.value(pipeline.output, ("output",), everything)
+        labels = self._labels(place)
+        idempotency = self._idempotency(place)
+        input_schema = self._input()
+        self._check_emitted()
+        env = self._env()
+        if has_errors(self._findings.found):
+            return None, self._findings.found
+        plan = Plan(
+            pipeline=pipeline.pipeline,
+            steps=tuple(self._lowering.steps),
+            block=block,
+            description=pipeline.description,
+            triggers=triggers,
+            input_schema=input_schema,
+            vars=(*self._used_project_vars(), *own_vars),
+            env=env,
+            output=output,
+            on_failure=on_failure,
+            idempotency=idempotency,
+            queue=pipeline.queue,
+            retention_ms=self._retention(),
+            labels=labels,
+        )
+        return msgspec.structs.replace(plan, closure=self._closure(plan)), self._findings.found
+
+    # Triggers and input ---------------------------------------------------------------------------------------------
+
+    def _trigger(self, number: int, trigger: WrittenEvent | WrittenCron) -> Trigger:
+        path: Path = ("triggers", number)
+        condition = None
+        if trigger.if_ is not None:
+            place = Place(frozenset({"event"}), pinned=False)
+            condition = self._checker.expression(trigger.if_, (*path, "if"), place)
+        data: Any = msgspec.UNSET
+        if trigger.has("data"):
+            data = self._checker.value(trigger.data, (*path, "data"), Place(frozenset({"event"})))
+        if isinstance(trigger, WrittenCron):
+            return CronTrigger(tuple(trigger.cron), trigger.timezone, condition, data)
+        for position, name in enumerate(trigger.event):
+            place_of_name = (*path, "event", position) if len(trigger.event) > 1 else (*path, "event")
+            self._check_event(name, place_of_name)
+        return EventTrigger(tuple(trigger.event), condition, data)
+
+    def _check_event(self, name: str, path: Path) -> None:
+        if name.startswith("pipeline/"):
+            pipeline = name.removeprefix("pipeline/").rpartition(".")[0]
+            if pipeline not in self._pipelines:
+                hint = near(pipeline, self._pipelines, listing="the pipelines are")
+                self._findings.at(path, "FL301", f"there is no pipeline `{pipeline}`", hint=hint)
+            return
+        known = name in self._project.schemas or name in self._project.unreadable_schemas
+        if not known and not name.endswith("*") and not name.startswith("schedule/"):
+            self._findings.at(
+                path,
+                "FL304",
+                f"`{name}` has no schema: its data is taken as it comes",
+                severity=Severity.INFO,
+                hint=f"write `schemas/events/{name}.json`",
+            )
+
+    def _input(self) -> Any:
+        written = self._pipeline.input
+        if isinstance(written, str):
+            if written in self._project.schema_files:
+                return self._project.schema_files[written]
+            hint = near(written, self._project.schema_files)
+            self._findings.at(("input",), "FL125", f"there is no schema file `{written}`", hint=hint)
+            return None
+        if written is not None:
+            return written
+        if len(self._pipeline.triggers) != 1:
+            return None
+        trigger = self._pipeline.triggers[0]
+        if not isinstance(trigger, WrittenEvent) or trigger.has("data") or len(trigger.event) != 1:
+            return None
+        schema = self._project.schemas.get(trigger.event[0])
+        return None if schema is None else schema.schema
+
+    # Vars, labels, keys ---------------------------------------------------------------------------------------------
+
+    def _own_vars(self) -> tuple[tuple[str, Any], ...]:
+        """The pipeline's vars: each sees the project's and those above it."""
+        before = set(self._project_vars)
+        lowered = []
+        for name, value in self._pipeline.vars.items():
+            if name in self._project_vars:
+                message = f"`{name}` is a var of the project already"
+                self._findings.at(("vars", name), "FL209", message, key=True, hint="choose another name")
+            place = Place(frozenset({"event", "run", "vars", "env"}), vars=frozenset(before))
+            lowered.append((name, self._checker.value(value, ("vars", name), place)))
+            before.add(name)
+        return tuple(lowered)
+
+    def _used_project_vars(self) -> tuple[tuple[str, Any], ...]:
+        """Those of the project's vars that the pipeline reads: others do not change its version."""
+        wanted = set(self._checker.vars_read)
+        for name in reversed(list(self._project_vars)):
+            if name in wanted:
+                for expression in expressions_in(self._project_vars[name]):
+                    wanted |= {path[1] for path in expression.paths if path[0] == "vars" and len(path) > 1}
+        return tuple((name, value) for name, value in self._project_vars.items() if name in wanted)
+
+    def _labels(self, place: Place) -> dict[str, Any]:
+        defaults = {} if self._file is None else self._file.defaults.labels
+        own = {
+            name: self._checker.value(value, ("labels", name), replace(place, steps=frozenset()))
+            for name, value in self._pipeline.labels.items()
+        }
+        return {**defaults, **own}
+
+    def _idempotency(self, place: Place) -> Idempotency | None:
+        written = self._pipeline.idempotency
+        if written is None:
+            return None
+        names = frozenset({"event", "run", "vars"})
+        key = self._checker.expression(written.key, ("idempotency", "key"), replace(place, names=names, pinned=False))
+        return Idempotency(key, milliseconds(written.ttl))
+
+    def _env(self) -> dict[str, str]:
+        """The values of the environment that the pipeline reads, as they are now."""
+        names = {name: (path, part) for name, (path, part) in self._checker.env.items()}
+        project_names = {
+            path[1]
+            for _, value in self._used_project_vars()
+            for expression in expressions_in(value)
+            for path in expression.paths
+            if path[0] == "env" and len(path) > 1
+        }
+        environ = self._project.environ
+        if self._project.deploying:
+            for name, (path, part) in names.items():
+                if name not in environ:
+                    self._findings.at(
+                        path, "FL208", f"the variable {name} is not set", part=part, hint=f"set {name} and deploy again"
+                    )
+        return {name: environ[name] for name in sorted({*names, *project_names}) if name in environ}
+
+    # The rest -------------------------------------------------------------------------------------------------------
+
+    def _default_retry(self) -> tuple[RetryRule, ...]:
+        if self._file is None or not self._file.defaults.retry:
+            return ()
+        return lower_policies(self._file.defaults.retry, self._file.retries, None, ())
+
+    def _own_retry(self) -> tuple[tuple[RetryRule, ...], ...]:
+        if not self._pipeline.retry:
+            return ()
+        named = {} if self._file is None else self._file.retries
+        return (lower_policies(self._pipeline.retry, named, self._findings, ("retry",)),)
+
+    def _retention(self) -> int:
+        if self._pipeline.retention is not None:
+            return milliseconds(self._pipeline.retention)
+        if self._file is not None and self._file.defaults.retention is not None:
+            return milliseconds(self._file.defaults.retention)
+        return WEEK_MS
+
+    def _check_emitted(self) -> None:
+        webhooks = {} if self._file is None else self._file.webhooks
+        for event, path in self._lowering.emitted:
+            prefix = event.partition("/")[0]
+            if prefix in webhooks and "/" in event:
+                message = f"events under `{prefix}/` are sent by the webhook `{prefix}` alone"
+                self._findings.at(path, "FL302", message, hint="choose another first segment")
+
+    def _closure(self, plan: Plan) -> str:
+        """The digest of what the plan was checked against: schemas of its events and signatures of its handlers."""
+        handlers = sorted({step.verb.handler for step in plan.steps if isinstance(step.verb, Uses)})
+        signatures = self._project.signatures
+        events = sorted({event for event, _ in self._lowering.emitted})
+        schemas = self._project.schemas
+        return jsondata.digest(
+            {
+                "handlers": {name: signatures[name].digest for name in handlers if name in signatures},
+                "events": {name: schemas[name].schema for name in events if name in schemas},
+            }
+        )
+
+
+def _ids(pipeline: Pipeline) -> list[str]:
+    found: list[str] = []
+    pending: list[Step] = [*pipeline.steps, *pipeline.on_failure]
+    while pending:
+        step = pending.pop()
+        if step.id is not None:
+            found.append(step.id)
+        for children in (step.steps, step.parallel, step.race, step.switch, step.finally_):
+            pending.extend(children or ())
+        for arm in step.catch:
+            pending.extend(arm.steps)
+    return found

@@ -1,0 +1,335 @@
+"""Steps become the plan's: numbered, their policies and time-outs resolved, their expressions checked where they stand.
+
+What a step sees follows from where it stands: blocks group, loops hide (language.md §4, Visibility).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from flowlang.compiler import not_yet
+from flowlang.compiler.calls import check_call
+from flowlang.compiler.expressions import Checker, Place
+from flowlang.compiler.findings import Findings
+from flowlang.compiler.policies import Policies, declared_policies, lower_policies
+from flowlang.durations import milliseconds, parse_duration
+from flowlang.expr import type_names
+from flowlang.handler.signature import Signature
+from flowlang.model import Step
+from flowlang.model import step as written
+from flowlang.plan import (
+    CatchArm,
+    Emit,
+    Fail,
+    Foreach,
+    Parallel,
+    RetryRule,
+    SetValues,
+    Sleep,
+    Steps,
+    Stop,
+    Switch,
+    Tolerate,
+    Uses,
+    Verb,
+)
+from flowlang.plan import Step as PlanStep
+
+#: Time-out of an attempt when neither step nor handler says (language.md §4).
+ATTEMPT_TIMEOUT_MS = 600_000
+
+#: Stands for a step that cannot be lowered; its pipeline has errors and gets no plan.
+_NOTHING = Steps(())
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a step.
+
+    Attributes:
+        place: What its expressions may read.
+        loops: Numbers of the loops around it, outermost first.
+        retry: Policies of the containers around it and of the pipeline, near to far.
+        handling: Whether an error is being handled, so that it can be thrown on.
+    """
+
+    place: Place
+    loops: tuple[int, ...] = ()
+    retry: tuple[tuple[RetryRule, ...], ...] = ()
+    handling: bool = False
+
+    def seeing(self, steps: frozenset[str]) -> Around:
+        """The same, with expressions that see more steps."""
+        return replace(self, place=self.place.seeing(steps))
+
+
+class StepLowering:
+    """Lowers the steps of one pipeline.
+
+    Args:
+        findings: Where to report.
+        checker: Checks expressions.
+        signatures: Handlers by name.
+        named: Retry policies of the project.
+        default: The project's default policy.
+        complete: Whether all handlers could be read.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        checker: Checker,
+        signatures: Mapping[str, Signature],
+        named: Policies,
+        default: tuple[RetryRule, ...],
+        *,
+        complete: bool,
+    ) -> None:
+        self.steps: list[PlanStep] = []
+        self.emitted: list[tuple[str, tuple[str | int, ...]]] = []
+        self._findings = findings
+        self._checker = checker
+        self._signatures = signatures
+        self._named = named
+        self._default = default
+        self._complete = complete
+
+    def block(self, steps: Sequence[Step], around: Around) -> tuple[tuple[int, ...], frozenset[str]]:
+        """Lower steps that run one after another.
+
+        Returns:
+            Their numbers, and the ids that can be seen after them.
+        """
+        numbers = []
+        seen: frozenset[str] = frozenset()
+        for step in steps:
+            number, ids = self.step(step, around.seeing(seen))
+            numbers.append(number)
+            seen |= ids
+        return tuple(numbers), seen
+
+    def beside(self, steps: Sequence[Step], around: Around) -> tuple[tuple[int, ...], frozenset[str]]:
+        """Lower steps that do not see one another: branches of a parallel, cases of a switch."""
+        numbers = []
+        seen: frozenset[str] = frozenset()
+        for step in steps:
+            number, ids = self.step(step, around)
+            numbers.append(number)
+            seen |= ids
+        return tuple(numbers), seen
+
+    def step(self, step: Step, around: Around) -> tuple[int, frozenset[str]]:
+        """Lower a step.
+
+        Returns:
+            Its number, and the ids that can be seen after it.
+        """
+        number = len(self.steps)
+        key = step.id or f"{step.verb.replace('_', '-')}-{number + 1}"
+        self.steps.append(PlanStep(number, key, _NOTHING))
+        runnable = not not_yet.check_step(step, self._findings)
+        condition = self._condition(step, around)
+        foreach = self._foreach(step, around)
+        inner = self._inside(step, around, number, foreach)
+        verb, within = self._verb(step, inner, runnable=runnable)
+        body = inner.seeing(within)
+        output = self._value(step, "output", body)
+        catch, caught = self._catch(step, body)
+        last, finished = self.block(step.finally_, _handling(body))
+        self.steps[number] = PlanStep(
+            index=number,
+            key=key,
+            verb=verb,
+            named=step.id is not None,
+            loops=around.loops,
+            condition=condition,
+            foreach=foreach,
+            collect=self._collect(step, around),
+            tolerate=_tolerate(step),
+            catch=catch,
+            finally_=last,
+            retry=self._policies(step, around) if step.uses is not None else (),
+            timeout_ms=self._container_timeout(step),
+            output=output,
+            line=self._findings.span(step.path).line,
+        )
+        own = frozenset() if step.id is None else frozenset({step.id})
+        hides = step.foreach is not None or step.repeat is not None
+        return number, own if hides else own | within | caught | finished
+
+    # Parts ----------------------------------------------------------------------------------------------------------
+
+    def _condition(self, step: Step, around: Around) -> str | None:
+        if step.if_ is None:
+            return None
+        return self._checker.expression(step.if_, (*step.path, "if"), around.place)
+
+    def _foreach(self, step: Step, around: Around) -> Foreach | None:
+        loop = step.foreach
+        if loop is None:
+            return None
+        path = (*step.path, "foreach")
+        if loop.as_ in type_names():
+            message = f"`{loop.as_}` is a type of the expression language, which would win over the item"
+            self._findings.at((*path, "as"), "FL105", message, hint=f"such as `{loop.as_}_item`")
+        items = self._checker.expression(loop.in_, (*path, "in"), around.place)
+        return Foreach(items, loop.as_, loop.max_parallel, loop.chunk)
+
+    def _inside(self, step: Step, around: Around, number: int, foreach: Foreach | None) -> Around:
+        """What surrounds the step's own body: an item of its loop, and its policies for the steps inside."""
+        inner = around
+        if foreach is not None:
+            place = around.place.knowing(foreach.name, "index")
+            inner = replace(inner, place=place, loops=(*around.loops, number))
+        if step.repeat is not None:
+            inner = replace(inner, place=inner.place.knowing("index", "last"))
+            own = frozenset() if step.id is None else frozenset({step.id})
+            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), inner.place.seeing(own))
+        if step.uses is None and step.retry:
+            rules = lower_policies(step.retry, self._named, self._findings, (*step.path, "retry"))
+            inner = replace(inner, retry=(rules, *inner.retry))
+        return inner
+
+    def _value(self, step: Step, key: str, around: Around) -> Any:
+        if not step.has(key):
+            return msgspec.UNSET
+        return self._checker.value(getattr(step, key), (*step.path, key), around.place)
+
+    def _collect(self, step: Step, around: Around) -> Any:
+        if not step.has("collect"):
+            return msgspec.UNSET
+        return self._checker.value(step.collect, (*step.path, "collect"), around.place.knowing("results"))
+
+    def _catch(self, step: Step, around: Around) -> tuple[tuple[CatchArm, ...], frozenset[str]]:
+        arms = []
+        seen: frozenset[str] = frozenset()
+        handling = _handling(around)
+        for arm in step.catch:
+            block, ids = self.block(arm.steps, handling)
+            output: Any = msgspec.UNSET
+            if arm.has("output"):
+                output = self._checker.value(arm.output, (*arm.path, "output"), handling.seeing(ids).place)
+            arms.append(CatchArm(block, () if "all" in arm.errors else tuple(arm.errors), output))
+            seen |= ids
+        return tuple(arms), seen
+
+    def _policies(self, step: Step, around: Around) -> tuple[tuple[RetryRule, ...], ...]:
+        own = lower_policies(step.retry or (), self._named, self._findings, (*step.path, "retry"))
+        signature = self._signatures.get(step.uses or "")
+        declared = () if signature is None else declared_policies(signature.retry, self._named)
+        return tuple(policy for policy in (own, *around.retry, declared, self._default) if policy)
+
+    def _container_timeout(self, step: Step) -> int | None:
+        if step.uses is not None or step.timeout is None:
+            return None
+        return self._milliseconds(step)
+
+    def _milliseconds(self, step: Step) -> int | None:
+        if isinstance(step.timeout, timedelta):
+            return milliseconds(step.timeout)
+        self._findings.at(
+            (*step.path, "timeout"),
+            "FL113",
+            "takes a duration here; only the `timeout` of a `wait_for` may be a template",
+        )
+        return None
+
+    # Verbs ----------------------------------------------------------------------------------------------------------
+
+    def _verb(self, step: Step, around: Around, *, runnable: bool) -> tuple[Verb, frozenset[str]]:
+        """Lower a verb. Returns it with the ids that can be seen after what lies inside it."""
+        inside: frozenset[str] = frozenset()
+        verb: Verb = _NOTHING
+        place = around.place
+        match step.verb:
+            case "uses":
+                verb = self._uses(step, place)
+            case "emit":
+                verb = self._emit(step, place)
+            case "set":
+                verb = SetValues(self._checker.value(dict(step.set or {}), (*step.path, "set"), place))
+            case "sleep":
+                verb = Sleep(self._checker.value(step.sleep, (*step.path, "sleep"), place))
+            case "stop":
+                verb = Stop(self._checker.value(step.stop, (*step.path, "stop"), place))
+            case "fail":
+                verb = self._fail(step, around)
+            case "steps":
+                block, inside = self.block(step.steps or (), around)
+                verb = Steps(block)
+            case "parallel":
+                block, inside = self.beside(step.parallel or (), around)
+                verb = Parallel(block)
+            case "switch":
+                block, inside = self.beside(step.switch or (), around)
+                verb = Switch(block)
+            case "race":
+                _, inside = self.beside(step.race or (), around)
+            case "wait_for":
+                self._wait(step, place)
+            case _:
+                self._checker.value(step.with_, (*step.path, "with"), place.knowing("secrets"))
+        return (verb if runnable else _NOTHING), inside
+
+    def _uses(self, step: Step, place: Place) -> Uses:
+        assert step.uses is not None
+        check_call(step, self._signatures, self._findings, complete=self._complete)
+        signature = self._signatures.get(step.uses)
+        timeout = self._milliseconds(step) if step.timeout is not None else None
+        if timeout is None and signature is not None and signature.timeout is not None:
+            timeout = milliseconds(parse_duration(signature.timeout))
+        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets"))
+        effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
+        return Uses(step.uses, arguments, effect, ATTEMPT_TIMEOUT_MS if timeout is None else timeout)
+
+    def _emit(self, step: Step, place: Place) -> Emit:
+        sent = step.emit
+        assert sent is not None
+        self.emitted.append((sent.event, (*step.path, "emit")))
+        ident = sent.id
+        if ident is not None:
+            self._checker.value(ident, (*step.path, "emit", "id"), place)
+        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place), ident)
+
+    def _fail(self, step: Step, around: Around) -> Fail:
+        how = step.fail
+        path = (*step.path, "fail")
+        if isinstance(how, written.Fail):
+            for key in ("code", "message"):
+                if how.has(key):
+                    self._checker.value(getattr(how, key), (*path, key), around.place)
+            return Fail(how.class_, how.code or "failed", how.message or "")
+        if str(how).replace(" ", "") != "${{error}}":
+            self._findings.at(path, "FL104", "takes a map or `${{ error }}`", hint="`fail: {code: …, message: …}`")
+        elif not around.handling:
+            message = "there is no error to throw on here"
+            self._findings.at(path, "FL210", message, hint="it stands in a `catch`, `finally` or `on_failure`")
+        return Fail(rethrow=True)
+
+    def _wait(self, step: Step, place: Place) -> None:
+        assert step.wait_for is not None
+        matching = replace(place.knowing("incoming"), pinned=False)
+        self._checker.expression(step.wait_for.match, (*step.path, "wait_for", "match"), matching)
+        if isinstance(step.timeout, str):
+            self._checker.value(step.timeout, (*step.path, "timeout"), place)
+
+
+def _handling(around: Around) -> Around:
+    return replace(around, place=around.place.knowing("error"), handling=True)
+
+
+def _tolerate(step: Step) -> Tolerate | None:
+    tolerate = step.tolerate
+    if tolerate is None:
+        return None
+    bound = tolerate.failed
+    return Tolerate(
+        errors=tuple(tolerate.errors or ()),
+        failed=None if bound is None else bound.count,
+        failed_percent=None if bound is None else bound.percent,
+    )

@@ -1,0 +1,96 @@
+"""Webhooks of `flowlang.yaml`: their providers, secrets and templates."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from flowlang.compiler.expressions import Checker, Place
+from flowlang.compiler.findings import Findings, near
+from flowlang.durations import milliseconds
+from flowlang.model import Path, ProjectFile
+from flowlang.model.project_file import Webhook
+from flowlang.plan import WebhookSource
+
+#: Signature schemes that this version verifies.
+PROVIDERS: Final = ("stripe", "standard-webhooks", "svix")
+
+#: Those that are to come.
+LATER: Final = (
+    "github",
+    "slack",
+    "mux",
+    "shopify",
+    "twilio",
+    "transloadit",
+    "sanity",
+    "customer-io",
+    "postmark",
+    "paypal",
+    "hmac",
+)
+
+_SECRET = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+
+def lower_webhooks(project: ProjectFile, findings: Findings) -> tuple[WebhookSource, ...]:
+    """Check and lower all webhooks."""
+    return tuple(_lower(name, webhook, findings) for name, webhook in project.webhooks.items())
+
+
+def _lower(name: str, webhook: Webhook, findings: Findings) -> WebhookSource:
+    path: Path = ("webhooks", name)
+    _check_provider(webhook, path, findings)
+    place = Place(frozenset({"body", "headers"}))
+    checker = Checker(findings, frozenset())
+    for key in ("event", "id", "data"):
+        if webhook.has(key):
+            checker.value(getattr(webhook, key), (*path, key), place)
+    _check_prefix(name, webhook, path, findings)
+    return WebhookSource(
+        name=name,
+        provider=webhook.provider,
+        secrets=_secrets(webhook, path, findings),
+        event=webhook.event,
+        ident=webhook.id,
+        data=webhook.data,
+        dedupe_ms=milliseconds(webhook.dedupe),
+    )
+
+
+def _check_provider(webhook: Webhook, path: Path, findings: Findings) -> None:
+    provider = webhook.provider
+    if provider in LATER:
+        message = f"`provider: {provider}` is checked, but cannot be run by this version"
+        findings.at((*path, "provider"), "FL199", message, hint="it comes with a later one")
+    elif provider not in PROVIDERS:
+        hint = near(provider, (*PROVIDERS, *LATER), listing="the providers are")
+        findings.at((*path, "provider"), "FL303", f"there is no provider `{provider}`", hint=hint)
+
+
+def _check_prefix(name: str, webhook: Webhook, path: Path, findings: Findings) -> None:
+    """A webhook owns the prefix of its name, and sends nothing else."""
+    if not webhook.event.startswith(f"{name}/"):
+        findings.at(
+            (*path, "event"),
+            "FL302",
+            f"a webhook sends events under its own name, `{name}/`",
+            hint=f"such as `{name}/${{{{ body.type }}}}`",
+        )
+
+
+def _secrets(webhook: Webhook, path: Path, findings: Findings) -> tuple[str, ...]:
+    written = webhook.secret or ()
+    if not written:
+        message = "without a secret anybody could send its events"
+        findings.at(path, "FL601", message, key=True, hint="`secret: ${{ secrets.NAME }}`")
+    names = []
+    for number, text in enumerate(written):
+        match = _SECRET.fullmatch(text.strip())
+        if match is None:
+            place = (*path, "secret", number) if len(written) > 1 else (*path, "secret")
+            message = "a secret is named, not written: it would be in every copy of this file"
+            findings.at(place, "FL602", message, hint="`${{ secrets.NAME }}`, read from NAME or the file NAME_FILE")
+        else:
+            names.append(match[1])
+    return tuple(names)
