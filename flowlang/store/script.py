@@ -76,6 +76,7 @@ def _prelude() -> str:
         "SEP": tables.SEP,
         "CLAIM_TIMERS": tables.CLAIM_TIMERS,
         "CLAIM_DROPS": tables.CLAIM_DROPS,
+        "SCOPE_DEPTH": tables.SCOPE_DEPTH,
         "HINT_MS": tables.HINT_MS,
         "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -150,6 +151,13 @@ joins = st.fixed_dictionaries(
 endings = st.sampled_from(["succeeded", "failed", "cancelled"])
 
 
+def under(scope: str, group: Group) -> Group:
+    """Name a group by the scope that makes it, as the engine does; those of the main scope keep their short names."""
+    if scope == MAIN:
+        return group
+    return msgspec.structs.replace(group, id=f"{scope}/{group.id}", prefix=f"{scope}/{group.prefix}")
+
+
 class Machine(RuleBasedStateMachine):
     """Operations gather in a flush; each flush goes to the script, and to the reference at the script's time."""
 
@@ -249,7 +257,8 @@ class Machine(RuleBasedStateMachine):
             fields = {**turn, "accepts": tuple(self.current(one) for one in turn["accepts"])}
             if status != "held":
                 self.leave_row(row)
-            self.add(Commit(row.run, row.scope, row.fence, status, groups=tuple(made), **fields), how)
+            fields["groups"] = tuple(under(row.scope, group) for group in made)
+            self.add(Commit(row.run, row.scope, row.fence, status, **fields), how)
 
     @rule(which=choices, turn=turns, join=joins, status=endings, dead=st.none() | letters, main=rarely, how=hows)
     def end(

@@ -21,6 +21,8 @@ HINT_MS = 2_000
 
 #: Timers that one claim fires before it takes rows; more wait for the next claim or sweep.
 CLAIM_TIMERS = 100
+#: Scopes above one another; a chain that is longer goes in a circle, and what is in it counts as ended.
+SCOPE_DEPTH = 256
 #: Rows of ended scopes that one claim drops while it looks for living ones.
 CLAIM_DROPS = 1_000
 
@@ -218,12 +220,14 @@ class Tables:
 def under_living(run: Run, scope: Scope) -> bool:
     """Whether no scope above this one has ended."""
     parent = scope.parent
-    while parent is not None:
+    for _ in range(SCOPE_DEPTH):
+        if parent is None:
+            return True
         above = run.scopes.get(parent)
         if above is None or above.status == "ended":
             return False
         parent = above.parent
-    return True
+    return False
 
 
 def main_scope(queue: str, priority_ms: int, state: bytes, reads: tuple[str, ...]) -> Scope:
@@ -236,6 +240,7 @@ __all__ = [
     "CLAIM_TIMERS",
     "HINT_MS",
     "MAIN",
+    "SCOPE_DEPTH",
     "SEP",
     "WORKER_IDLE_MS",
     "WORKER_LISTED_MS",

@@ -31,12 +31,13 @@ end
 
 local function under_living(run_id, row)
   local parent = row.parent
-  while parent do
+  for _ = 1, SCOPE_DEPTH do
+    if not parent then return true end
     local above = get_scope(run_id, parent)
     if not above or above.status == 'ended' then return false end
     parent = above.parent
   end
-  return true
+  return false
 end
 
 local function end_scope(run_id, scope_id, row)
