@@ -142,7 +142,6 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     retry: tuple[tuple[RetryRule, ...], ...] = ()  #: policies from near to far; see `engine.retry`
     timeout_ms: int | None = None  #: of a container
     output: Any = msgspec.UNSET
-    line: int = 0
 
 
 class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event"):

@@ -22,6 +22,7 @@ from flowlang.expr import type_names
 from flowlang.handler.signature import Signature
 from flowlang.model import Step
 from flowlang.model import step as written
+from flowlang.model.verbs import CONTAINERS
 from flowlang.plan import (
     CatchArm,
     Emit,
@@ -114,13 +115,17 @@ class StepLowering:
         return tuple(numbers), seen
 
     def beside(self, steps: Sequence[Step], around: Around) -> tuple[tuple[int, ...], frozenset[str]]:
-        """Lower steps that do not see one another: branches of a parallel, cases of a switch."""
+        """Lower steps that see one another only by `needs`: branches of a parallel or race, cases of a switch."""
         numbers = []
+        ended: dict[str, frozenset[str]] = {}
         seen: frozenset[str] = frozenset()
         for step in steps:
-            number, ids = self.step(step, around)
+            before = frozenset().union(*(ended.get(name, frozenset()) for name in step.needs))
+            number, ids = self.step(step, around.seeing(before))
             numbers.append(number)
             seen |= ids
+            if step.id is not None:
+                ended[step.id] = ids | before
         return tuple(numbers), seen
 
     def step(self, step: Step, around: Around) -> tuple[int, frozenset[str]]:
@@ -138,6 +143,12 @@ class StepLowering:
         inner = self._inside(step, around, number, foreach)
         verb, within = self._verb(step, inner, runnable=runnable)
         body = inner.seeing(within)
+        own = frozenset() if step.id is None else frozenset({step.id})
+        if step.repeat is not None:
+            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), body.seeing(own).place)
+        if step.undo is not None and step.undo.with_ is not None:
+            undoing = body.seeing(own).place.knowing("error", "secrets")
+            self._checker.value(step.undo.with_, (*step.path, "undo", "with"), undoing)
         output = self._value(step, "output", body)
         catch, caught = self._catch(step, body)
         last, finished = self.block(step.finally_, _handling(body))
@@ -156,9 +167,7 @@ class StepLowering:
             retry=self._policies(step, around) if step.uses is not None else (),
             timeout_ms=self._container_timeout(step),
             output=output,
-            line=self._findings.span(step.path).line,
         )
-        own = frozenset() if step.id is None else frozenset({step.id})
         hides = step.foreach is not None or step.repeat is not None
         return number, own if hides else own | within | caught | finished
 
@@ -188,8 +197,6 @@ class StepLowering:
             inner = replace(inner, place=place, loops=(*around.loops, number))
         if step.repeat is not None:
             inner = replace(inner, place=inner.place.knowing("index", "last"))
-            own = frozenset() if step.id is None else frozenset({step.id})
-            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), inner.place.seeing(own))
         if step.uses is None and step.retry:
             rules = lower_policies(step.retry, self._named, self._findings, (*step.path, "retry"))
             inner = replace(inner, retry=(rules, *inner.retry))
@@ -225,7 +232,7 @@ class StepLowering:
         return tuple(policy for policy in (own, *around.retry, declared, self._default) if policy)
 
     def _container_timeout(self, step: Step) -> int | None:
-        if step.uses is not None or step.timeout is None:
+        if step.verb not in CONTAINERS or step.timeout is None:
             return None
         return self._milliseconds(step)
 
