@@ -70,8 +70,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
     ringer = Ringer(hinting(settings))
     ringer.start()
     try:
-        store.now_ms()
-        yield Service(store, PlainSealer(), ring=ringer.ring)
+        yield Service(store, PlainSealer(), salt=store.salt(), ring=ringer.ring)
     finally:
         ringer.stop()
         store.close()
@@ -161,7 +160,7 @@ class WorkerRuntime:
             _broker_url(settings), namespace=settings.namespace, middleware=[CurrentMessage(), lifecycle]
         )
         self._store = open_store(settings)
-        self._service = Service(self._store, PlainSealer(), ring=self._ring)
+        self._service = Service(self._store, PlainSealer(), salt=self._store.salt(), ring=self._ring)
         self._process: WorkerProcess | None = None
         self._declare()
 

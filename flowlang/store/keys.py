@@ -14,6 +14,7 @@ from typing import Final
 SINGLE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "clock": "clock",  # string: offset of the test clock, ms
+        "salt": "salt",  # string: the store's secret for hashes of users' keys
         "active": "active",  # hash: epoch, digest, manifest
         "plans": "plans",  # hash: digest → plan
         "crons": "crons",  # hash: trigger → last tick, ms
@@ -58,6 +59,7 @@ RUN: Final[Mapping[str, str]] = MappingProxyType(
 PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "clock": "written by tests only",
+        "salt": "one for all hashes of the store",
         "active": "one manifest",
         "plans": "a run finishes with the plan it began with; one a deployed version",
         "crons": "one field a cron trigger of the active manifest",

@@ -16,6 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
 from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats
 from flowlang.errors import StoreError, StoreUnavailableError
@@ -113,6 +114,16 @@ class RedisStore:
             raise StoreError("the clock moves only in tests: open the store with test_clock=True or FLOWLANG_ENV=test")
         with _answers():
             self._client.set(self.keys.single("clock"), offset_ms)
+
+    def salt(self) -> bytes:
+        """The store's secret, without which hashes of users' keys cannot be guessed; made at the first question."""
+        name = self.keys.single("salt")
+        with _answers():
+            found: Any = self._client.get(name)
+            if found is None:
+                self._client.set(name, random_token(32), nx=True)
+                found = self._client.get(name)
+        return bytes(found)
 
     def test_clock_ms(self) -> int:
         """What the test clock says is to be added to the server's time, whether this store heeds it or not; ms."""

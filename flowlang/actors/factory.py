@@ -1,0 +1,86 @@
+"""Pipelines become Dramatiq actors, so that Dramatiq's own tools show them by name and `.send()` starts them.
+
+A message without arguments is a hint: the thread that gets it works on whatever is ready, whichever actor it names. A
+message with one argument is a direct call of the pipeline with that data. Names that no pipeline here has are answered
+by the generic actor, since a hint may come from a deploy that this process has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import dramatiq
+from dramatiq.middleware import CurrentMessage
+
+#: What names of our actors begin with.
+PREFIX = "flowlang."
+#: Answers hints that name no known pipeline.
+GENERIC = "flowlang.any"
+
+
+class Runtime(Protocol):
+    """What actors call."""
+
+    def work(self, queue: str) -> None:
+        """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
+
+    def call(self, pipeline: str, data: Any) -> None:
+        """Start a pipeline by name."""
+
+
+class Actors(dict[str, "dramatiq.Actor[..., None]"]):
+    """Actors by name; an unknown one of ours is the generic one."""
+
+    def __missing__(self, name: str) -> dramatiq.Actor[..., None]:
+        if name.startswith(PREFIX) and GENERIC in self:
+            return self[GENERIC]
+        raise KeyError(name)
+
+
+def declare_actors(
+    broker: dramatiq.Broker, runtime: Runtime, pipelines: Mapping[str, str], queues: Iterable[str]
+) -> None:
+    """Make the actors of a project known to a broker; those that it has already stay.
+
+    Args:
+        broker: Whose workers run them.
+        runtime: What they call.
+        pipelines: Pipeline → its queue.
+        queues: All queues that are served, those without a pipeline as well.
+    """
+    if not isinstance(broker.actors, Actors):
+        broker.actors = Actors(broker.actors)
+    for queue in queues:
+        broker.declare_queue(queue)
+    if GENERIC not in broker.actors:
+        _declare(broker, _generic(runtime), GENERIC, "default")
+    for pipeline, queue in pipelines.items():
+        if PREFIX + pipeline not in broker.actors:
+            _declare(broker, _pipeline(runtime, pipeline), PREFIX + pipeline, queue)
+
+
+def _declare(broker: dramatiq.Broker, function: Callable[..., None], name: str, queue: str) -> None:
+    dramatiq.Actor(function, broker=broker, actor_name=name, queue_name=queue, priority=0, options={})
+
+
+def _generic(runtime: Runtime) -> Callable[..., None]:
+    def work(*_: Any) -> None:
+        runtime.work(_queue())
+
+    return work
+
+
+def _pipeline(runtime: Runtime, pipeline: str) -> Callable[..., None]:
+    def run(*arguments: Any) -> None:
+        if arguments:
+            runtime.call(pipeline, arguments[0])
+        runtime.work(_queue())
+
+    return run
+
+
+def _queue() -> str:
+    """The queue of the message that this thread is working on."""
+    message = CurrentMessage.get_current_message()
+    return "default" if message is None else message.queue_name
