@@ -40,7 +40,7 @@ from flowlang.engine.state import ErrorInfo, Event, Record, decode_record
 from flowlang.engine.turn import AttemptEnd, Call, RunEnd
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id
-from flowlang.plan import EventSchema, Manifest, Plan
+from flowlang.plan import EventSchema, Manifest, Plan, manifest_from_json, plan_from_json
 from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
 
@@ -314,8 +314,15 @@ class Simulation:
         return True
 
     def _refresh(self) -> None:
+        """Read the active manifest anew: somebody else has deployed."""
         found = self.store.manifest()
         assert found is not None
-        self.catalog = Catalog(
-            self.catalog.manifest, found[0], {p: self._programs[v] for p, v in self.catalog.manifest.pipelines.items()}
-        )
+        manifest = manifest_from_json(found[1])
+        programs = {}
+        for pipeline, version in manifest.pipelines.items():
+            if version not in self._programs:
+                stored = self.store.plan(version)
+                assert stored is not None
+                self._programs[version] = Program(plan_from_json(stored), version)
+            programs[pipeline] = self._programs[version]
+        self.catalog = Catalog(manifest, found[0], programs)

@@ -10,16 +10,17 @@ A step goes through the phases of `state.Phase`. How something ended travels out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Literal, assert_never
 
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.durations import DurationError, parse_duration
+from flowlang.durations import DurationError, milliseconds, parse_duration
 from flowlang.engine import retry
 from flowlang.engine.ops import Group, Timer
-from flowlang.engine.program import ROOT, Program
+from flowlang.engine.program import ROOT, Program, reads_time
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
@@ -32,8 +33,19 @@ from flowlang.engine.state import (
     encode,
 )
 from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
-from flowlang.engine.view import RunView, bindings, handled_error, instance_key, pins, results
-from flowlang.expr import CelError, Duration, Timestamp, to_json
+from flowlang.engine.view import ItemsView, RunView, bindings, handled_error, instance_key, pins, results
+from flowlang.expr import (
+    CelError,
+    Duration,
+    Expression,
+    Pins,
+    Template,
+    Timestamp,
+    ValueTemplate,
+    compile_template,
+    to_json,
+    to_text,
+)
 from flowlang.plan import Emit, Fail, Parallel, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
 #: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
@@ -48,7 +60,8 @@ MS = 1_000_000
 Flight = Literal["running", "none", "lost"]
 
 OK = Result("ok")
-CANCELLED = Result("cancel", error=ErrorInfo("cancelled", "cancelled", "the run was cancelled"))
+
+_NONE: Mapping[str, Any] = {}
 
 
 def advance(
@@ -82,13 +95,13 @@ def advance(
     Returns:
         What to write, and what to do then.
     """
-    machine = _Machine(program, view, state, now_ms=now_ms, rng=rng, check=check)
+    machine = _Machine(program, view, state, now_ms=now_ms, rng=rng, check=check, flight=flight, rescues=rescues)
     machine.begin()
     for fact in facts:
         machine.take(fact)
     if attempt is not None:
         machine.attempt_ended(attempt)
-    machine.proceed(flight, rescues)
+    machine.proceed()
     return machine.turn
 
 
@@ -96,7 +109,16 @@ class _Machine:
     """One turn of one scope."""
 
     def __init__(
-        self, program: Program, view: RunView, state: ScopeState, *, now_ms: int, rng: Rng, check: CheckEmission
+        self,
+        program: Program,
+        view: RunView,
+        state: ScopeState,
+        *,
+        now_ms: int,
+        rng: Rng,
+        check: CheckEmission,
+        flight: Flight,
+        rescues: int,
     ) -> None:
         self.program = program
         self.plan = program.plan
@@ -105,8 +127,11 @@ class _Machine:
         self.now_ms = now_ms
         self.rng = rng
         self.check = check
+        self.flight = flight
+        self.rescues = rescues
         self.turn = Turn()
         self.budget = STEPS_A_TURN
+        self.first_turn = not state.begun
 
     # Facts ----------------------------------------------------------------------------------------------------------
 
@@ -164,8 +189,9 @@ class _Machine:
         error: ErrorInfo | None = None
         if fact["closed"] and fact.get("error") is not None:
             error = decode_error(fact["error"])
-        if self.interrupted_by() is not None:
-            self.after_group(frame, step, CANCELLED)
+        interruption = self.interrupted_by()
+        if interruption is not None:
+            self.after_group(frame, step, _cancelled(interruption))
         elif error is not None:
             if step.foreach is not None and not frame.item:
                 error = msgspec.structs.replace(error, failed=fact["failed"])
@@ -191,17 +217,21 @@ class _Machine:
             self.back_off(frame, end.instance, end.snooze_ms)
             return
         frame.attempts += 1
+        self.turn.took_attempt = True
         if end.error is None:
             self.after_body(frame, OK if end.output is None else Result("ok", end.output))
             return
         self.attempt_failed(frame, end.error)
 
-    def attempt_failed(self, frame: StepFrame, error: ErrorInfo) -> None:
+    def attempt_failed(self, frame: StepFrame, error: ErrorInfo, *, final: bool = False) -> None:
+        """Take an attempt's failure; `final`: whatever the policies say, there is no other one."""
+        self.turn.took_attempt = True
         step = self.plan.steps[frame.step]
         instance = self.instance(frame)
         error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
+        interruption = self.interrupted_by()
         delay = None
-        if self.interrupted_by() is None and isinstance(step.verb, Uses):
+        if interruption is None and not final and isinstance(step.verb, Uses):
             delay = retry.next_delay_ms(
                 step.retry,
                 error,
@@ -212,7 +242,9 @@ class _Machine:
                 effect=step.verb.effect,
             )
         self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
-        if delay is None:
+        if interruption is not None:
+            self.after_body(frame, _cancelled(interruption))  # there would have been another attempt, or a catch
+        elif delay is None:
             self.after_body(frame, Result("fail", error=error))
         else:
             self.back_off(frame, instance, delay)
@@ -223,26 +255,26 @@ class _Machine:
 
     # Going on -------------------------------------------------------------------------------------------------------
 
-    def proceed(self, flight: Flight, rescues: int) -> None:
+    def proceed(self) -> None:
         """Run until the scope must stop."""
         turn = self.turn
-        if turn.call is not None and self.interrupted_by() is not None:
+        interruption = self.interrupted_by()
+        if turn.call is not None and interruption is not None:
             turn.call = None  # a retry came due together with the interruption
             frame = self.top_step("calling")
             if frame is not None:
-                self.after_body(frame, CANCELLED)
+                self.after_body(frame, _cancelled(interruption))
         while turn.status is None and turn.call is None:
             top = self.state.stack[-1]
-            if self.interrupted_by() is not None:
-                if not self.interrupt(top, flight):
-                    return
+            interruption = self.interrupted_by()
+            if interruption is not None:
+                self.interrupt(top, interruption)
             elif isinstance(top, BlockFrame):
                 self.next_in_block(top)
             elif top.phase == "enter":
                 self.enter(top)
             else:
-                self.suspend(top, flight, rescues)
-                return
+                self.suspend(top)
         if turn.call is not None and turn.status is None:
             turn.status = "held"
 
@@ -257,32 +289,28 @@ class _Machine:
             self.budget -= 1
             self.state.stack.append(StepFrame(steps[block.at]))
 
-    def suspend(self, frame: StepFrame, flight: Flight, rescues: int) -> None:
+    def suspend(self, frame: StepFrame) -> None:
         """Stop at a frame that waits for a fact, or for its call."""
         if frame.phase != "calling":
             self.turn.status = "waiting"
-            return
-        if flight == "running":
+        elif self.flight == "running":
             self.turn.status = "held"
-            return
-        error = self.lost_call(frame, rescues) if flight == "lost" else None
-        if error is None:
-            self.begin_attempt(frame)
-        else:
+        elif self.flight == "lost" and frame.called:
             frame.attempts += 1
-            error = msgspec.structs.replace(error, step=self.instance(frame), attempts=frame.attempts)
-            self.log("attempt.failed", error.step, attempt=frame.attempts, error=error.view())
-            self.after_body(frame, Result("fail", error=error))
-        self.proceed("none", 0)
+            error = ErrorInfo("permanent", "unknown_outcome", "the worker was lost while the handler ran")
+            self.attempt_failed(frame, error, final=True)
+        else:
+            self.begin_attempt(frame)
 
-    @staticmethod
-    def lost_call(frame: StepFrame, rescues: int) -> ErrorInfo | None:
-        """Why a call that was lost with its worker is not made again; None when it is."""
-        if frame.called:
-            return ErrorInfo("permanent", "unknown_outcome", "the worker was lost while the handler ran")
-        if rescues > MAX_RESCUES:
-            return ErrorInfo("permanent", "crashed", f"the worker was lost {rescues} times while the handler ran")
-        return None
+    def is_poison(self, verb: Uses) -> bool:
+        """Whether the call that is about to be made has cost the worker its life too often.
+
+        What a turn writes is committed before its call, and a commit sets the count to 0: so when this one has
+        written nothing, the lost workers were lost in this very call.
+        """
+        if self.flight != "lost" or self.rescues <= MAX_RESCUES or verb.effect == "once":
+            return False
+        return not self.turn.writes
 
     # Interruption: cancel and time-outs -----------------------------------------------------------------------------
 
@@ -299,26 +327,25 @@ class _Machine:
                 return None
             elif frame.interrupted is not None and (at < last or frame.phase == "joining"):
                 return frame.interrupted
-        return CANCELLED.error if self.state.cancel is not None else None
+        return None if self.state.cancel is None else ErrorInfo("cancelled", "cancelled", self.state.cancel)
 
-    def interrupt(self, top: BlockFrame | StepFrame, flight: Flight) -> bool:
-        """Begin to undo the top frame. Returns whether the turn can go on; else it waits for something in flight."""
+    def interrupt(self, top: BlockFrame | StepFrame, why: ErrorInfo) -> None:
+        """Begin to undo the top frame, or wait for what it has in flight."""
         if isinstance(top, BlockFrame) or top.phase == "enter":
             self.state.stack.pop()
-            self.deliver(CANCELLED)
-            return True
-        if top.phase == "calling" and flight == "running":
+            self.deliver(_cancelled(why))
+        elif top.phase == "calling" and self.flight == "running":
             self.turn.stop_call = True
             self.turn.status = "held"
-            return False
-        if top.phase == "joining":
+        elif top.phase == "joining":
             self.turn.cancels.append(self.group_id(top))
             self.turn.status = "waiting"
-            return False
-        self.turn.clear_timer(f"retry:{self.instance(top)}")
-        self.turn.clear_timer(f"sleep:{self.instance(top)}")
-        self.after_body(top, CANCELLED)
-        return True
+        else:
+            if top.phase == "backoff":
+                self.turn.clear_timer(f"retry:{self.instance(top)}")
+            elif top.phase == "sleeping":
+                self.turn.clear_timer(f"sleep:{self.instance(top)}")
+            self.after_body(top, _cancelled(why))
 
     # A step ---------------------------------------------------------------------------------------------------------
 
@@ -330,7 +357,7 @@ class _Machine:
             try:
                 wanted = self.condition(frame, step.condition)
             except _StepError as failure:
-                self.settle(frame, Result("fail", error=failure.error))
+                self.settle(frame, Result("fail", error=failure.error), tolerable=False)
                 return
             if not wanted:
                 self.skip(frame, step)
@@ -375,7 +402,8 @@ class _Machine:
             case Switch(cases=cases):
                 self.choose(frame, step, cases)
             case Stop(value=value):
-                self.after_body(frame, Result("stop", self.evaluate(frame, "stop", value)))
+                output = self.evaluate(frame, "stop", value)
+                self.after_body(frame, Result("stop", msgspec.UNSET if output is None else output))
             case Fail():
                 self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
             case _:
@@ -390,6 +418,11 @@ class _Machine:
         frame.phase = "calling"
         frame.called = False
         frame.first_ms = frame.first_ms or self.now_ms
+        if self.is_poison(verb):
+            frame.attempts += 1
+            message = f"the worker was lost {self.rescues} times while the handler ran"
+            self.attempt_failed(frame, ErrorInfo("permanent", "crashed", message), final=True)
+            return
         try:
             arguments = self.evaluate(frame, "with", verb.arguments, secrets=True)
         except _StepError as failure:
@@ -417,18 +450,19 @@ class _Machine:
             raise self.error(frame, "emit.id", "the id of an event is text that is not empty")
         data, problem = self.check(verb.event, data)
         if problem is not None:
-            raise _StepError(msgspec.structs.replace(problem, step=instance, attempts=1))
+            raise _StepError(msgspec.structs.replace(problem, step=instance))
         self.turn.emissions.append(Emission(verb.event, ident, data, instance))
         self.after_body(frame, Result("ok", {"id": ident}))
 
     def sleep(self, frame: StepFrame, value: str) -> None:
-        until = self.evaluate(frame, "sleep", value, plain=False)
+        template = compile_template(value)
+        until = self.guarded(frame, "sleep", template, lambda pinned: template.evaluate(self.bindings(), pins=pinned))
         timer_id = f"sleep:{self.instance(frame)}"
         match until:
             case Duration():
-                timer = Timer(timer_id, max(0, until.ns // MS))
+                timer = Timer(timer_id, max(0, -(-until.ns // MS)))
             case Timestamp():
-                timer = Timer(timer_id, at_ms=until.ns // MS)
+                timer = Timer(timer_id, at_ms=-(-until.ns // MS))
             case str():
                 timer = self.text_timer(frame, timer_id, until)
             case _:
@@ -438,10 +472,10 @@ class _Machine:
 
     def text_timer(self, frame: StepFrame, timer_id: str, text: str) -> Timer:
         try:
-            return Timer(timer_id, round(parse_duration(text).total_seconds() * 1000))
+            return Timer(timer_id, milliseconds(parse_duration(text)))
         except DurationError as no_duration:
             try:
-                return Timer(timer_id, at_ms=Timestamp.parse(text).ns // MS)
+                return Timer(timer_id, at_ms=-(-Timestamp.parse(text).ns // MS))
             except (CelError, ValueError):
                 raise self.error(
                     frame, "sleep", f"{text!r} is neither a duration such as 1h30m nor a timestamp"
@@ -464,7 +498,10 @@ class _Machine:
                 raise self.error(frame, "fail", "there is no error to pass on here")
             return error
         said = self.evaluate(frame, "fail", {"code": verb.code, "message": verb.message})
-        return ErrorInfo(verb.error_class, str(said["code"]), str(said["message"]), step=instance)
+        try:
+            return ErrorInfo(verb.error_class, to_text(said["code"]), to_text(said["message"]), step=instance)
+        except CelError as error:
+            raise self.error(frame, "expression", f"fail: {error}") from error
 
     # Fan-out --------------------------------------------------------------------------------------------------------
 
@@ -501,11 +538,11 @@ class _Machine:
                 prefix=f"{group}/" if branch else f"{group}[",
                 suffix="" if branch else "]",
                 total=total,
-                max_parallel=total if branch or foreach is None else foreach.max_parallel,
+                max_parallel=max(1, total) if branch or foreach is None else foreach.max_parallel,
                 limit=0 if branch else self.tolerated(step, total),
                 cancel_rest=branch,
                 state=encode(child),
-                reads=(*self.program.reads(step.index, self.state.loops), *own),
+                reads=(*self.program.reads(step.index, self.state.loops, "branches" if branch else "item"), *own),
                 inputs=tuple(encode(item) for item in items or ()),
             )
         )
@@ -522,7 +559,7 @@ class _Machine:
         if tolerate.failed is not None:
             return tolerate.failed
         if tolerate.failed_percent is not None:
-            return int(total * tolerate.failed_percent / 100)
+            return int(total * Fraction(str(tolerate.failed_percent)) / 100)
         return total
 
     def loop_output(self, frame: StepFrame, step: Step) -> Result:
@@ -584,9 +621,9 @@ class _Machine:
         if frame.interrupted is not None:
             result = Result("fail", error=frame.interrupted)
             frame.interrupted = None
-        if result.kind == "fail" and result.error is not None:
+        if result.kind == "fail" and result.error is not None and self.interrupted_by() is None:
             for number, arm in enumerate(step.catch):
-                if not arm.errors or retry.names(arm.errors, result.error):
+                if retry.names(arm.errors or ("all",), result.error):
                     frame.phase = "catch"
                     frame.arm = number
                     frame.error = result.error
@@ -617,15 +654,17 @@ class _Machine:
         else:
             self.settle(frame, result)
 
-    def settle(self, frame: StepFrame, result: Result) -> None:
-        """Record how a step has ended and hand the result outwards."""
+    def settle(self, frame: StepFrame, result: Result, *, tolerable: bool = True) -> None:
+        """Record how a step has ended and hand the result outwards; `if` lies outside of `tolerate`."""
         stack = self.state.stack
         stack.pop()
         step = self.plan.steps[frame.step]
         instance = self.instance(frame)
         if result.kind == "stop" and self.state.child is not None and not stack:
             result = Result("ok", result.output)
-        status, outward = self.status_of(step, result)
+        if frame.item and result.view is not None:  # rows of a loop inside: whoever reads this item reads one row
+            result = Result("ok", to_json(ItemsView(result.view_of, result.view, self.view.records)))
+        status, outward = self.status_of(step, result, tolerable=tolerable)
         if frame.item or step.named:
             self.write(
                 instance,
@@ -643,7 +682,7 @@ class _Machine:
         self.log("step.ended", instance, status=status, attempts=frame.attempts)
         self.deliver(outward)
 
-    def status_of(self, step: Step, result: Result) -> tuple[Status, Result]:
+    def status_of(self, step: Step, result: Result, *, tolerable: bool) -> tuple[Status, Result]:
         """A step's status, and the result that its surroundings see: a tolerated failure is none to them."""
         if result.kind == "cancel":
             return "cancelled", result
@@ -651,13 +690,13 @@ class _Machine:
             return "succeeded", result
         status: Status = "timed_out" if result.error.error_class == "timeout" else "failed"
         loop = step.foreach is not None
-        if step.tolerate is not None and not loop and self.is_tolerable(step, result.error):
+        if tolerable and not loop and self.is_tolerable(step, result.error):
             return status, OK
         return status, result
 
     @staticmethod
     def is_tolerable(step: Step, error: ErrorInfo) -> bool:
-        return step.tolerate is not None and (not step.tolerate.errors or retry.names(step.tolerate.errors, error))
+        return step.tolerate is not None and retry.names(step.tolerate.errors or ("all",), error)
 
     def scope_ended(self, result: Result) -> None:
         """The stack is empty: the run or the child has ended."""
@@ -715,7 +754,7 @@ class _Machine:
 
     # Expressions ----------------------------------------------------------------------------------------------------
 
-    def bindings(self, *, secrets: bool) -> dict[str, Any]:
+    def bindings(self, *, secrets: bool = False) -> dict[str, Any]:
         names = bindings(self.program, self.view, self.state)
         if secrets:
             names["secrets"] = self.view.secrets
@@ -729,45 +768,43 @@ class _Machine:
 
     def evaluate_expression(self, frame: StepFrame, slot: str, text: str) -> Any:
         expression = self.program.expression(text)
-        try:
-            value = expression.evaluate(
-                self.bindings(secrets=False),
-                pins=pins(self.view, self.instance(frame), slot, frame, self.now_ms),
-            )
-            return to_json(value)
-        except CelError as error:
-            raise self.error(frame, "expression", f"{slot}: {error}, in `{text}`") from error
+        return self.guarded(
+            frame, slot, expression, lambda pinned: to_json(expression.evaluate(self.bindings(), pins=pinned))
+        )
 
     def evaluate(
-        self,
-        frame: StepFrame | None,
-        slot: str,
-        tree: Any,
-        *,
-        secrets: bool = False,
-        plain: bool = True,
-        extra: Mapping[str, Any] | None = None,
+        self, frame: StepFrame | None, slot: str, tree: Any, *, secrets: bool = False, extra: Mapping[str, Any] = _NONE
     ) -> Any:
-        """Evaluate a value with templates.
+        """Evaluate a value with templates to plain JSON.
 
         Args:
             frame: The step; None: the pipeline.
             slot: Which of its values.
             tree: The value.
             secrets: Whether it may read `secrets`.
-            plain: Turn the result into JSON; else durations and timestamps stay.
             extra: More root names.
         """
         template = self.program.value(ROOT if frame is None else frame.step, slot, tree)
-        if template.literal:
-            return tree
-        names = self.bindings(secrets=secrets)
-        if extra:
-            names |= extra
+
+        def fill(pinned: Pins) -> Any:
+            names = {} if template.literal else self.bindings(secrets=secrets) | dict(extra)
+            return template.evaluate(names, pins=pinned)
+
+        return self.guarded(frame, slot, template, fill)
+
+    def guarded(
+        self,
+        frame: StepFrame | None,
+        slot: str,
+        compiled: Expression | Template | ValueTemplate,
+        evaluate: Callable[[Pins], Any],
+    ) -> Any:
+        """Evaluate something; that it has no value is an error of the step."""
+        if self.first_turn and reads_time(compiled):
+            self.turn.reads_time = True
         instance = "" if frame is None else self.instance(frame)
         try:
-            value = template.evaluate(names, pins=pins(self.view, instance, slot, frame, self.now_ms))
-            return to_json(value) if plain else value
+            return evaluate(pins(self.view, instance, slot, frame, self.now_ms))
         except CelError as error:
             raise self.error(frame, "expression", f"{slot}: {error}") from error
 
@@ -810,6 +847,11 @@ class _StepError(Exception):
     def __init__(self, error: ErrorInfo) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def _cancelled(why: ErrorInfo) -> Result:
+    """The end of something that is not wanted any more. Nothing catches or tolerates it."""
+    return Result("cancel", error=ErrorInfo("cancelled", "cancelled", why.message))
 
 
 def _name(value: Any) -> str:

@@ -21,6 +21,7 @@ from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT, Program
 from flowlang.engine.route import Router
 from flowlang.engine.state import (
+    BlockFrame,
     ErrorInfo,
     StepFrame,
     decode_meta,
@@ -30,6 +31,7 @@ from flowlang.engine.state import (
 )
 from flowlang.engine.turn import AttemptEnd, RunEnd, Turn
 from flowlang.engine.view import RunView
+from flowlang.plan import Switch
 
 
 class Held:
@@ -146,14 +148,26 @@ class Held:
     def _reads(self) -> tuple[str, ...]:
         state = self.state
         root = ROOT if state.child is None else state.child
-        reads = list(self.program.reads(root, state.loops))
+        item = state.child is not None and not state.branch
+        reads = list(self.program.reads(root, state.loops, "item" if item else "line"))
         top = state.stack[-1] if state.stack else None
-        if isinstance(top, StepFrame) and top.phase == "joining":
+        if isinstance(top, StepFrame) and top.phase == "joining" and not top.item:
             step = self.program.plan.steps[top.step]
-            if step.foreach is not None and not top.item and step.collect is not msgspec.UNSET:
-                group = self.program.instance(step, state.loops)
+            group = self.program.instance(step, state.loops)
+            if step.collect is not msgspec.UNSET:
                 reads += [f"*{group}", f"#{group}"]
+            elif step.foreach is not None and self._is_items_output():
+                reads.append(f"*{group}")
         return tuple(dict.fromkeys(reads))
+
+    def _is_items_output(self) -> bool:
+        """Whether the output of the top step becomes that of an item: it is what the item's switch has chosen."""
+        for frame in reversed(self.state.stack[:-1]):
+            if isinstance(frame, BlockFrame) or not isinstance(self.program.plan.steps[frame.step].verb, Switch):
+                return False
+            if frame.item:
+                return True
+        return False
 
     def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
         error = fact.get("error")

@@ -6,15 +6,21 @@ Instances are named here: `pages[3].notify[17]` everywhere (journal, CLI, tests,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import msgspec
 
 from flowlang.engine.state import ScopeState, encode
-from flowlang.expr import Expression, ValueTemplate, compile_expression, compile_value
+from flowlang.expr import Expression, Template, ValueTemplate, compile_expression, compile_value
 from flowlang.plan import Emit, Fail, Parallel, Plan, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
 ROOT = -1  #: stands for the pipeline where a step's number is asked for
+
+#: What of a step a scope runs: all of it from its `if` on, one item of its foreach, or one of its branches.
+Part = Literal["line", "item", "branches"]
+
+
+_TIMES = frozenset({("run",), ("run", "started_at")})
 
 
 class Program:
@@ -30,7 +36,7 @@ class Program:
         self.version = version or plan.digest
         self.by_name = {step.key: step for step in plan.steps if step.named}
         self._values: dict[tuple[int, str], ValueTemplate] = {}
-        self._reads: dict[int, tuple[tuple[Step, bool], ...]] = {}
+        self._reads: dict[tuple[int, Part], tuple[tuple[Step, bool], ...]] = {}
 
     def expression(self, text: str) -> Expression:
         """A condition or key, compiled."""
@@ -79,22 +85,22 @@ class Program:
         """What the first claimer of a new run wants: nothing has been written yet."""
         return ()
 
-    def reads(self, root: int, indexes: tuple[int, ...]) -> tuple[str, ...]:
+    def reads(self, root: int, indexes: tuple[int, ...], part: Part = "line") -> tuple[str, ...]:
         """The store reads of a scope: every record that an expression in it may need, and its items' inputs.
 
         Args:
             root: The step that the scope runs, or `ROOT` for the main line.
             indexes: Its index in each enclosing foreach, its own item included.
+            part: What of the step it runs.
         """
         wanted: list[str] = []
         loops = self._loops_of(root, len(indexes))
-        for step, whole in self._referenced(root):
+        for step, whole in self._referenced(root, part):
             if step.loops != loops[: len(step.loops)]:
                 continue  # lies inside a loop of this scope: only that loop's items read it
-            instance = self.instance(step, indexes)
-            wanted.append(instance)
+            wanted.append(self.instance(step, indexes))
             if whole:
-                wanted.append(f"*{instance}")
+                wanted.extend(f"*{self.instance(view, indexes)}" for view in views(self.plan, step))
         wanted.extend(self.inputs(loops, indexes))
         return tuple(wanted)
 
@@ -113,16 +119,16 @@ class Program:
         step = self.plan.steps[root]
         return (*step.loops, root)[:depth]
 
-    def _referenced(self, root: int) -> tuple[tuple[Step, bool], ...]:
-        """Steps that expressions under `root` select, and whether all items of a foreach are needed."""
-        found = self._reads.get(root)
+    def _referenced(self, root: int, part: Part) -> tuple[tuple[Step, bool], ...]:
+        """Steps that a scope's expressions select, and whether all items of a foreach are needed."""
+        found = self._reads.get((root, part))
         if found is None:
             wanted: dict[str, bool] = {}
-            for template in self._expressions_under(root):
+            for template in self._expressions_in(root, part):
                 for path in template.paths:
                     self._add_reference(path, wanted)
             pairs = ((self.by_name[name], whole) for name, whole in sorted(wanted.items()) if name in self.by_name)
-            found = self._reads[root] = tuple(pairs)
+            found = self._reads[root, part] = tuple(pairs)
         return found
 
     def _add_reference(self, path: tuple[str, ...], wanted: dict[str, bool]) -> None:
@@ -132,29 +138,57 @@ class Program:
         for name in names:
             step = self.by_name.get(name)
             if step is not None:
-                whole = (len(path) < 3 or path[2] == "output") and _may_be_view(self.plan, step)
-                wanted[name] = wanted.get(name, False) or whole
+                wanted[name] = wanted.get(name, False) or len(path) < 3 or path[2] == "output"
 
-    def _expressions_under(self, root: int) -> Iterator[Expression | ValueTemplate]:
+    def _expressions_in(self, root: int, part: Part) -> Iterator[Expression | ValueTemplate]:
         plan = self.plan
         if root == ROOT:
             if plan.output is not msgspec.UNSET:
                 yield self.value(ROOT, "output", plan.output)
-            blocks: list[int] = [*plan.block, *plan.on_failure]
+            yield from self._lines((*plan.block, *plan.on_failure))
+        elif part == "item":
+            yield from self._body(plan.steps[root])
+        elif part == "branches":
+            yield from self._lines(children_at_once(plan.steps[root]))
         else:
-            blocks = [root]
-        while blocks:
-            step = plan.steps[blocks.pop()]
-            yield from self._expressions_of(step)
-            blocks.extend(children(step))
+            yield from self._lines((root,))
 
-    def _expressions_of(self, step: Step) -> Iterator[Expression | ValueTemplate]:
-        if step.condition is not None:
-            yield self.expression(step.condition)
-        if step.foreach is not None:
+    def _lines(self, block: Iterable[int]) -> Iterator[Expression | ValueTemplate]:
+        """What a scope evaluates that runs these steps; what their items and branches evaluate is left to those."""
+        for number in block:
+            step = self.plan.steps[number]
+            if step.condition is not None:
+                yield self.expression(step.condition)
+            if step.foreach is None:
+                yield from self._body(step)
+                continue
             yield self.expression(step.foreach.items)
+            if step.collect is not msgspec.UNSET:
+                yield self.value(number, "collect", step.collect)
+
+    def _body(self, step: Step) -> Iterator[Expression | ValueTemplate]:
         for slot, tree in values_of(step):
             yield self.value(step.index, slot, tree)
+        beside = children_at_once(step)
+        yield from self._lines(child for child in children(step) if child not in beside)
+
+
+def reads_time(compiled: Expression | Template | ValueTemplate) -> bool:
+    """Whether a value depends on when it is computed: on `now()` or on when the run started."""
+    match compiled:
+        case Expression():
+            return "now" in compiled.calls or bool(compiled.paths & _TIMES)
+        case Template():
+            return any(reads_time(placed.expression) for placed in compiled.expressions)
+        case ValueTemplate():
+            return any(reads_time(template) for _, template in compiled.templates)
+        case _:
+            assert_never(compiled)
+
+
+def children_at_once(step: Step) -> tuple[int, ...]:
+    """The steps directly inside a step that run in scopes of their own."""
+    return step.verb.branches if isinstance(step.verb, Parallel) else ()
 
 
 def children(step: Step) -> tuple[int, ...]:
@@ -175,7 +209,7 @@ def children(step: Step) -> tuple[int, ...]:
 
 
 def values_of(step: Step) -> Iterator[tuple[str, Any]]:
-    """The values with templates of a step, each with the slot that names it."""
+    """The values with templates of a step's body, each with the slot that names it; `collect` is its loop's."""
     match step.verb:
         case Uses(arguments=arguments):
             yield "with", arguments
@@ -193,8 +227,6 @@ def values_of(step: Step) -> Iterator[tuple[str, Any]]:
             yield "fail", {"code": code, "message": message}
         case _:
             pass
-    if step.collect is not msgspec.UNSET:
-        yield "collect", step.collect
     if step.output is not msgspec.UNSET:
         yield "output", step.output
     for number, arm in enumerate(step.catch):
@@ -202,10 +234,11 @@ def values_of(step: Step) -> Iterator[tuple[str, Any]]:
             yield f"catch{number}", arm.output
 
 
-def _may_be_view(plan: Plan, step: Step) -> bool:
-    """Whether a step's output may be the list of a foreach's items, kept as rows."""
+def views(plan: Plan, step: Step) -> Iterator[Step]:
+    """The loops whose items' rows may be a step's output: itself, or what a switch chooses."""
     if step.foreach is not None:
-        return step.collect is msgspec.UNSET
-    if step.output is not msgspec.UNSET:
-        return False
-    return isinstance(step.verb, Switch) and any(_may_be_view(plan, plan.steps[case]) for case in step.verb.cases)
+        if step.collect is msgspec.UNSET:
+            yield step
+    elif step.output is msgspec.UNSET and isinstance(step.verb, Switch):
+        for case in step.verb.cases:
+            yield from views(plan, plan.steps[case])

@@ -62,6 +62,8 @@ class Turn:
         self.status: Literal["held", "ready", "waiting", "ended"] | None = None
         self.call: Call | None = None
         self.stop_call = False  #: the call in flight is to be told that it is not wanted any more
+        self.took_attempt = False  #: the end of a call was taken: it must not be made again
+        self.reads_time = False  #: expressions of the scope's first turn read the time: repeated, they would differ
         self.records: dict[str, Record] = {}
         self.journal: list[dict[str, Any]] = []
         self.timers: dict[str, Timer] = {}
@@ -87,7 +89,7 @@ class Turn:
 
     @property
     def writes(self) -> bool:
-        """Whether there is anything to commit beside the state."""
+        """Whether there is anything that must be in the store before the turn's call is made."""
         return bool(
             self.records
             or self.timers
@@ -97,4 +99,6 @@ class Turn:
             or self.emissions
             or self.run_end
             or self.child_end
+            or self.took_attempt
+            or self.reads_time
         )

@@ -113,11 +113,7 @@ class ItemsView(Sequence[Any]):
         if not 0 <= index < self._total:
             raise IndexError(index)
         record = self._records.get(f"{self._group}[{index}]")
-        if record is None:
-            return None
-        if record.view is not None:
-            return ItemsView(record.view_of, record.view, self._records)
-        return None if record.output is msgspec.UNSET else record.output
+        return None if record is None or record.output is msgspec.UNSET else record.output
 
 
 class StepsView(Mapping[str, dict[str, Any]]):
