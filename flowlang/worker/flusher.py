@@ -78,6 +78,8 @@ class Flusher:
         self._working: set[int] = set()
         self._working_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._gate = threading.Lock()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="flowlang-flusher", daemon=True)
 
     def start(self) -> None:
@@ -132,9 +134,10 @@ class Flusher:
         return self._wait(_Entry(None, wants=True, answered=answered))[1]
 
     def _wait(self, entry: _Entry) -> tuple[Outcome | None, Claimed | None]:
-        if self._stopping.is_set():
-            raise FlusherStopped("the process is stopping")
-        self._entries.put(entry)
+        with self._gate:
+            if self._ended or self._stopping.is_set():
+                raise FlusherStopped("the process is stopping")
+            self._entries.put(entry)
         entry.done.acquire()
         if entry.error is not None:
             raise entry.error
@@ -155,6 +158,8 @@ class Flusher:
                     entry.error = error if isinstance(error, StoreError) else StoreError(f"flush failed: {error!r}")
             for entry in batch:
                 entry.done.release()
+        with self._gate:  # whoever passed it before has queued; whoever comes now is turned away
+            self._ended = True
         while not self._entries.empty():
             late = self._entries.get()
             if late is not None:
