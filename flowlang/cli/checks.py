@@ -1,0 +1,164 @@
+"""What `doctor` looks at, and what `worker` warns of at its start: facts in, judgements with advice out.
+
+Each check is a pure function. Gathering the facts is left to the commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from flowlang.cli.shapes import plural
+from flowlang.settings import Settings, safe_url
+
+if TYPE_CHECKING:
+    from flowlang.bootstrap import Health
+    from flowlang.engine.ports import Stats
+
+#: A clock that differs more is worth a warning; more than the second makes signatures of webhooks fail. Milliseconds.
+_SKEW_MS: Final = 2_000
+_BAD_SKEW_MS: Final = 240_000
+
+#: A row that is ready and that nobody took for so long is worth a warning, in milliseconds.
+_STALE_MS: Final = 30_000
+
+_OLDEST_SERVER: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `doctor`.
+
+    Args:
+        name: What was looked at.
+        status: `ok`, `warn` (works, and not as promised) or `fail` (does not work).
+        message: What was found.
+        advice: What to do; empty when it is ok.
+    """
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    message: str
+    advice: str = ""
+
+
+def server_checks(health: Health, settings: Settings) -> Iterator[Check]:
+    """Judge the servers by the promises that rest on them."""
+    store = health.store
+    yield _version(store, settings)
+    yield _eviction(store)
+    yield _persistence(store)
+    yield _clock(store["clock_difference_ms"])
+    yield _test_clock(health.test_clock_ms, settings)
+    yield _broker(health, settings)
+
+
+def _version(store: Any, settings: Settings) -> Check:
+    found = f"{store['server'].capitalize()} {store['version']} at {safe_url(settings.redis_url or '')}"
+    major = re.match(r"\d+", str(store["version"]))
+    if major is None or int(major[0]) < _OLDEST_SERVER:
+        return Check("store", "fail", found, f"FlowLang needs Redis {_OLDEST_SERVER} or Valkey: update the server")
+    if store.get("role") not in {"master", None}:
+        return Check("store", "fail", f"{found} is a replica", "name the primary in FLOWLANG_REDIS_URL")
+    return Check("store", "ok", found)
+
+
+def _eviction(store: Any) -> Check:
+    policy = store["maxmemory_policy"]
+    if policy in {"noeviction", None}:
+        return Check("eviction", "ok", "the server throws nothing away when memory is short")
+    if store["maxmemory"]:
+        advice = "set `maxmemory-policy noeviction`, and alarm on memory"
+        return Check("eviction", "fail", f"the server may throw runs away ({policy})", advice)
+    advice = "set `maxmemory-policy noeviction` before somebody sets a limit"
+    return Check("eviction", "warn", f"with a memory limit the server would throw runs away ({policy})", advice)
+
+
+def _persistence(store: Any) -> Check:
+    if not store["aof_enabled"]:
+        advice = "set `appendonly yes`"
+        return Check("persistence", "fail", "a restart of the server loses what was accepted", advice)
+    if store.get("appendfsync") == "no":
+        advice = "set `appendfsync everysec` or `always`"
+        return Check("persistence", "warn", "a power cut may lose much of what was accepted", advice)
+    every = {"always": "each write", "everysec": "each second"}.get(store.get("appendfsync") or "", "append-only file")
+    return Check("persistence", "ok", f"what is accepted is on disk ({every})")
+
+
+def _clock(difference_ms: int) -> Check:
+    found = f"the server's clock differs by {abs(difference_ms) / 1000:.1f} s from this machine's"
+    if abs(difference_ms) > _BAD_SKEW_MS:
+        return Check("clock", "fail", found, "set the clocks (NTP): signatures of webhooks are refused")
+    if abs(difference_ms) > _SKEW_MS:
+        return Check("clock", "warn", found, "set the clocks (NTP): times in logs will not agree with those of runs")
+    return Check("clock", "ok", found)
+
+
+def _test_clock(offset_ms: int, settings: Settings) -> Check:
+    if not offset_ms:
+        return Check("test clock", "ok", "nobody has moved the time")
+    found = f"a test has moved the time by {offset_ms / 1000:g} s"
+    if settings.is_test:
+        return Check("test clock", "ok", found)
+    advice = f"this is a store of tests: use another, or set FLOWLANG_ENV=test (it is {settings.environment})"
+    return Check("test clock", "warn", found, advice)
+
+
+def _broker(health: Health, settings: Settings) -> Check:
+    where = safe_url(settings.broker or "")
+    if health.broker_error is not None:
+        advice = "check FLOWLANG_BROKER_URL; without hints, work starts when the sweeper finds it"
+        return Check("broker", "fail", f"{where} cannot be reached ({health.broker_error})", advice)
+    if health.same_server:
+        advice = "give the broker a database of its own in FLOWLANG_BROKER_URL"
+        return Check("broker", "warn", f"{where} holds the store as well", advice)
+    return Check("broker", "ok", where)
+
+
+def work_checks(stats: Stats) -> Iterator[Check]:
+    """Judge whether somebody does the work that waits."""
+    late = {queue: stats.now_ms - since for queue, since in stats.oldest_ready_ms.items()}
+    stale = {queue: age for queue, age in late.items() if age > _STALE_MS}
+    rows = sum(stats.ready.values())
+    threads = sum(worker.threads for worker in stats.workers)
+    busy = sum(worker.busy for worker in stats.workers)
+    if stats.workers:
+        yield Check("workers", "ok", f"{plural(len(stats.workers), 'process')} with {threads} threads, {busy} at work")
+    else:
+        status: Literal["warn", "fail"] = "fail" if rows else "warn"
+        yield Check("workers", status, "no worker was heard of lately", "start one: `flowlang worker`")
+    if not stale:
+        yield Check("work", "ok", f"{rows} ready, {stats.held} held, {stats.timers} waiting for a time")
+        return
+    worst = ", ".join(f"{queue} since {age // 1000} s" for queue, age in sorted(stale.items()))
+    advice = "add workers, and see that one serves these queues and has their handlers"
+    yield Check("work", "warn" if stats.workers else "fail", f"{rows} ready and not taken: {worst}", advice)
+
+
+def dead_check(stats: Stats) -> Check:
+    """Say whether somebody should look at dead letters."""
+    if stats.dead:
+        found = f"{plural(stats.dead, 'dead letter')} wait for a person"
+        return Check("dead letters", "warn", found, "see `flowlang dead-letters list`")
+    return Check("dead letters", "ok", "none")
+
+
+def deployed_check(active: dict[str, str] | None, epoch: int, digest: str | None, local: str | None) -> Check:
+    """Compare what is active with the project in this folder.
+
+    Args:
+        active: Pipelines of the active manifest; None before the first deploy.
+        epoch: The active one.
+        digest: Of the active manifest.
+        local: Of the project in this folder; None when it cannot be deployed.
+    """
+    if active is None:
+        return Check("deployed", "fail", "nothing is deployed", "run `flowlang deploy`")
+    found = f"epoch {epoch} with {plural(len(active), 'pipeline')}"
+    if local is None or local == digest:
+        return Check("deployed", "ok", found if local is None else f"{found}, as in this folder")
+    return Check(
+        "deployed", "warn", f"{found}; this folder has another version", "run `flowlang deploy` to activate it"
+    )

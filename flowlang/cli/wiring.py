@@ -1,0 +1,129 @@
+"""The way from commands to the layers below: `flowlang.bootstrap`, loaded when a command needs it.
+
+Owns finding the store when nobody named one (the server of a running `flowlang dev`) and saying what to do when it does
+not answer. Nothing else in the command line knows how things are put together.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from flowlang.cli.session import Session
+from flowlang.errors import ConfigError, StoreUnavailableError
+from flowlang.settings import Settings, safe_url
+
+if TYPE_CHECKING:  # each would load msgspec and more for commands that need none of it
+    from flowlang.bootstrap import Health
+    from flowlang.diagnostics import Diagnostic
+    from flowlang.plan import Manifest, Plan
+    from flowlang.service import Service
+    from flowlang.source import SourceText
+
+#: Where `flowlang dev` keeps what it needs, below the project's folder.
+DATA_FOLDER: Final = ".flowlang"
+
+_ADVICE: Final = "start one with `flowlang dev`, or set FLOWLANG_REDIS_URL to a Redis or Valkey server"
+
+
+class Project(Protocol):
+    """A loaded project, as far as commands look at it."""
+
+    diagnostics: Iterable[Diagnostic]
+    sources: Mapping[str, SourceText]
+    plans: Mapping[str, Plan]
+    manifest: Manifest | None
+    settings: Mapping[str, str]
+
+
+def _bootstrap() -> Any:
+    return importlib.import_module("flowlang.bootstrap")
+
+
+def data_folder(project: Path) -> Path:
+    """Folder of the embedded server of a project."""
+    return project / DATA_FOLDER / "valkey"
+
+
+def located(settings: Settings) -> Settings:
+    """The settings with a store: the one that was named, else that of a running `flowlang dev`.
+
+    Raises:
+        ConfigError: when there is neither.
+    """
+    if settings.redis_url is not None:
+        return settings
+    from flowlang.worker.embedded import running_urls  # noqa: PLC0415 - loads the Redis client
+
+    urls = running_urls(data_folder(settings.project))
+    if urls is None:
+        raise ConfigError(f"no server holds runs of the project in {settings.project.resolve()}: {_ADVICE}")
+    return replace(settings, redis_url=urls[0], broker_url=settings.broker_url or urls[1])
+
+
+@contextmanager
+def open_service(settings: Settings) -> Iterator[Service]:
+    """The use cases on the store of the settings.
+
+    Args:
+        settings: As `located` gives them.
+
+    Raises:
+        StoreUnavailableError: when the store does not answer, then or later; the message says which and what to do.
+    """
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings), bootstrap.open_service(settings) as service:
+        yield service
+
+
+@contextmanager
+def service_of(session: Session) -> Iterator[Service]:
+    """The use cases as the flags and variables of a command say."""
+    with open_service(located(session.settings())) as service:
+        yield service
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Add to the error of a store that does not answer which one it is and what to do."""
+    try:
+        yield
+    except StoreUnavailableError as error:
+        url = safe_url(settings.redis_url or "")
+        raise StoreUnavailableError(f"the store at {url} does not answer ({error}): {_ADVICE}") from error
+
+
+def load_project(settings: Settings) -> Project:
+    """Read and check the project of the settings.
+
+    Raises:
+        ConfigError: when there is none in the folder.
+    """
+    if not (settings.project / "flowlang.yaml").is_file():
+        raise ConfigError(
+            f"there is no project in {settings.project.resolve()}: it has no flowlang.yaml. "
+            "`flowlang new NAME` makes one; --project names another folder"
+        )
+    project: Project = _bootstrap().load_project(settings.project, environment=settings.environment)
+    return project
+
+
+def health(settings: Settings) -> Health:
+    """Facts about the servers. Raises: StoreUnavailableError."""
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings):
+        return bootstrap.health(settings)
+
+
+def serve(settings: Settings, ready: Callable[[str], None]) -> int:
+    """Serve HTTP in this thread until a signal; `ready` is told where. Returns the exit status."""
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings):
+        return bootstrap.serve(settings, ready=ready)
