@@ -27,7 +27,7 @@ from flowlang.handler.classify import Failure
 from flowlang.handler.context import RunInfo
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
-from flowlang.worker.holds import Hand, Holds
+from flowlang.worker.holds import GRACE_MS, Hand, Holds
 from flowlang.worker.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Executor:
         secrets: What `secrets` is to expressions in `with`.
         stopping: Whether this process is stopping: nothing new is begun.
         on_more: Called when a thread ends its slice while there may be more to do.
+        grace_ms: How long a sync handler may go on after its time.
         on_timer: Called with the due time of a timer that has been set, ms of the store's time.
     """
 
@@ -74,6 +75,7 @@ class Executor:
         stopping: Callable[[], bool],
         on_more: Callable[[str], None],
         on_timer: Callable[[int], None],
+        grace_ms: int = GRACE_MS,
     ) -> None:
         self._flusher = flusher
         self._program = program
@@ -93,6 +95,7 @@ class Executor:
             on_facts=self._facts_in_flight,
             on_overrun=self._overrun,
             overrun_end=lambda call: _failed(call, _timeout(call)),
+            grace_ms=grace_ms,
         )
 
     def drain(self, queue: str | None = None) -> int:
@@ -106,27 +109,33 @@ class Executor:
         """
         done = 0
         until = monotonic_ms() + SLICE_MS
+
+        def goes_on() -> bool:
+            return not self._stopping() and monotonic_ms() < until
+
         self._flusher.begin_work()
         try:
             row = self._flusher.claim(queue)
             while row is not None:
-                goes_on = not self._stopping() and monotonic_ms() < until
-                row = self.run(row, claim_next=goes_on)
+                if self._stopping():
+                    self._flusher.apply(Release(row.run, row.scope, row.fence))
+                    break
+                row = self.run(row, goes_on)
                 done += 1
-                if row is None and not goes_on and queue is not None:
-                    self._on_more(queue)
+            if queue is not None and not goes_on():
+                self._on_more(queue)
         except StoreError as error:
             log.warning("stopped working: %s", error)
         finally:
             self._flusher.end_work()
         return done
 
-    def run(self, row: Claimed, *, claim_next: bool) -> Claimed | None:
+    def run(self, row: Claimed, goes_on: Callable[[], bool]) -> Claimed | None:
         """Run one scope until it lets go of this thread.
 
         Args:
             row: As claimed.
-            claim_next: Whether to claim another row when this one is done with.
+            goes_on: Whether to claim another row when this one is done with; asked then.
 
         Returns:
             That other row.
@@ -136,11 +145,11 @@ class Executor:
         except (FlowError, LookupError, ValueError):
             # Not ours to fail: another release may read it. Its lease runs out and whoever can serve it takes it.
             log.exception("cannot run %s of %s, version %s", row.run, row.pipeline, row.version[:12])
-            return self._flusher.claim() if claim_next else None
+            return self._flusher.claim() if goes_on() else None
         self.holds.add(hand)
         try:
             turn = self._turn(hand, row.facts, flight="lost")
-            return self._go_on(hand, turn, claim_next=claim_next)
+            return self._go_on(hand, turn, goes_on)
         finally:
             self.holds.remove(hand)
 
@@ -155,11 +164,11 @@ class Executor:
 
     # One scope ------------------------------------------------------------------------------------------------------
 
-    def _go_on(self, hand: Hand, turn: Turn, *, claim_next: bool) -> Claimed | None:
+    def _go_on(self, hand: Hand, turn: Turn, goes_on: Callable[[], bool]) -> Claimed | None:
         while True:
             if hand.held.must_commit(turn):
                 lets_go = turn.status != "held"
-                facts, next_row = self._commit(hand, turn, claim=lets_go and claim_next)
+                facts, next_row = self._commit(hand, turn, claim=lets_go and goes_on())
                 if lets_go or facts is None:
                     return next_row
                 if facts:
@@ -168,7 +177,7 @@ class Executor:
             assert turn.call is not None
             end = self._make_call(hand, turn.call)
             if end is None:
-                return self._flusher.claim() if claim_next else None
+                return self._flusher.claim() if goes_on() else None
             turn = self._turn(hand, (), attempt=end)
 
     def _turn(

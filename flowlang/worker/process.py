@@ -20,6 +20,7 @@ from flowlang.handler.registry import Registry
 from flowlang.service.active import Active
 from flowlang.worker.executor import Executor
 from flowlang.worker.flusher import Flusher
+from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
@@ -44,6 +45,7 @@ class WorkerProcess:
         env: Settings and secrets of handlers.
         errors: The project's exceptions, to classes.
         on_epoch: Called when another manifest has become active and has been read.
+        grace_ms: How long a sync handler may go on after its time before its attempt is recorded without it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class WorkerProcess:
         env: Env | None = None,
         errors: Mapping[str, ErrorClass] | None = None,
         on_epoch: Callable[[], object] = lambda: None,
+        grace_ms: int = GRACE_MS,
     ) -> None:
         self.id = random_token(8)
         self._active = active
@@ -91,6 +94,7 @@ class WorkerProcess:
             stopping=self._stopping.is_set,
             on_more=lambda queue: self._ringer.ring({queue: 1}),
             on_timer=self._timer_set,
+            grace_ms=grace_ms,
         )
         self._maintenance = Maintenance(
             apply=self._flusher.apply,

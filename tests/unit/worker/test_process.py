@@ -1,0 +1,259 @@
+"""A whole worker process in this one, on the memory store: threads, leases, time-outs, cancel, graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from flowlang import Context, Snooze, Transient, handler
+from flowlang.clock import SystemClock
+from flowlang.handler.registry import Registry
+from flowlang.plan import EventTrigger, Manifest, Plan, RetryRule, SetValues, Step, Uses
+from flowlang.service import IncomingEvent, Service
+from flowlang.service.active import Active
+from flowlang.service.views import RunDetail
+from flowlang.store.codec import PlainSealer
+from flowlang.store.memory import MemoryStore
+from flowlang.worker.process import WorkerProcess
+
+#: Patience with a noisy machine, seconds; nothing is asserted about it.
+PATIENCE = 30.0
+
+SOON = RetryRule(("transient",), attempts=3, initial_ms=1, jitter="none")
+
+
+class World:
+    """A store with one pipeline, and worker processes on it."""
+
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        self.store = MemoryStore(SystemClock())
+        self.service = Service(self.store, PlainSealer())
+        self.registry = Registry.of(*functions)
+        self.threads: list[threading.Thread] = []
+
+    def deploy(self, *steps: Step) -> None:
+        plan = Plan("p", steps, tuple(range(len(steps))), triggers=(EventTrigger(("a/b",)),))
+        self.service.deploy(Manifest("test", {"p": plan.digest}), [plan])
+
+    def send(self, count: int = 1) -> list[str]:
+        answers = self.service.ingest([IncomingEvent(name="a/b", data={"n": n}) for n in range(count)])
+        return [answer.runs[0].id for answer in answers]
+
+    @contextmanager
+    def worker(self, *, threads: int = 2, lease_ms: int = 300, grace_ms: int = 30_000) -> Iterator[WorkerProcess]:
+        process = WorkerProcess(
+            self.store,
+            Active(self.store, self.service.catalogs, PlainSealer()),
+            PlainSealer(),
+            self.registry,
+            ring=lambda queue: self._start(process, queue),
+            fire_crons=lambda: None,
+            queues=lambda: ("default",),
+            threads=threads,
+            lease_ms=lease_ms,
+            grace_ms=grace_ms,
+        )
+        process.start()
+        for _ in range(threads):
+            self._start(process, "default")
+        try:
+            yield process
+        finally:
+            process.stop_claiming()
+            process.close()
+            for thread in self.threads:
+                thread.join(PATIENCE)
+
+    def _start(self, process: WorkerProcess, queue: str) -> None:
+        thread = threading.Thread(target=process.work, args=(queue,))
+        self.threads.append(thread)
+        thread.start()
+
+    def ended(self, run: str) -> RunDetail:
+        detail = self.service.run(run)
+        waited = threading.Event()
+        for _ in range(int(PATIENCE / 0.01)):
+            if detail.run.status in {"succeeded", "failed", "cancelled"}:
+                return detail
+            waited.wait(0.01)
+            detail = self.service.run(run)
+        raise AssertionError(f"the run did not end: {msgspec.to_builtins(detail)}")
+
+
+def attempts(detail: RunDetail, step: str) -> int:
+    return next(state.attempts for state in detail.steps if state.step == step)
+
+
+def test_threads_share_the_work_and_each_step_runs_once() -> None:
+    called: list[tuple[str, str]] = []
+
+    @handler("t.echo", effect="pure")
+    def echo(n: int, ctx: Context) -> int:
+        called.append((ctx.run.id, ctx.step))
+        return n + 1
+
+    world = World(echo)
+    world.deploy(
+        Step(0, "a", Uses("t.echo", {"n": "${{ event.data.n }}"})),
+        Step(1, "b", Uses("t.echo", {"n": "${{ steps.a.output }}"})),
+        Step(2, "c", SetValues({"n": "${{ steps.b.output }}"})),
+    )
+    runs = world.send(40)
+    with world.worker(threads=4):
+        details = [world.ended(run) for run in runs]
+    assert {detail.run.status for detail in details} == {"succeeded"}
+    assert sorted(called) == sorted((run, step) for run in runs for step in ("a", "b"))
+
+
+def test_sync_and_async_handlers_fail_snooze_and_succeed_alike() -> None:
+    tries: dict[str, int] = {}
+
+    def behave(ctx: Context) -> str:
+        count = tries[ctx.step] = tries.get(ctx.step, 0) + 1
+        if count == 1:
+            raise Transient("not yet")
+        if count == 2:
+            raise Snooze(0.001)
+        return f"attempt {ctx.attempt}"
+
+    @handler("t.sync", effect="pure")
+    def plain(ctx: Context) -> str:
+        return behave(ctx)
+
+    @handler("t.async", effect="pure")
+    async def coroutine(ctx: Context) -> str:
+        await asyncio.sleep(0)
+        return behave(ctx)
+
+    world = World(plain, coroutine)
+    world.deploy(
+        Step(0, "a", Uses("t.sync"), retry=((SOON,),)),
+        Step(1, "b", Uses("t.async"), retry=((SOON,),)),
+    )
+    with world.worker():
+        detail = world.ended(world.send()[0])
+    assert detail.run.status == "succeeded"
+    assert [(state.output, state.attempts) for state in detail.steps] == [("attempt 2", 2), ("attempt 2", 2)]
+    assert tries == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["that listens", "that does not come back"])
+def test_a_sync_handler_beyond_its_time(listens: bool) -> None:
+    go_on = threading.Event()
+    told: list[bool] = []
+
+    @handler("t.slow", effect="pure")
+    def slow(ctx: Context) -> str:
+        if ctx.attempt == 1:
+            if listens:
+                while not ctx.cancelled:
+                    go_on.wait(0.01)
+            else:
+                go_on.wait(PATIENCE)
+            told.append(ctx.cancelled)
+            return "too late"
+        return "in time"
+
+    world = World(slow)
+    world.deploy(Step(0, "a", Uses("t.slow", timeout_ms=50), retry=((SOON,),)))
+    with world.worker(grace_ms=30_000 if listens else 50):
+        detail = world.ended(world.send()[0])
+        go_on.set()
+    assert detail.run.status == "succeeded"
+    assert [(state.output, state.attempts) for state in detail.steps] == [("in time", 2)]
+    errors = [entry["error"] for entry in detail.journal if entry["kind"] == "attempt.failed"]
+    assert [(error["class"], error["code"]) for error in errors] == [("transient", "timeout")]
+    assert told == [True]
+
+
+def test_a_cancel_reaches_a_running_handler_and_its_result_is_recorded_first() -> None:
+    started = threading.Event()
+
+    @handler("t.waits", effect="pure")
+    def waits(ctx: Context) -> str:
+        started.set()
+        while not ctx.cancelled:
+            threading.Event().wait(0.01)
+        return "what I had"
+
+    world = World(waits)
+    world.deploy(Step(0, "a", Uses("t.waits")), Step(1, "b", Uses("t.waits")))
+    with world.worker():
+        run = world.send()[0]
+        assert started.wait(PATIENCE)
+        assert world.service.cancel(run, "not needed any more")
+        detail = world.ended(run)
+    assert detail.run.status == "cancelled"
+    assert [(state.step, state.status, state.output) for state in detail.steps] == [("a", "succeeded", "what I had")]
+
+
+def test_a_stopping_process_lets_its_attempt_end_and_begins_nothing_new() -> None:
+    started, finish = threading.Event(), threading.Event()
+    called: list[str] = []
+
+    @handler("t.work", effect="pure")
+    def work(ctx: Context) -> None:
+        called.append(ctx.step)
+        started.set()
+        finish.wait(PATIENCE)
+
+    world = World(work)
+    world.deploy(Step(0, "a", Uses("t.work")))
+    first, second = world.send(2)
+    with world.worker(threads=1) as process:
+        assert started.wait(PATIENCE)
+        process.stop_claiming()
+        finish.set()
+        world.threads[0].join(PATIENCE)
+        assert sorted([world.service.run(first).run.status, world.service.run(second).run.status]) == [
+            "pending",
+            "succeeded",
+        ]
+    with world.worker(threads=1):
+        assert {world.ended(first).run.status, world.ended(second).run.status} == {"succeeded"}
+    assert called == ["a", "a"]
+
+
+def test_what_a_stopping_process_cannot_finish_is_handed_back_without_using_an_attempt() -> None:
+    started, finish = threading.Event(), threading.Event()
+    numbers: list[int] = []
+
+    @handler("t.work", effect="pure")
+    def work(ctx: Context) -> None:
+        numbers.append(ctx.attempt)
+        if len(numbers) == 1:
+            started.set()
+            finish.wait(PATIENCE)
+
+    world = World(work)
+    world.deploy(Step(0, "a", Uses("t.work")))
+    run = world.send()[0]
+    with world.worker(threads=1, lease_ms=3_600_000) as process:
+        assert started.wait(PATIENCE)
+        process.stop_claiming()
+        process.hand_back()
+        finish.set()
+    with world.worker(threads=1):
+        detail = world.ended(run)
+    assert numbers == [1, 1]
+    assert attempts(detail, "a") == 1
+
+
+def test_an_output_beyond_the_limit_fails_the_step_for_good() -> None:
+    @handler("t.big", effect="pure")
+    def big() -> str:
+        return "x" * 5_000_000
+
+    world = World(big)
+    world.deploy(Step(0, "a", Uses("t.big")))
+    with world.worker():
+        detail = world.ended(world.send()[0])
+    assert detail.run.status == "failed"
+    assert detail.error is not None
+    assert detail.error["code"] == "output.too_large"
