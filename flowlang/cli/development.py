@@ -146,7 +146,7 @@ class Development:
         self._say("changed", f"changed: {named}", files=list(changes.files))
         self._code_changed |= changes.code
         try:
-            project = load_project(self._settings)
+            project = load_project(self._settings, deploying=True)
         except ConfigError as error:
             self._console.fail(str(error))
             return

@@ -98,8 +98,12 @@ def explained(settings: Settings) -> Iterator[None]:
         raise StoreUnavailableError(f"the store at {url} does not answer ({error}): {_ADVICE}") from error
 
 
-def load_project(settings: Settings) -> Project:
+def load_project(settings: Settings, *, deploying: bool = False) -> Project:
     """Read and check the project of the settings.
+
+    Args:
+        settings: Name its folder and the environment.
+        deploying: Whether the variables that pipelines read as `env` must be there, since they become part of it.
 
     Raises:
         ConfigError: when there is none in the folder.
@@ -109,7 +113,9 @@ def load_project(settings: Settings) -> Project:
             f"there is no project in {settings.project.resolve()}: it has no flowlang.yaml. "
             "`flowlang new NAME` makes one; --project names another folder"
         )
-    project: Project = _bootstrap().load_project(settings.project, environment=settings.environment)
+    project: Project = _bootstrap().load_project(
+        settings.project, environment=settings.environment, deploying=deploying
+    )
     return project
 
 

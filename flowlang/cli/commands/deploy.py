@@ -23,7 +23,7 @@ def command(session: Session, *, dry_run: bool) -> int:
     console = session.console
     with progress(console, "deploying") as show:
         show("checking")
-        project = load_project(settings)
+        project = load_project(settings, deploying=True)
         if not deployable(console, project):
             return REFUSED
         show(counted(project))

@@ -29,7 +29,7 @@ def command(session: Session, host: str | None, port: str | None, processes: str
     if session.as_json:
         children.claim_stdout()
     flags = {"http_host": host, "http_port": port, "processes": processes, "threads": threads}
-    project = load_project(session.settings(None, **flags))
+    project = load_project(session.settings(None, **flags), deploying=True)
     settings = free_port(session.settings(project.settings, **flags))
     with stored(settings) as (settings, server), open_service(settings) as service:
         development = Development(session.console, settings, service, server)

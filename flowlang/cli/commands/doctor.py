@@ -126,13 +126,14 @@ def _handlers(settings: Settings) -> Check:
 def _servers(settings: Settings, project: Project | None) -> Iterator[Check]:
     yield from server_checks(health(settings), settings)
     with open_service(settings) as service:
-        yield _deployed(service, project)
+        yield _deployed(service, None if project is None else load_project(settings, deploying=True))
         stats = service.stats()
     yield from work_checks(stats)
     yield dead_check(stats)
 
 
 def _deployed(service: Service, project: Project | None) -> Check:
+    # Without the variables that it reads, as on another machine, the project here cannot be compared.
     local = None if project is None or project.manifest is None else project.manifest.digest
     try:
         catalog = service.catalog

@@ -25,7 +25,7 @@ def command(session: Session, processes: str | None, threads: str | None, queues
     at once.
     """
     flags = {"processes": processes, "threads": threads, "queues": queues}
-    project = load_project(session.settings(None, **flags))
+    project = load_project(session.settings(None, **flags), deploying=deploy)
     settings = located(session.settings(project.settings, **flags))
     session.as_lines = True
     console = session.console

@@ -67,6 +67,7 @@ class Desk:
         self.store = MemoryStore(self.clock)
         self.folder = folder
         self.greeted: list[Any] = []
+        self.deploying: list[bool] = []  # of each load: whether `env` had to be there
         self.sim = Simulation(
             [WELCOME, FAREWELL],
             {"greet": self._greet},
@@ -94,8 +95,9 @@ class Desk:
             raise StoreUnavailableError("Connection refused")
         yield self.service
 
-    def _load(self, _: Path, *, environment: str) -> LoadedProject:
+    def _load(self, _: Path, *, environment: str, deploying: bool) -> LoadedProject:
         assert environment == "development"
+        self.deploying.append(deploying)
         return self.project
 
     def call(self, *arguments: str, text: str | None = None, env: Mapping[str, str | None] | None = None) -> Result:

@@ -16,6 +16,7 @@ def test_what_changes_is_said(desk: Desk) -> None:
     assert (result.exit_code, result.stdout) == (0, f"deployed as epoch 2: {expected}\n")
     assert set(desk.service.catalog.manifest.pipelines) == {"welcome", "thanks"}
     assert result.stderr == "deploying: checking\ndeploying: 2 pipelines\n"
+    assert desk.deploying == [True, True]
 
 
 def test_the_same_version_is_deployed_once(desk: Desk) -> None:

@@ -33,7 +33,7 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["vaildate"], []])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["validatte"], []])
 def test_help_and_mistakes_load_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"
@@ -87,7 +87,7 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["vaildate"], "no command `vaildate`; did you mean `validate`?"),
+        (["validatte"], "no command `validatte`; did you mean `validate`?"),
         (["dead-leters"], "did you mean `dead-letters`?"),
         (["zzz"], "no command `zzz`"),
         (["runs", "list", "--limit", "0"], "0 is not in the range"),

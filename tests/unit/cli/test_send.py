@@ -69,7 +69,7 @@ def test_a_file_of_whole_events_is_sent_line_by_line(desk: Desk) -> None:
         {"name": "member/joined", "data": {"name": "Ada"}, "id": "m1"},
         "\n",
         {"name": "member/joined", "data": {"name": "Ada"}, "id": "m1"},
-        {"name": "member/joined", "data": {"nmae": "Grace"}},
+        {"name": "member/joined", "data": {"surname": "Grace"}},
         "{broken\n",
         {"event": "member/joined"},
         {"name": "member/joined", "date": {}},
