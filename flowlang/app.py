@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 
 import dramatiq
 
@@ -36,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", help="handlers that are plain functions run on so many threads")
     parser.add_argument("--queues", help="serve these only, with commas between")
     options = parser.parse_args(arguments)
-    stop = threading.Event()
+    told, tell = os.pipe()  # unlike an Event, a pipe may be written to by a handler at any moment
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: os.write(tell, b"."))
     try:
         settings = Settings.from_env(os.environ, vars(options))
         logging.basicConfig(
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FlowError as error:
         print(f"flowlang worker: {error}", file=sys.stderr)  # noqa: T201 - its only word to who started it
         return 2
-    stop.wait()
+    os.read(told, 1)
     worker.stop(timeout=round(settings.shutdown.total_seconds() * 1000))
     return 0
 

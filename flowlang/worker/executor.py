@@ -7,6 +7,7 @@ before the next handler starts, and carries the claim of the next row when it le
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
@@ -97,6 +98,8 @@ class Executor:
             overrun_end=lambda call: _failed(call, _timeout(call)),
             grace_ms=grace_ms,
         )
+        self._parked: list[Claimed] = []
+        self._parked_lock = threading.Lock()
 
     def drain(self, queue: str | None = None) -> int:
         """Work until no row is ready or the slice is over.
@@ -107,6 +110,17 @@ class Executor:
         Returns:
             How many scopes were run.
         """
+        return self._drain(lambda: self._flusher.claim(queue), queue)
+
+    def drain_from(self, row: Claimed) -> int:
+        """Work until no row is ready or the slice is over, beginning with one that is claimed already.
+
+        Returns:
+            How many scopes were run.
+        """
+        return self._drain(lambda: row, row.queue)
+
+    def _drain(self, first: Callable[[], Claimed | None], queue: str | None) -> int:
         done = 0
         until = monotonic_ms() + SLICE_MS
 
@@ -115,7 +129,7 @@ class Executor:
 
         self._flusher.begin_work()
         try:
-            row = self._flusher.claim(queue)
+            row = first()
             while row is not None:
                 if self._stopping():
                     self._flusher.apply(Release(row.run, row.scope, row.fence))
@@ -142,9 +156,11 @@ class Executor:
         """
         try:
             hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
-        except (FlowError, LookupError, ValueError):
-            # Not ours to fail: another release may read it. Its lease runs out and whoever can serve it takes it.
-            log.exception("cannot run %s of %s, version %s", row.run, row.pipeline, row.version[:12])
+        except (FlowError, LookupError, ValueError) as error:
+            # Not ours to fail: another release may read it, or the store may answer again.
+            log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
+            with self._parked_lock:
+                self._parked.append(row)
             return self._flusher.claim() if goes_on() else None
         self.holds.add(hand)
         try:
@@ -153,8 +169,20 @@ class Executor:
         finally:
             self.holds.remove(hand)
 
+    def unpark(self) -> None:
+        """Give back the rows that this process could not run.
+
+        They are kept for a while, so that it does not claim them again at once; but not until their leases run out,
+        which would count as a lost worker.
+        """
+        with self._parked_lock:
+            rows, self._parked = self._parked, []
+        for row in rows:
+            self._flusher.apply(Release(row.run, row.scope, row.fence))
+
     def hand_back(self) -> None:
         """Give back all that is still held, ready at once, when the process cannot wait any longer for its handlers."""
+        self.unpark()
         for hand in self.holds.all():
             if hand.settle():
                 row = hand.held.row
@@ -166,6 +194,8 @@ class Executor:
 
     def _go_on(self, hand: Hand, turn: Turn, goes_on: Callable[[], bool]) -> Claimed | None:
         while True:
+            if self._stopping():
+                _leave_call(turn)
             if hand.held.must_commit(turn):
                 lets_go = turn.status != "held"
                 facts, next_row = self._commit(hand, turn, claim=lets_go and goes_on())
@@ -290,10 +320,15 @@ class Executor:
         """Record an attempt whose thread did not come back, and let the scope go to another thread."""
         self.holds.remove(hand)
         turn = self._turn(hand, (), attempt=end)
-        facts, _ = self._commit(hand, turn, claim=False)
-        if turn.status == "held" and facts is not None:
-            row = hand.held.row
-            self._flusher.apply(Release(row.run, row.scope, row.fence))
+        _leave_call(turn)
+        self._commit(hand, turn, claim=False)
+
+
+def _leave_call(turn: Turn) -> None:
+    """Leave the call that a turn asks for to whoever claims its scope next."""
+    if turn.call is not None:
+        turn.call = None
+        turn.status = "ready"
 
 
 def _timeout(call: Call) -> ErrorInfo:

@@ -78,6 +78,7 @@ class Flusher:
         self._working: set[int] = set()
         self._working_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._hurried = threading.Event()
         self._gate = threading.Lock()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="flowlang-flusher", daemon=True)
@@ -86,8 +87,13 @@ class Flusher:
         """Start the flusher's thread."""
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Wait no longer for a store that does not answer: a flush is tried once more, then its operations fail."""
+        self._hurried.set()
+
     def stop(self, timeout: float = 10.0) -> None:
         """Send what is queued, then end. An outage ends the waiting after `timeout` seconds."""
+        self.hurry()
         self._stopping.set()
         self._entries.put(None)
         self._thread.join(timeout)
@@ -102,11 +108,16 @@ class Flusher:
         with self._working_lock:
             self._working.discard(threading.get_ident())
 
+    def has_idle(self) -> bool:
+        """Whether fewer threads are at work than this process has."""
+        with self._working_lock:
+            return len(self._working) < self._threads
+
     def apply(self, op: Op) -> Outcome:
         """Apply one operation and wait for its outcome.
 
         Raises:
-            StoreError: when the store refuses the whole flush.
+            StoreError: when the store refuses the whole flush, or does not answer and we were told to hurry.
             FlusherStopped: when the process is stopping.
         """
         outcome, _ = self._wait(_Entry(op, wants=False, answered=None))
@@ -214,7 +225,8 @@ class Flusher:
             try:
                 return self._store.apply(flush, ops, request)
             except StoreUnavailableError as error:
-                log.warning("the store does not answer (%s); the same flush goes out again", error)
-                if self._stopping.wait(pause):
+                if self._hurried.is_set():
                     raise
+                log.warning("the store does not answer (%s); the same flush goes out again", error)
+                self._hurried.wait(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from flowlang.clock import monotonic_ms
-from flowlang.engine.ops import Op, Outcome, Sweep, Swept
+from flowlang.engine.ops import Swept
 from flowlang.errors import FlowError
 from flowlang.worker.holds import Holds
 
@@ -27,9 +27,10 @@ class Maintenance:
     """Keeps time for a process.
 
     Args:
-        apply: Sends an operation and waits for its outcome.
+        sweep: Lets the store look for what is overdue.
         holds: Leases and deadlines of this process.
         lease_ms: Length of a lease.
+        unpark: Gives back what this process holds and cannot run; called every third of a lease.
         now_ms: The store's time.
         fire_crons: Fires the cron ticks that are due.
         refresh: Reads the active manifest.
@@ -38,15 +39,17 @@ class Maintenance:
     def __init__(
         self,
         *,
-        apply: Callable[[Op], Outcome],
+        sweep: Callable[[], Swept],
         holds: Holds,
         lease_ms: int,
+        unpark: Callable[[], object],
         now_ms: Callable[[], int],
         fire_crons: Callable[[], object],
         refresh: Callable[[], object],
     ) -> None:
-        self._apply = apply
+        self._sweep = sweep
         self._holds = holds
+        self._unpark = unpark
         self._renew_ms = lease_ms / 3
         self._now_ms = now_ms
         self._fire_crons = fire_crons
@@ -55,8 +58,9 @@ class Maintenance:
         self._due_ms: int | None = None
         self._stale_epoch = False
         self._stopping = False
+        self._failed = False
         self._renewed = monotonic_ms()
-        self._swept = 0.0
+        self._swept = self._ticked = float("-inf")
         self._thread = threading.Thread(target=self._run, name="flowlang-maintenance", daemon=True)
 
     def start(self) -> None:
@@ -91,18 +95,23 @@ class Maintenance:
         while self._wait():
             try:
                 self._round()
+                self._failed = False
             except FlowError as error:
+                self._failed = True
                 log.warning("maintenance: %s", error)
             except Exception:
+                self._failed = True
                 log.exception("maintenance failed; it goes on")
 
     def _wait(self) -> bool:
         with self._wake:
-            if not self._stopping and not self._stale_epoch:
+            if not self._stopping and (self._failed or not self._stale_epoch):
                 self._wake.wait(self._pause_ms() / 1000)
             return not self._stopping
 
     def _pause_ms(self) -> float:
+        if self._failed:
+            return min(SWEEP_MS, self._renew_ms)
         now = monotonic_ms()
         pauses = [self._renewed + self._renew_ms - now, self._swept + SWEEP_MS - now]
         if self._due_ms is not None:
@@ -111,23 +120,32 @@ class Maintenance:
 
     def _round(self) -> None:
         now = monotonic_ms()
-        if self._stale_epoch:
-            self._stale_epoch = False
-            self._refresh()
         self._holds.check_deadlines()
         if now - self._renewed >= self._renew_ms:
             self._renewed = now
             self._holds.renew()
+            self._unpark()
         due = self._due_ms is not None and self._now_ms() >= self._due_ms
         if due or now - self._swept >= SWEEP_MS:
             self._swept = now
-            self._sweep()
+            self._look()
+        if self._stale_epoch:
+            self._read_manifest()
+        if now - self._ticked >= SWEEP_MS:
+            self._ticked = now
             self._fire_crons()
 
-    def _sweep(self) -> None:
+    def _look(self) -> None:
         with self._wake:
             self._due_ms = None
-        swept = self._apply(Sweep())
-        assert isinstance(swept, Swept)
+        swept = self._sweep()
         if swept.next_ms is not None:
             self.expect(swept.next_ms)
+
+    def _read_manifest(self) -> None:
+        self._stale_epoch = False
+        try:
+            self._refresh()
+        except BaseException:
+            self._stale_epoch = True  # once more, after a pause
+            raise

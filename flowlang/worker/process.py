@@ -1,7 +1,8 @@
 """A worker process: one flusher, one keeper of time, one runner, and threads that Dramatiq lends.
 
-Dramatiq's threads call `work` when a hint comes. Stopping is graceful: nothing new is claimed, running attempts may end
-within the limit, what is left is handed back without using an attempt.
+Dramatiq's threads call `work` when a hint comes; what no hint has told of is found by the sweep and run by spare
+threads. Stopping is graceful: nothing new is claimed, running attempts may end within the limit, what is left is handed
+back without using an attempt.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from flowlang.clock import random_token, system_rng
-from flowlang.engine.ops import Leave, Reply
+from flowlang.clock import monotonic_ms, random_token, system_rng
+from flowlang.engine.ops import Leave, Reply, Sweep, Swept
 from flowlang.engine.ports import Sealer, Store
 from flowlang.errors import StoreError
 from flowlang.handler.classify import ErrorClass
@@ -25,6 +26,7 @@ from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
 from flowlang.worker.secrets import SecretsView
+from flowlang.worker.spare import SpareThreads
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class WorkerProcess:
         errors: The project's exceptions, to classes.
         on_epoch: Called when another manifest has become active and has been read.
         grace_ms: How long a sync handler may go on after its time before its attempt is recorded without it.
+        shutdown_ms: How long running attempts may go on after `stop_claiming`.
     """
 
     def __init__(
@@ -64,8 +67,11 @@ class WorkerProcess:
         errors: Mapping[str, ErrorClass] | None = None,
         on_epoch: Callable[[], object] = lambda: None,
         grace_ms: int = GRACE_MS,
+        shutdown_ms: int = 30_000,
     ) -> None:
         self.id = random_token(8)
+        self._shutdown_ms = shutdown_ms
+        self._stop_by_ms = 0.0
         self._active = active
         self._on_epoch = on_epoch
         self._stopping = threading.Event()
@@ -96,10 +102,12 @@ class WorkerProcess:
             on_timer=self._timer_set,
             grace_ms=grace_ms,
         )
+        self._spare = SpareThreads(self._executor.drain_from)
         self._maintenance = Maintenance(
-            apply=self._flusher.apply,
+            sweep=self._sweep,
             holds=self._executor.holds,
             lease_ms=lease_ms,
+            unpark=self._executor.unpark,
             now_ms=active.now_ms,
             fire_crons=fire_crons,
             refresh=self._refresh,
@@ -118,8 +126,10 @@ class WorkerProcess:
             self._executor.drain(queue)
 
     def stop_claiming(self) -> None:
-        """Begin to stop: threads end with the scope that they have."""
-        self._stopping.set()
+        """Begin to stop: threads end with the attempt that they have."""
+        if not self._stopping.is_set():
+            self._stop_by_ms = monotonic_ms() + self._shutdown_ms
+            self._stopping.set()
 
     def hand_back(self) -> None:
         """Give back what is still held: its handlers have had their time."""
@@ -127,7 +137,9 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End: hand back, leave, send what is queued, close resources."""
-        self._stopping.set()
+        self.stop_claiming()
+        self._spare.join(max(0.0, self._stop_by_ms - monotonic_ms()) / 1000)
+        self._flusher.hurry()
         try:
             self._executor.hand_back()
             self._flusher.apply(Leave(self.id))
@@ -145,6 +157,17 @@ class WorkerProcess:
     def _refresh(self) -> None:
         if self._active.refresh():
             self._on_epoch()
+
+    def _sweep(self) -> Swept:
+        """Sweep; with threads idle, also claim a row that no hint has brought us."""
+        if self._stopping.is_set() or not self._flusher.has_idle():
+            swept, row = self._flusher.apply(Sweep()), None
+        else:
+            swept, row = self._flusher.apply_and_claim(Sweep())
+        assert isinstance(swept, Swept)
+        if row is not None:
+            self._spare.start(row)
+        return swept
 
     def _timer_set(self, due_ms: int) -> None:
         self._maintenance.expect(due_ms)

@@ -56,7 +56,7 @@ class Runner:
     ) -> None:
         self._registry = registry
         self._env = env or Env()
-        self._errors = errors or {}
+        self._errors: Mapping[str, ErrorClass] = {} if errors is None else errors
         self._clock = clock or SystemClock()
         self._places = asyncio.Semaphore(async_limit)
         self._loop = LoopThread() if any(definition.is_async for definition in registry.values()) else None

@@ -1,0 +1,55 @@
+"""Threads for work that nobody was told of.
+
+Hints come through a broker, and nothing may depend on them: they are lost, late, or the broker is away. Each process
+sweeps the store once a second and, while it has idle threads, claims one row in the same call. Such a row is run here,
+and its thread goes on with the next ones until there are none; so a process that hears no hint at all gets to all of
+its threads in as many seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from flowlang.clock import monotonic_ms
+from flowlang.engine.ops import Claimed
+
+log = logging.getLogger(__name__)
+
+
+class SpareThreads:
+    """Threads that live as long as there is work.
+
+    Args:
+        drain: Runs a claimed row, then further ones.
+    """
+
+    def __init__(self, drain: Callable[[Claimed], object]) -> None:
+        self._drain = drain
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+
+    def start(self, row: Claimed) -> None:
+        """Run a claimed row on a thread of its own."""
+        thread = threading.Thread(target=self._run, args=(row,), name="flowlang-spare", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait until all have ended, but not longer than `seconds`."""
+        until = monotonic_ms() + seconds * 1000
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, until - monotonic_ms()) / 1000)
+
+    def _run(self, row: Claimed) -> None:
+        try:
+            self._drain(row)
+        except Exception:
+            log.exception("a thread ended; the lease of what it ran will run out")
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
