@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -44,7 +44,7 @@ def redis_store(redis_url: str) -> Iterator[RedisStore]:
     assert leaked_keys(redis_url) == []
 
 
-def moved_clock(store: RedisStore):  # noqa: ANN201 - a closure over the offset
+def moved_clock(store: RedisStore) -> Callable[[int], None]:
     """Make the function that moves a store's test clock."""
     moved = 0
 

@@ -123,8 +123,8 @@ def end_child(row: Claimed, **join: Any) -> Commit:
 
 def group_of(total: int, **fields: Any) -> Group:
     """A group `g` of children `g[0]` …"""
-    plain = {"max_parallel": 1000, "limit": 0, "cancel_rest": True, "state": b"child"}
-    return Group("g", "g[", "]", total, **{**plain, **fields})
+    plain = {"prefix": "g[", "suffix": "]", "max_parallel": 1000, "limit": 0, "cancel_rest": True, "state": b"child"}
+    return Group("g", total=total, **{**plain, **fields})
 
 
 __all__ = [
