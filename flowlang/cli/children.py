@@ -34,11 +34,16 @@ def http(settings: Settings) -> ChildSpec:
 
 def told(console: Console) -> Callable[[ChildEvent], None]:
     """A listener that says what happens to children, to people or to programs."""
+    stopping: set[str] = set()
 
     def tell(event: ChildEvent) -> None:
+        if event.kind == "stopping":
+            stopping.add(event.name)
         if console.as_json:
             content = {"event": event.kind, "child": event.name, "pid": event.pid, "exit": event.returncode}
             console.document({key: value for key, value in content.items() if value is not None})
+        elif event.kind == "exited" and event.returncode == 0 and event.name in stopping:
+            return  # as it was told to
         elif event.kind in {"exited", "delayed", "failed", "killed"}:
             console.say(sentence(event))
 

@@ -11,7 +11,11 @@ from flowlang.clock import rfc3339
 from flowlang.settings import LogFormat, Settings
 
 #: What every record has; the rest was given by whoever logged, and is shown.
-_STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
+_STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
+    "message",
+    "asctime",
+    "color_message",
+}
 
 
 def set_up_logs(settings: Settings) -> None:
@@ -21,6 +25,8 @@ def set_up_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    if settings.log_level == "info":  # starts and stops are told by us
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 class TextLines(logging.Formatter):

@@ -47,6 +47,18 @@ def test_what_happens_is_said_in_words(event: ChildEvent, says: str) -> None:
     assert children.sentence(event) == says
 
 
+def test_a_child_that_ends_as_it_was_told_to_needs_no_word(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = children.told(Console({}))
+    for event in (
+        ChildEvent("stopping", "http", 7),
+        ChildEvent("exited", "http", 7, 0),
+        ChildEvent("stopping", "worker-1", 8),
+        ChildEvent("exited", "worker-1", 8, 1),
+    ):
+        tell(event)
+    assert capsys.readouterr().err == "worker-1 (process 8) has ended with status 1\n"
+
+
 def test_programs_are_told_everything_and_people_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
     events = [ChildEvent("started", "worker-1", 7), ChildEvent("exited", "worker-1", 7, -9)]
     for event in events:
