@@ -198,8 +198,9 @@ class Development:
 
     def _revive_server(self) -> None:
         if self._server is not None and self._server.pid is None:
-            self._console.warn(f"the Valkey server has ended; it is started again ({self._server.log_file} says why)")
             self._server.restart()
+            log = self._server.log_file
+            self._say("server-restarted", f"the Valkey server had ended and runs again; {log} says why")
 
     def _told(self, event: ChildEvent) -> None:
         if event.kind == "exited" and event.pid in self._leaving and not self._console.as_json:

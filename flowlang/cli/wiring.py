@@ -6,12 +6,11 @@ not answer. Nothing else in the command line knows how things are put together.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flowlang.cli.session import Session
 from flowlang.errors import ConfigError, StoreUnavailableError
@@ -33,15 +32,25 @@ _ADVICE: Final = "start one with `flowlang dev`, or set FLOWLANG_REDIS_URL to a 
 class Project(Protocol):
     """A loaded project, as far as commands look at it."""
 
-    diagnostics: Iterable[Diagnostic]
-    sources: Mapping[str, SourceText]
-    plans: Mapping[str, Plan]
-    manifest: Manifest | None
-    settings: Mapping[str, str]
+    @property
+    def diagnostics(self) -> Iterable[Diagnostic]:
+        """All findings of all files."""
 
+    @property
+    def sources(self) -> Mapping[str, SourceText]:
+        """The files that were read, by path from the project's folder."""
 
-def _bootstrap() -> Any:
-    return importlib.import_module("flowlang.bootstrap")
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        """Pipelines without errors, by name."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What is to be deployed; None when anything has errors."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Texts of settings in `flowlang.yaml`, the overlay applied, by key."""
 
 
 def data_folder(project: Path) -> Path:
@@ -113,9 +122,9 @@ def load_project(settings: Settings, *, deploying: bool = False) -> Project:
             f"there is no project in {settings.project.resolve()}: it has no flowlang.yaml. "
             "`flowlang new NAME` makes one; --project names another folder"
         )
-    project: Project = _bootstrap().load_project(
-        settings.project, environment=settings.environment, deploying=deploying
-    )
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    project: Project = bootstrap.load_project(settings.project, environment=settings.environment, deploying=deploying)
     return project
 
 

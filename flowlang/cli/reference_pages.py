@@ -1,0 +1,38 @@
+"""Writes the pages of `docs/reference` that are made from the code; a test compares each with what is written here.
+
+Run from the root of the repository: `python -m flowlang.cli.reference_pages`. What a page says is owned by the module
+that makes it, and in the end by the declarations that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from flowlang.cli.codes_page import codes_page
+from flowlang.cli.commands_page import commands_page
+from flowlang.cli.functions_page import functions_page
+from flowlang.cli.settings_page import settings_page
+
+#: Page → what makes its text.
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/reference/cli.md": commands_page,
+    "docs/reference/codes.md": codes_page,
+    "docs/reference/functions.md": functions_page,
+    "docs/reference/settings.md": settings_page,
+}
+
+
+def write_pages(root: Path) -> None:
+    """Write all pages.
+
+    Args:
+        root: Of the repository.
+    """
+    for page, make in PAGES.items():
+        (root / page).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages(Path())
