@@ -7,28 +7,45 @@ FastAPI, pydantic) are imported where they are needed, so that a short command s
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowlang.errors import ConfigError
-from flowlang.handler.env import Env
-from flowlang.service import NotDeployedError, Service
-from flowlang.service.active import Active
-from flowlang.settings import Settings
-from flowlang.store.codec import PlainSealer
-from flowlang.store.redis import RedisStore
-from flowlang.worker.ringer import Ringer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import dramatiq
 
+    from flowlang.engine.catalog import Catalog
+    from flowlang.project import Project
+    from flowlang.service import Service
+    from flowlang.settings import Settings
+    from flowlang.store.redis import RedisStore
     from flowlang.worker.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
+
+
+def load_project(folder: Path, *, environment: str = "development", deploying: bool = False) -> Project:
+    """Read and check a project with the variables of this process's environment.
+
+    Args:
+        folder: Where its `flowlang.yaml` is.
+        environment: Which overlay applies.
+        deploying: Whether variables that pipelines read must be set.
+
+    Raises:
+        ConfigError: when the folder holds no project.
+    """
+    from flowlang import project  # noqa: PLC0415 - brings pydantic
+
+    return project.load_project(folder, environment=environment, environ=os.environ, deploying=deploying)
 
 
 def open_store(settings: Settings) -> RedisStore:
@@ -37,6 +54,8 @@ def open_store(settings: Settings) -> RedisStore:
     Raises:
         ConfigError: when no server is named.
     """
+    from flowlang.store.redis import RedisStore  # noqa: PLC0415 - brings redis
+
     if settings.redis_url is None:
         raise ConfigError("no store is named: set FLOWLANG_REDIS_URL, or start one with `flowlang dev`")
     return RedisStore(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
@@ -66,6 +85,10 @@ def open_service(settings: Settings) -> Iterator[Service]:
         ConfigError: when no server is named.
         StoreUnavailableError: when it does not answer.
     """
+    from flowlang.service import Service  # noqa: PLC0415 - brings msgspec and validators
+    from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
+    from flowlang.worker.ringer import Ringer  # noqa: PLC0415 - the same
+
     store = open_store(settings)
     ringer = Ringer(hinting(settings))
     ringer.start()
@@ -127,6 +150,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     Raises:
         ConfigError: when the port is taken or the server extra is not installed.
     """
+    from flowlang.handler.env import Env  # noqa: PLC0415 - only this command reads secrets
+
     try:
         from flowlang.server.app import create_app  # noqa: PLC0415 - FastAPI is slow to import and an extra
         from flowlang.server.run import HttpServer  # noqa: PLC0415 - the same
@@ -153,6 +178,8 @@ class WorkerRuntime:
         from dramatiq.middleware import CurrentMessage  # noqa: PLC0415 - Dramatiq is slow to import
 
         from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
+        from flowlang.service import Service  # noqa: PLC0415 - see the module's docstring
+        from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
 
         self._settings = settings
         lifecycle = Lifecycle(on_boot=self._boot, on_stop=self._stop, on_stopped=self._stopped)
@@ -162,6 +189,8 @@ class WorkerRuntime:
         self._store = open_store(settings)
         self._service = Service(self._store, PlainSealer(), salt=self._store.salt(), ring=self._ring)
         self._process: WorkerProcess | None = None
+        self._queues: tuple[str, ...] = ()
+        self._errors: dict[str, Any] = {}
         self._declare()
 
     def work(self, queue: str) -> None:
@@ -174,12 +203,13 @@ class WorkerRuntime:
         self._service.call(pipeline, data, source="dramatiq")
 
     def queues(self) -> tuple[str, ...]:
-        """The queues that this process serves, best first."""
+        """The queues that this process serves, best first, by the manifest that was last read."""
+        return self._queues
+
+    def _served(self, catalog: Catalog | None) -> tuple[str, ...]:
         if self._settings.queues:
             return self._settings.queues
-        try:
-            catalog = self._service.catalog
-        except NotDeployedError:
+        if catalog is None:
             return (DEFAULT_QUEUE,)
         order = {DEFAULT_QUEUE: 0} | {starter.program.plan.queue: 0 for starter in catalog.pipelines()}
         order |= catalog.manifest.queues
@@ -190,14 +220,16 @@ class WorkerRuntime:
             self._process.ring(rings)
 
     def _declare(self) -> None:
-        """Make the actors of the active manifest known; a running worker begins to listen on new queues."""
+        """Take over the active manifest: its actors and errors; a running worker begins to listen on new queues."""
         from flowlang.actors.factory import declare_actors  # noqa: PLC0415 - Dramatiq is slow to import
 
-        try:
-            starters = tuple(self._service.catalog.pipelines())
-        except NotDeployedError:
-            starters = ()
-        queues = self.queues()
+        catalog = self._catalog()
+        starters = () if catalog is None else tuple(catalog.pipelines())
+        queues = self._queues = self._served(catalog)
+        errors = {} if catalog is None else catalog.manifest.errors
+        self._errors.update(errors)  # in place: a running process goes by it
+        for name in self._errors.keys() - errors.keys():
+            del self._errors[name]
         pipelines = {
             starter.pipeline: starter.program.plan.queue for starter in starters if starter.program.plan.queue in queues
         }
@@ -205,6 +237,8 @@ class WorkerRuntime:
 
     def _boot(self, worker: dramatiq.Worker) -> None:
         from flowlang.handler.discover import discover  # noqa: PLC0415 - imports users' code
+        from flowlang.service.active import Active  # noqa: PLC0415 - see the module's docstring
+        from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
         from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - brings pydantic
 
         found = discover(self._settings.project)
@@ -221,8 +255,9 @@ class WorkerRuntime:
             queues=self.queues,
             threads=worker.worker_threads,
             lease_ms=round(self._settings.lease.total_seconds() * 1000),
-            errors=self._errors(),
+            errors=self._errors,
             on_epoch=self._declare,
+            shutdown_ms=round(self._settings.shutdown.total_seconds() * 1000),
         )
         self._process.start()
 
@@ -235,19 +270,19 @@ class WorkerRuntime:
             self._process.close()
         self._store.close()
 
-    def _errors(self) -> Mapping[str, Any]:
-        try:
-            return self._service.catalog.manifest.errors
-        except NotDeployedError:
-            return {}
-
     def _fire_crons(self) -> None:
-        try:
-            crons = self._service.catalog.crons
-        except NotDeployedError:
-            return
-        if crons:
+        catalog = self._catalog()
+        if catalog is not None and catalog.crons:
             self._service.tick_crons()
+
+    def _catalog(self) -> Catalog | None:
+        """What is deployed, if anything is."""
+        from flowlang.service import NotDeployedError  # noqa: PLC0415 - see the module's docstring
+
+        try:
+            return self._service.catalog
+        except NotDeployedError:
+            return None
 
 
 def _broker_url(settings: Settings) -> str:

@@ -97,6 +97,7 @@ FL402 missing-argument       A handler is called without an argument that it nee
 FL403 unknown-argument       A handler is called with an argument that it does not take.
 FL405 effect-missing         A handler does not say what a repeated call does.
 FL406 retry-on-once          A handler whose effect must not happen twice is retried.
+FL407 unreadable-handler     A file of handlers cannot be read, or declares a handler that cannot be used.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
 """
