@@ -98,6 +98,7 @@ class How:
     worker: str
     queues: tuple[str, ...]
     limit: int
+    threads: int
     answered: int
 
 
@@ -107,6 +108,7 @@ hows = st.builds(
     st.sampled_from(WORKERS),
     st.sampled_from([QUEUES, QUEUES, ("slow",), ("slow", "default")]),
     st.sampled_from([0, 1, 2, 4]),
+    st.sampled_from([2, 4, 9]),
     st.integers(0, 2),
 )
 
@@ -219,7 +221,10 @@ class Machine(RuleBasedStateMachine):
         self.ops.append(op)
         if how.gather:
             return
-        self.send(how.worker, ClaimRequest(how.worker, how.queues, how.limit, 5_000, 4, 1, how.queues[: how.answered]))
+        self.send(
+            how.worker,
+            ClaimRequest(how.worker, how.queues, how.limit, 5_000, how.threads, 1, how.queues[: how.answered]),
+        )
 
     def pick(self, which: int) -> Claimed | None:
         """A row that is held, as far as the answers say; now and then one that was lost or handed back."""
@@ -291,6 +296,17 @@ class Machine(RuleBasedStateMachine):
             fields: dict[str, Any] = {"join": Join(row.group or "", **join), "records": {row.scope: b"record"}}
             self.ops.append(Commit(row.run, row.scope, row.fence, "ended", b"", **fields))
         self.add(Leave("wc"), how)
+
+    @rule(group=groups(), how=hows)
+    def orphan(self, group: Group, how: How) -> None:
+        """A child ends before the children of its own, which are still at work."""
+        row = next((row for row in self.held if row.group is not None), None)
+        if row is None:
+            return
+        self.ops.append(Commit(row.run, row.scope, row.fence, "held", b"", groups=(under(row.scope, group),)))
+        self.send(how.worker, ClaimRequest(how.worker, QUEUES, 4, 5_000, how.threads, 0))
+        self.leave_row(row)
+        self.add(Commit(row.run, row.scope, row.fence, "ended", b"", join=Join(row.group or "")), how)
 
     @rule(which=choices, how=hows)
     def release(self, which: int, how: How) -> None:
