@@ -134,7 +134,7 @@ def test_a_new_project_validates_and_passes_its_own_tests(shop: Path) -> None:
 
 def test_all_findings_of_all_files_are_shown_at_once(shop: Path) -> None:
     pipeline = shop / "pipelines/welcome.yaml"
-    pipeline.write_text(pipeline.read_text().replace("greetings.write", "greetings.rwite"))
+    pipeline.write_text(pipeline.read_text().replace("greetings.write", "greetings.writen1"))
     (shop / "pipelines/second.yaml").write_text("flowlang: 1\npipeline: second\nstpes: []\n")
     shown = call(shop, "validate", "--format", "concise", status=1).stdout
     assert "pipelines/second.yaml:3:1: error:" in shown
@@ -195,7 +195,7 @@ def test_a_change_is_deployed_and_a_wrong_one_is_not(shop: Path, dev: Running) -
     pipeline, handlers = shop / "pipelines/welcome.yaml", shop / "handlers/greetings.py"
     dev.await_event("ready")
     sound = pipeline.read_text()
-    pipeline.write_text(sound.replace("greetings.write", "greetings.rwite"))
+    pipeline.write_text(sound.replace("greetings.write", "greetings.writen1"))
     assert dev.await_event("checked")["summary"]["errors"] == 1
     assert read(shop, "run", "welcome", "-d", '{"name": "Ada"}', "--wait")["output"] == "Welcome, Ada!"
 
