@@ -6,7 +6,6 @@ All it needs is in its environment (`FLOWLANG_*`). Importing it makes the broker
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ import sys
 import dramatiq
 
 from flowlang.bootstrap import WorkerRuntime
+from flowlang.cli.logs import set_up_logs
 from flowlang.errors import FlowError
 from flowlang.settings import Settings
 
@@ -40,9 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: os.write(tell, b"."))
     try:
         settings = Settings.from_env(os.environ, vars(options))
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-        )
+        set_up_logs(settings)
         runtime = make_runtime(vars(options))
         worker = dramatiq.Worker(runtime.broker, worker_threads=settings.threads)
         worker.start()

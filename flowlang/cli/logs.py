@@ -27,6 +27,7 @@ def set_up_logs(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     if settings.log_level == "info":  # starts and stops are told by us
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        logging.getLogger("dramatiq").setLevel(logging.WARNING)
 
 
 class TextLines(logging.Formatter):
