@@ -77,6 +77,8 @@ FL122 unknown-version        The file is written for another version of the lang
 FL123 duplicate-pipeline     Two documents define the same pipeline.
 FL124 unknown-retry-policy   A retry policy is named that `flowlang.yaml` does not have.
 FL125 unknown-schema-file    `input` names a schema file that is not there.
+FL126 unreadable-file        A file of the project is no readable file, or leads out of the project.
+FL127 no-pipelines           The project has no pipelines.
 FL199 not-yet-run            This is parsed and checked, but this version's runtime cannot run it.
 FL201 expression-syntax      An expression cannot be read, or calls a function that does not exist.
 FL202 unknown-name           An expression reads a name that it does not have there.
@@ -95,9 +97,10 @@ FL304 event-without-schema   An event has no schema: its data is taken as it com
 FL401 unknown-handler        A step calls a handler that the project does not have.
 FL402 missing-argument       A handler is called without an argument that it needs.
 FL403 unknown-argument       A handler is called with an argument that it does not take.
+FL404 duplicate-handler      Two functions declare a handler of the same name.
 FL405 effect-missing         A handler does not say what a repeated call does.
 FL406 retry-on-once          A handler whose effect must not happen twice is retried.
-FL407 unreadable-handler     A file of handlers cannot be read, or declares a handler that cannot be used.
+FL407 unreadable-handler     A handler's file or declaration cannot be read without running it.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
 """

@@ -1,47 +1,61 @@
-"""Reads a project's files and compiles it: the door from a folder to plans, a manifest and findings."""
+"""From a folder to a checked project: reads everything, compiles it, and gathers what was found.
+
+Owns the order of reading and what is passed on where a part has mistakes. Each kind of file has its own module; what
+the contents mean together is the compiler's.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
-from flowlang import jsondata
 from flowlang.compiler import ProjectInput, compile_project
-from flowlang.diagnostics import Diagnostic, Severity, sorted_diagnostics
-from flowlang.durations import format_duration
-from flowlang.engine.schemas import EventValidator, SchemaError
+from flowlang.diagnostics import Diagnostic, Severity, has_errors, sorted_diagnostics
 from flowlang.errors import ConfigError
+from flowlang.handler.files import project_files
 from flowlang.model import PipelineDocument, ProjectFile, YamlDocument, load_pipelines, load_project_file
-from flowlang.model.yaml_source import decode, read_yaml
-from flowlang.plan import EventSchema, Manifest, Plan
+from flowlang.model.project_file import Lint
+from flowlang.model.shape import read_shape
+from flowlang.model.yaml_source import read_yaml
+from flowlang.plan import Manifest, Plan
+from flowlang.project.events import read_event_schemas
+from flowlang.project.files import PROJECT_FILE, ProjectFiles
+from flowlang.project.handlers import handler_findings
+from flowlang.project.inputs import checked_inputs, named_inputs
+from flowlang.project.lint import reported
+from flowlang.project.overlay import overlaid, process_settings
+from flowlang.project.schema_files import SchemaFiles
 from flowlang.project.signatures import read_signatures
 from flowlang.source import SourceText
 
-PROJECT_FILE = "flowlang.yaml"
+PIPELINES = "pipelines"
+
+_TESTS = (".test.yaml", ".test.yml")
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project as it is in its folder.
+    """A project, read and compiled.
 
     Attributes:
-        name: As `flowlang.yaml` says; empty when it has errors.
-        plans: Compiled pipelines, by name.
-        manifest: What can be deployed; None when anything has errors.
-        diagnostics: All findings of all files, sorted; paths are relative to the folder.
-        sources: Files by path, for rendering findings.
-        settings: Settings that the environment's overlay gives, as texts.
+        folder: Where it lies.
+        name: Its name; that of the folder when `flowlang.yaml` has mistakes.
+        diagnostics: All findings of all files, sorted; paths are relative to `folder`.
+        sources: The files that were read, by these paths.
+        plans: By pipeline; those of the pipelines without errors.
+        manifest: What is to be deployed; None when there are errors.
+        settings: Texts of the settings of processes that the overlay writes, such as `lease`.
     """
 
+    folder: Path
     name: str
-    plans: Mapping[str, Plan]
-    manifest: Manifest | None
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, SourceText]
-    settings: Mapping[str, str] = field(default_factory=dict)
+    plans: Mapping[str, Plan]
+    manifest: Manifest | None
+    settings: Mapping[str, str]
 
     @property
     def files(self) -> int:
@@ -55,161 +69,103 @@ def load_project(
     environment: str = "development",
     environ: Mapping[str, str] | None = None,
     deploying: bool = False,
+    entry_points: bool | Sequence[EntryPoint] = True,
 ) -> Project:
-    """Read and compile a project.
+    """Read and check a project. What is wrong with it becomes diagnostics, never an error.
 
     Args:
-        folder: Where `flowlang.yaml` is.
-        environment: Which overlay applies; one that is not written has none.
-        environ: Variables, for `env`.
-        deploying: Whether variables that pipelines read must be set.
+        folder: Where its `flowlang.yaml` is.
+        environment: Which overlay of `flowlang.yaml` applies; one that it does not have changes nothing.
+        environ: Variables for `env`; they are read only when deploying.
+        deploying: Whether variables that pipelines read must be set, since their values become part of the plans.
+        entry_points: Whether to take handlers of installed packages; or the entry points to take.
 
     Raises:
         ConfigError: when the folder holds no project.
     """
     if not (folder / PROJECT_FILE).is_file():
-        raise ConfigError(f"there is no {PROJECT_FILE} in {folder.resolve()}; `flowlang new NAME` makes a project")
-    return _Loader(folder, environment).load(environ or {}, deploying=deploying)
-
-
-class _Loader:
-    """Reads the files of one project."""
-
-    def __init__(self, folder: Path, environment: str) -> None:
-        self._folder = folder
-        self._environment = environment
-        self._sources: dict[str, SourceText] = {}
-        self._found: list[Diagnostic] = []
-
-    def load(self, environ: Mapping[str, str], *, deploying: bool) -> Project:
-        file, document = self._project_file()
-        settings: dict[str, str] = {}
-        if file is not None:
-            file, settings = _with_overlay(file, self._environment)
-        schemas, broken = self._event_schemas()
-        signatures, problems = read_signatures(self._folder)
-        for problem in problems:
-            self._handler_problem(problem.path, problem.line, problem.message)
-        compiled = compile_project(
-            ProjectInput(
-                pipelines=tuple(self._pipelines()),
-                project=file,
-                project_document=document,
-                schemas=schemas,
-                unreadable_schemas=broken,
-                schema_files=self._schema_files(),
-                signatures=signatures,
-                unreadable_handlers=bool(problems),
-                environ=environ,
-                deploying=deploying,
-            )
+        raise ConfigError(
+            f"there is no project in {folder.resolve()}: it has no {PROJECT_FILE}. "
+            "Write one that begins with `flowlang: 1` and `project: name`, or name another folder"
         )
-        diagnostics = tuple(sorted_diagnostics([*self._found, *compiled.diagnostics]))
-        clean = not any(item.severity is Severity.ERROR for item in diagnostics)
-        return Project(
-            name="" if file is None else file.project,
-            plans=compiled.plans,
-            manifest=compiled.manifest if clean else None,
-            diagnostics=diagnostics,
-            sources=self._sources,
-            settings=settings,
+    files = ProjectFiles(folder.resolve())
+    found: list[Diagnostic] = []
+    file, document, settings = _project_file(files, environment, found)
+    documents, complete = _pipelines(files, found)
+    schemas = SchemaFiles(files)
+    events = read_event_schemas(schemas)
+    documents = checked_inputs(documents, schemas, found)
+    signatures, problems = read_signatures(folder, entry_points=entry_points)
+    for handler_file in project_files(files.folder):
+        files.show(handler_file.path)
+    compiled = compile_project(
+        ProjectInput(
+            pipelines=documents,
+            project=file,
+            project_document=document,
+            schemas=events.schemas,
+            unreadable_schemas=events.unreadable,
+            schema_files=named_inputs(documents, schemas),
+            signatures=signatures,
+            unreadable_handlers=any(problem.first is None for problem in problems),
+            environ=dict(environ or {}) if deploying else {},
+            deploying=deploying,
         )
-
-    def _read(self, path: Path) -> SourceText | None:
-        name = path.relative_to(self._folder).as_posix()
-        source, found = decode(name, path.read_bytes())
-        self._sources[name] = source
-        self._found += found
-        return None if found else source
-
-    def _project_file(self) -> tuple[ProjectFile | None, YamlDocument | None]:
-        source = self._read(self._folder / PROJECT_FILE)
-        if source is None:
-            return None, None
-        file, found = load_project_file(source)
-        self._found += found
-        documents, _ = read_yaml(source)
-        return file, documents[0] if documents else None
-
-    def _pipelines(self) -> list[PipelineDocument]:
-        documents: list[PipelineDocument] = []
-        for path in self._files("pipelines", ".yaml", ".yml"):
-            if path.name.endswith((".test.yaml", ".test.yml")):
-                continue
-            source = self._read(path)
-            if source is not None:
-                loaded, found = load_pipelines(source)
-                documents += loaded
-                self._found += found
-        return documents
-
-    def _event_schemas(self) -> tuple[dict[str, EventSchema], frozenset[str]]:
-        schemas: dict[str, EventSchema] = {}
-        broken: set[str] = set()
-        root = self._folder / "schemas" / "events"
-        for path in self._files("schemas/events", ".json"):
-            name = path.relative_to(root).as_posix().removesuffix(".json")
-            schema = self._schema(path)
-            if schema is None:
-                broken.add(name)
-            else:
-                schemas[name] = EventSchema(name, schema[0], path.relative_to(self._folder).as_posix())
-        return schemas, frozenset(broken)
-
-    def _schema(self, path: Path) -> tuple[Any] | None:
-        """A checked schema, in a tuple since `true` and `false` are schemas too; None when it has mistakes."""
-        source = self._read(path)
-        if source is None:
-            return None
-        try:
-            value = json.loads(source.text)
-            EventValidator(value)
-        except json.JSONDecodeError as error:
-            span = source.span(error.pos, min(error.pos + 1, len(source.text)))
-            self._found.append(Diagnostic("FL117", f"not JSON: {error.msg}", span))
-        except (SchemaError, jsondata.JsonError) as error:
-            self._found.append(Diagnostic("FL117", f"no valid JSON Schema: {error}", source.span(0, 1)))
-        else:
-            return (value,)
-        return None
-
-    def _schema_files(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for path in self._files("schemas", ".json"):
-            try:
-                found[path.relative_to(self._folder).as_posix()] = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue  # reported as an event's schema, or when it is named
-        return found
-
-    def _handler_problem(self, path: str, line: int, message: str) -> None:
-        file = self._folder / path
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        source = self._sources.setdefault(path, SourceText(path, text))
-        start = source.line_start(min(max(line, 1), source.line_count))
-        self._found.append(Diagnostic("FL407", message, source.span(start, start)))
-
-    def _files(self, folder: str, *endings: str) -> list[Path]:
-        root = self._folder / folder
-        return sorted(path for path in root.rglob("*") if path.name.endswith(endings) and path.is_file())
+    )
+    found += [*files.found, *schemas.found, *events.found, *handler_findings(problems, files)]
+    found += _without_consequences(compiled.diagnostics, project=file is not None, pipelines=complete)
+    lint = Lint() if file is None else file.lint
+    diagnostics = tuple(sorted_diagnostics(reported(found, lint)))
+    return Project(
+        folder=folder,
+        name=folder.resolve().name if file is None else file.project,
+        diagnostics=diagnostics,
+        sources=files.sources,
+        plans=compiled.plans,
+        manifest=None if has_errors(diagnostics) else compiled.manifest,
+        settings=settings,
+    )
 
 
-def _with_overlay(file: ProjectFile, environment: str) -> tuple[ProjectFile, dict[str, str]]:
-    """Lay an environment over the project: what it writes replaces, maps and groups key by key."""
-    overlay = file.environments.get(environment)
-    if overlay is None:
-        return file, {}
-    changes: dict[str, Any] = {}
-    for name in ("webhooks", "queues", "retries", "errors", "vars", "observe"):
-        if overlay.has(name):
-            changes[name] = {**getattr(file, name), **getattr(overlay, name)}
-    for name in ("defaults", "limits", "secrets"):
-        if overlay.has(name):
-            part = getattr(overlay, name)
-            written = {key: getattr(part, key) for key in part.model_fields_set if key != "path"}
-            changes[name] = getattr(file, name).model_copy(update=written)
-    if overlay.retention is not None:
-        defaults = changes.get("defaults", file.defaults)
-        changes["defaults"] = defaults.model_copy(update={"retention": overlay.retention})
-    settings = {} if overlay.lease is None else {"lease": format_duration(overlay.lease)}
-    return file.model_copy(update=changes), settings
+def _project_file(
+    files: ProjectFiles, environment: str, found: list[Diagnostic]
+) -> tuple[ProjectFile | None, YamlDocument | None, Mapping[str, str]]:
+    """Read `flowlang.yaml` with its overlay. Returns it, where it is written, and settings of processes."""
+    source = files.read(PROJECT_FILE)
+    if source is None:
+        return None, None, {}
+    model, mistakes = load_project_file(source)
+    found += mistakes
+    if model is None:
+        return None, None, {}
+    (written, *_), _ = read_yaml(source)
+    document = overlaid(written, environment)
+    if document is not written:
+        model, mistakes = read_shape(document, ProjectFile)
+        found += mistakes
+    return model, document, process_settings(written, environment)
+
+
+def _pipelines(files: ProjectFiles, found: list[Diagnostic]) -> tuple[tuple[PipelineDocument, ...], bool]:
+    """Read all pipelines. Returns them, and whether the name of each could be read."""
+    paths = [path for path in files.below(PIPELINES, (".yaml", ".yml")) if not path.lower().endswith(_TESTS)]
+    if not paths:
+        span = SourceText(PROJECT_FILE, "").span(0, 0)
+        message = "the project has no pipelines: it has nothing to do"
+        hint = f"a pipeline is a file such as `{PIPELINES}/welcome.yaml`"
+        found.append(Diagnostic("FL127", message, span, Severity.INFO, hint))
+    documents: list[PipelineDocument] = []
+    complete = True
+    for path in paths:
+        source = files.read(path)
+        read, mistakes = ([], []) if source is None else load_pipelines(source)
+        documents += read
+        found += mistakes
+        complete = complete and bool(read) and all(document.name is not None for document in read)
+    return tuple(documents), complete
+
+
+def _without_consequences(found: Sequence[Diagnostic], *, project: bool, pipelines: bool) -> list[Diagnostic]:
+    """Leave out that a name is unknown where the file that may define it has mistakes."""
+    unsure = (() if project else ("FL124", "FL205")) + (() if pipelines else ("FL301",))
+    return [item for item in found if item.code not in unsure]

@@ -26,12 +26,16 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class SignatureProblem:
-    """A declaration that cannot be used. `line` and `column` count from 1; both are 0 when no place is to blame."""
+    """A declaration that cannot be used. `line` and `column` count from 1; both are 0 when no place is to blame.
+
+    `first` is the earlier declaration of the same name, where that is the problem; else a name may be missing.
+    """
 
     path: str
     line: int
     column: int
     message: str
+    first: Signature | None = None
 
 
 def read_signatures(
@@ -61,7 +65,7 @@ def read_signatures(
             present = signatures.setdefault(signature.name, signature)
             if present is not signature:
                 message = duplicate_message(signature.name, present.place, signature.place)
-                problems.append(SignatureProblem(signature.path, signature.line, signature.column, message))
+                problems.append(SignatureProblem(signature.path, signature.line, signature.column, message, present))
     return signatures, problems
 
 
