@@ -13,7 +13,10 @@ _TOPICS: Final = {
     "2": ("Expressions", "What stands in `${{ }}` and under keys that take an expression."),
     "3": ("Events and pipelines", "Names that lead to other parts of the project."),
     "4": ("Handlers", "Calls that do not fit the Python functions."),
+    "5": ("Reliability", "What would be lost, doubled or never end."),
     "6": ("Security", "What a stranger could use."),
+    "7": ("Deprecated", "What a later version takes away."),
+    "8": ("Compatibility", "What does not fit the runs that are under way."),
 }
 
 _HEAD: Final = """\
@@ -22,8 +25,8 @@ _HEAD: Final = """\
 Written from `flowlang/diagnostics/codes.py` by `python -m flowlang.cli.reference_pages`; change it there.
 
 Each finding of `flowlang validate` has a code, the file, line and column, the line itself with a caret, and a hint
-where one is known. Errors make the exit status 1, warnings and notes do not: FL405 is a warning, FL304 is a note.
-A code keeps its meaning and is never given to something else.
+where one is known. Errors make the exit status 1; warnings and notes do not. A code keeps its meaning and is never
+given to something else.
 """
 
 

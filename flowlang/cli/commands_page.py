@@ -13,6 +13,9 @@ from flowlang.cli.root import cli
 #: Options that every command has; told once.
 _SHARED: Final = ("as_json", "color", "project")
 
+#: Options ask for a context, and what they say of themselves does not depend on it.
+_ANY: Final = click.Context(click.Command("any"))
+
 _HEAD: Final = """\
 # The command line
 
@@ -28,9 +31,10 @@ These options go with every command:
 
 _STATUSES: Final = """\
 
-With `--json` each document has `schema_version`, which is raised when a field changes its meaning or goes away. Commands
-that go on (`dev`, `worker`, `serve`) write one document a line. Colours are left out when stdout is no terminal, or when
-`NO_COLOR` is set; `FORCE_COLOR` puts them in.
+With `--json` each document has `schema_version`, which is raised when a field changes its meaning or goes away. An
+error is then a document too: `{"error": {"kind": "…", "message": "…"}}`. Commands that go on (`dev`, `worker`, `serve`)
+write one document a line. Colours are left out when stdout is no terminal or `NO_COLOR` is set; `FORCE_COLOR` puts them
+in.
 
 | exit status | meaning |
 |---|---|
@@ -86,15 +90,21 @@ def _table(options: list[click.Parameter]) -> str:
 
 
 def _names(option: click.Option) -> str:
-    record = option.get_help_record(click.Context(click.Command("any")))
-    assert record is not None, f"{option.name} has no help"
-    names = re.sub(r" ([a-z]+ range|text)$", "", record[0], flags=re.IGNORECASE)
-    wanted = names if names == record[0] else f"{names} {record[0].rpartition(' ')[2] if 'RANGE' not in record[0] else 'N'}"
-    return f"`{wanted}`".replace("|", "\\|")
+    metavar = "" if option.is_flag else f" {option.make_metavar(_ANY).replace('INTEGER RANGE', 'N')}"
+    return f"`{', '.join(option.opts)}{metavar}`".replace("|", "\\|")
 
 
 def _about(option: click.Option) -> str:
-    record = option.get_help_record(click.Context(click.Command("any")))
-    assert record is not None
-    text = re.sub(r" {2,}\[", " [", record[1])
-    return text.replace("|", "\\|").replace("[default: ", "Default: ").removesuffix("]") if "[" in text else text
+    """What click shows beside an option, as a sentence."""
+    record = option.get_help_record(_ANY)
+    assert record is not None, f"{option.name} has no help"
+    text, _, default = record[1].partition("  [default: ")
+    if not default:
+        return _cell(text)
+    bounds = re.sub(r"; ([0-9]+)<=x<=([0-9]+)", r", from \1 to \2", default.removesuffix("]"))
+    return _cell(f"{text} Default: {bounds}.")
+
+
+def _cell(text: str) -> str:
+    """A text that does not end the cell of its table."""
+    return text.replace("|", "\\|")

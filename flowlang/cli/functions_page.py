@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Final
 
 from flowlang.expr.registry import Function, functions
@@ -11,8 +12,7 @@ _LIBRARIES: Final = {
     "std": ("Conversions and sizes", ""),
     "flow": (
         "FlowLang's own",
-        "`now()` and `uuid()` give the same answer in all attempts of a step, so they cannot stand where an event is "
-        "matched or a key is made (`match`, a trigger's `if`, `key`).",
+        "`now()` and `uuid()` have no place where an event is matched or a key is made: a trigger's `if`, `key`.",
     ),
     "optional": ("Optionals", "`a.?b` gives an optional: the field's value, or none."),
     "strings": ("Texts", "Positions count characters from 0."),
@@ -43,21 +43,25 @@ def functions_page() -> str:
 
 
 def _library(name: str, title: str, note: str) -> str:
-    found = [each for each in functions().values() if each.library == name]
+    found = sorted((each for each in functions().values() if each.library == name), key=_order)
     intro = f"\n{note}\n" if note else ""
-    return f"\n## {title}\n{intro}" + "".join(map(_function, sorted(found, key=_order)))
+    return f"\n## {title}\n{intro}" + "".join(_section(list(same)) for _, same in groupby(found, _heading))
 
 
-def _order(function: Function) -> tuple[str, bool]:
-    return function.name.casefold(), function.method
+def _order(function: Function) -> tuple[str, str]:
+    return function.name.casefold(), function.sentence
 
 
-def _function(function: Function) -> str:
-    signatures = "\n".join(_signature(each.signature, function) for each in function.overloads)
-    examples = "\n".join(function.examples)
-    shown = f"\n```cel\n{examples}\n```\n" if examples else ""
-    heading = f".{function.name}" if function.method else function.name
-    return f"\n### `{heading}`\n\n{function.sentence}\n\n```text\n{signatures}\n```\n{shown}"
+def _heading(function: Function) -> tuple[str, str]:
+    """What has one section: a function and a method that do the same, such as `size(x)` and `x.size()`."""
+    return function.name, function.sentence
+
+
+def _section(same: list[Function]) -> str:
+    signatures = "\n".join(_signature(each.signature, function) for function in same for each in function.overloads)
+    examples = "\n".join(dict.fromkeys(example for function in same for example in function.examples))
+    text = f"\n### {same[0].name}\n\n{same[0].sentence}\n\n```text\n{signatures}\n```\n"
+    return text + (f"\n```cel\n{examples}\n```\n" if examples else "")
 
 
 def _signature(text: str, function: Function) -> str:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.docs.blocks import DOCUMENTS, ROOT, blocks, commands, name
 from tests.standin import keys
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def _name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def _anchors(path: Path) -> set[str]:
@@ -27,14 +20,7 @@ def _anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def _blocks(language: str) -> Iterator[tuple[Path, str]]:
-    for path in DOCUMENTS:
-        for found, text in _BLOCK.findall(path.read_text(encoding="utf-8")):
-            if found == language:
-                yield path, text
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
     dead = []
     for link in _LINK.findall(path.read_text(encoding="utf-8")):
@@ -47,7 +33,7 @@ def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_document_has_one_title_and_can_be_reached(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     outside_code = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -67,10 +53,10 @@ def test_every_document_has_one_title_and_can_be_reached(path: Path) -> None:
 )
 def test_every_example_can_be_read(language: str, read: object) -> None:
     assert callable(read)
-    examples = list(_blocks(language))
+    examples = list(blocks(language))
     assert examples
-    for _, text in examples:
-        read(text)
+    for example in examples:
+        read(example.text)
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
@@ -78,9 +64,7 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     named = {
         target for path in DOCUMENTS for target in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))
     }
-    named |= {
-        target for _, text in _blocks("console") for target in re.findall(r"^\$ make ([a-z-]+)", text, re.MULTILINE)
-    }
+    named |= {words[1] for _, words in commands() if words[:1] == ["make"]}
     assert {"demo", "test"} <= named
     assert named <= targets
 

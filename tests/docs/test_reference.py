@@ -1,0 +1,168 @@
+"""The pages of reference are complete: whatever the code has is named, and what is named is there."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import flowlang
+from flowlang.cli.reference_pages import PAGES
+from flowlang.compiler import not_yet
+from flowlang.compiler.webhooks import PROVIDERS
+from flowlang.engine.retry import BUILT_IN, CLASSES
+from flowlang.handler.classify import HTTP_STATUSES, WELL_KNOWN
+from flowlang.model.pipeline import Pipeline
+from flowlang.model.policy import RetryPolicy
+from flowlang.model.project_file import ProjectFile
+from flowlang.model.trigger import CronTrigger, EventTrigger
+from flowlang.model.verbs import TAKEN_BY, VERBS
+from flowlang.server.api import create_api
+from flowlang.service.answers import Answer
+from tests.docs.blocks import ROOT
+
+REFERENCE = ROOT / "docs/reference"
+
+
+def _page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def _section(text: str, title: str) -> str:
+    """What stands under a heading, up to the next one of its level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"there is no section {title}"
+    return found[1]
+
+
+def _named(text: str) -> set[str]:
+    return {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"[a-z_]+", code)}
+
+
+def _keys(text: str) -> set[str]:
+    """The words in the first cells of tables."""
+    return {key for row in re.findall(r"^\| ([^|]+)\|", text, re.MULTILINE) for key in re.findall(r"`([^`]+)`", row)}
+
+
+@pytest.mark.parametrize("page", list(PAGES))
+def test_a_page_that_is_made_from_the_code_is_fresh(page: str) -> None:
+    written = (ROOT / page).read_text(encoding="utf-8")
+    assert written == PAGES[page](), "run `python -m flowlang.cli.reference_pages`"
+
+
+def test_the_language_page_has_every_key_of_a_pipeline() -> None:
+    text = _page("language.md")
+    later = _section(text, "What is checked and not yet run")
+    runs = _keys(_section(text, "Pipeline"))
+    assert runs | _named(later) >= set(Pipeline.keys())
+    assert runs == set(Pipeline.keys()) - set(not_yet.PIPELINE_KEYS) - {"compensate"}
+
+
+def test_the_language_page_has_every_verb_and_modifier_that_runs() -> None:
+    keys = _keys(_section(_page("language.md"), "Steps"))
+    verbs = set(VERBS) - set(not_yet.VERBS)
+    modifiers = set(TAKEN_BY) - set(not_yet.MODIFIERS) - {"id", "with", "output"}
+    assert keys == verbs | modifiers
+
+
+def test_the_language_page_has_every_key_of_triggers_and_policies() -> None:
+    text = _page("language.md")
+    later = _named(_section(text, "What is checked and not yet run"))
+    triggers = _keys(_section(text, "Triggers"))
+    assert triggers == {*EventTrigger.keys(), *CronTrigger.keys()} - {"jitter", "missed"}
+    assert {"jitter", "missed"} <= later
+    assert _keys(_section(text, "Retry policies")) == set(RetryPolicy.keys())
+
+
+def test_the_language_page_has_every_key_of_the_project() -> None:
+    text = _page("language.md")
+    later = _named(_section(text, "What is checked and not yet run"))
+    keys = _keys(_section(text, "flowlang.yaml"))
+    assert keys <= set(ProjectFile.keys())
+    assert set(ProjectFile.keys()) - keys <= later
+
+
+def test_the_language_page_names_all_that_is_refused_until_later() -> None:
+    later = _section(_page("language.md"), "What is checked and not yet run")
+    rows = dict(re.findall(r"^\| (verbs|modifiers|pipeline) \| (.*) \|$", later, re.MULTILINE))
+    for kind, names in {
+        "verbs": not_yet.VERBS,
+        "modifiers": not_yet.MODIFIERS,
+        "pipeline": not_yet.PIPELINE_KEYS,
+    }.items():
+        assert re.findall(r"`([a-z_]+)`", rows[kind]) == list(names)
+
+
+def test_the_guide_names_every_provider_of_webhooks() -> None:
+    guide = (ROOT / "docs/guide/events.md").read_text(encoding="utf-8")
+    assert [name for name in PROVIDERS if f"`{name}`" not in guide] == []
+
+
+def test_the_handlers_page_has_the_whole_public_face() -> None:
+    named = _named(_page("handlers.md")) | set(re.findall(r"`([A-Za-z]+)[`(]", _page("handlers.md")))
+    assert [name for name in flowlang.__all__ if name not in named and f"`{name}" not in _page("handlers.md")] == []
+
+
+def test_the_handlers_page_has_every_member_of_the_context() -> None:
+    table = _keys(_section(_page("handlers.md"), "Context"))
+    named = {re.split(r"[(\[]", key)[0] for key in table}
+    slots = {name for name in flowlang.Context.__slots__ if not name.startswith("_")}
+    methods = {name for name in vars(flowlang.Context) if not name.startswith("_")}
+    assert named == slots | methods
+
+
+def test_the_handlers_page_has_the_arguments_of_the_decorator_and_of_test_contexts() -> None:
+    text = _page("handlers.md")
+    declared = set(inspect.signature(flowlang.handler).parameters)
+    assert _keys(_section(text, "handler")) == declared
+    for_test = set(inspect.signature(flowlang.Context.for_test).parameters)
+    assert for_test <= _named(_section(text, "Context"))
+
+
+def test_the_errors_page_has_every_well_known_exception() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| `(\w+)` \| `([\w.]+)` \|$", _page("errors.md"), re.MULTILINE)
+    shown = {name: (error_class, code) for name, error_class, code in rows}
+    known = {
+        name.removeprefix("builtins.").replace("pydantic_core._pydantic_core", "pydantic"): kind
+        for name, kind in WELL_KNOWN.items()
+    }
+    assert shown == known
+
+
+def test_the_errors_page_has_every_class_with_its_attempts_and_every_status() -> None:
+    classes = _section(_page("errors.md"), "Classes")
+    assert _keys(classes) == CLASSES
+    attempts = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+)[^|]*\|$", classes, re.MULTILINE))
+    assert {rule.errors[0]: str(rule.attempts) for rule in BUILT_IN}.items() <= attempts.items()
+    statuses = _section(_page("errors.md"), "HTTP answers")
+    shown = {int(code): kind for codes, kind in re.findall(r"^\| ([\d, ]+) \| `(\w+)` \|$", statuses, re.MULTILINE) for code in codes.split(", ")}  # fmt: skip
+    assert shown == dict(HTTP_STATUSES)
+
+
+def test_the_http_page_has_every_route_and_no_other() -> None:
+    unused: Any = None
+    paths = create_api(unused, lambda: False).openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert _keys(_section(_page("http.md"), "Routes")) == routes | {"POST /hooks/{name}"}
+
+
+def test_the_http_page_has_every_status_of_an_answer() -> None:
+    statuses = set(get_args(inspect.get_annotations(Answer, eval_str=True)["status"]))
+    assert statuses <= _keys(_section(_page("http.md"), "Sending events"))
+
+
+def test_the_http_page_has_every_code_of_a_problem() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "flowlang/server").rglob("*.py"))
+    codes = set(re.findall(r"HttpProblem\(\s*\d{3}, \"([a-z.-]+)\"", source))
+    codes |= set(re.findall(r"\(\d{3}, \"([a-z-]+\.[a-z-]+)\"\)", source))
+    assert len(codes) > 15
+    codes -= {"host.unknown"}  # of an application that was told its names; `serve` does not tell it any
+    shown = set(re.findall(r"`([a-z.-]+)`", _section(_page("http.md"), "Problems")))
+    assert codes <= shown
+
+
+def test_no_page_is_forgotten() -> None:
+    assert {path.name for path in Path(REFERENCE).glob("*.md")} >= {Path(page).name for page in PAGES}
