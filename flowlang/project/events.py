@@ -47,6 +47,7 @@ def read_event_schemas(files: SchemaFiles) -> EventSchemas:
         try:
             read_sent_event(name)
         except PydanticCustomError as refused:
+            files.content(path)
             found.append(_refused(path, name, refused))
             continue
         schema = files.schema(path)

@@ -40,7 +40,7 @@ class Bundle:
     Args:
         files: All that there are.
         path: Where the schema is written; empty when that is no file of schemas.
-        schema: A sound one.
+        schema: It may have mistakes; then only its references are worth looking at.
         report: Takes the mistakes in this schema.
     """
 
@@ -68,7 +68,7 @@ class Bundle:
             pending += [name for name in self._names if name not in known]
         if not self._whole:
             return None
-        return {**schema, "$defs": {**schema.get("$defs", {}), **embedded}} if embedded else schema
+        return {**schema, "$defs": {**_defs(schema), **embedded}} if embedded else schema
 
     def _rewritten(self, schema: Any, home: str, prefix: Path) -> Any:
         """A copy of a file's schema with its references as they are in the bundle."""
@@ -123,12 +123,18 @@ class Bundle:
 
     def _name(self, path: str) -> str:
         if path not in self._names:
-            taken = {*self._names.values(), *self._schema.get("$defs", {})}
+            taken = {*self._names.values(), *_defs(self._schema)}
             name = _UNSAFE.sub("_", path.replace("/", "."))
             while name in taken:
                 name += "_"
             self._names[path] = name
         return self._names[path]
+
+
+def _defs(schema: dict[str, Any]) -> dict[str, Any]:
+    """The `$defs` of a schema; one with mistakes may have anything there."""
+    written = schema.get("$defs")
+    return written if isinstance(written, dict) else {}
 
 
 def _plain(value: Any) -> Any:

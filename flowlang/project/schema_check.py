@@ -59,7 +59,7 @@ def schema_problems(schema: Any) -> list[SchemaProblem]:
     for error in _metaschema().iter_errors(schema):
         path = tuple(error.instance_path)
         problems.setdefault(path, _described(error, path, _at(schema, path)))
-    return list(problems.values()) or list(_patterns(schema))
+    return [*problems.values(), *_patterns(schema)]
 
 
 def compile_problem(schema: Any) -> str | None:
@@ -132,10 +132,11 @@ def _described(error: jsonschema_rs.ValidationError, path: Path, value: Any) -> 
 def _patterns(schema: Any) -> Iterator[SchemaProblem]:
     """Patterns that cannot be read, or not matched in linear time."""
     for path, part in subschemas(schema):
-        written = [((*path, "pattern"), part["pattern"])] if "pattern" in part else []
-        written += [((*path, "patternProperties", text), text) for text in part.get("patternProperties", ())]
+        written = [((*path, "pattern"), part.get("pattern"))]
+        named = part.get("patternProperties")
+        written += [((*path, "patternProperties", text), text) for text in (named if isinstance(named, dict) else ())]
         for place, text in written:
-            if compile_problem({"pattern": text}) is not None:
+            if isinstance(text, str) and compile_problem({"pattern": text}) is not None:
                 message = f"the pattern {found(text)[9:]} cannot be read"
                 hint = "look-around and back-references are refused: they can take for ever; brackets need their pair"
                 yield SchemaProblem(place, message, hint)

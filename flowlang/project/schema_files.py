@@ -5,18 +5,20 @@ A schema that is handed on stands alone: what it refers to lies in its own `$def
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from flowlang import jsondata
-from flowlang.diagnostics import Diagnostic, Label
+from flowlang.diagnostics import Diagnostic
 from flowlang.project.files import ProjectFiles
-from flowlang.project.json_places import place_of, repeated_key
+from flowlang.project.json_places import place_of
+from flowlang.project.json_syntax import not_json
 from flowlang.project.schema_bundle import Bundle, Report
 from flowlang.project.schema_check import SchemaProblem, compile_problem, schema_problems
-from flowlang.source import SourceText
 
 FOLDER: Final = "schemas"
+
+#: Stands for a file that is no JSON: `null` is.
+_NOTHING: Final = object()
 
 
 class SchemaFiles:
@@ -28,7 +30,8 @@ class SchemaFiles:
 
     def __init__(self, files: ProjectFiles) -> None:
         self._files = files
-        self._sound: dict[str, Any] = {}
+        self._parsed: dict[str, Any] = {}
+        self._unsound: set[str] = set()
         self.paths = files.below(FOLDER, (".json",))
         self.found: list[Diagnostic] = []
 
@@ -41,8 +44,11 @@ class SchemaFiles:
         Returns:
             The schema, or None when it or a file that it refers to has mistakes, which have been reported.
         """
-        schema = self.content(path)
-        return None if schema is None else self._alone(schema, path, self.reporter(path))
+        sound = self.content(path)
+        schema = self._parsed[path]
+        if schema is _NOTHING:
+            return None
+        return self._alone(schema, path, self.reporter(path), sound=sound is not None)
 
     def inline(self, schema: Any, report: Report) -> Any:
         """A schema that is written elsewhere, standing alone; its references are paths from the project's root.
@@ -57,25 +63,29 @@ class SchemaFiles:
         problems = schema_problems(schema)
         for problem in problems:
             report(problem)
-        return None if problems else self._alone(schema, "", report)
+        return self._alone(schema, "", report, sound=not problems)
 
     def content(self, path: str) -> Any:
         """What is written in a file, or None when that has mistakes, which have been reported."""
-        if path not in self._sound:
-            source = self._files.read(path)
-            self._sound[path] = None if source is None else self._parsed(source)
-        return self._sound[path]
+        if path not in self._parsed:
+            self._parsed[path] = self._parse(path)
+        return None if path in self._unsound else self._parsed[path]
 
-    def _parsed(self, source: SourceText) -> Any:
-        try:
-            schema = jsondata.loads_strict(source.text.encode())
-        except jsondata.JsonError as error:
-            self.found.append(_not_json(source, error))
-            return None
-        problems = schema_problems(schema)
+    def _parse(self, path: str) -> Any:
+        """The content of a file; `_NOTHING` when it is no JSON."""
+        schema = _NOTHING
+        source = self._files.read(path)
+        if source is not None:
+            try:
+                schema = jsondata.loads_strict(source.text.encode())
+            except jsondata.JsonError as error:
+                self.found.append(not_json(source, error))
+        problems = [] if schema is _NOTHING else schema_problems(schema)
         for problem in problems:
-            self.reporter(source.path)(problem)
-        return None if problems else schema
+            self.reporter(path)(problem)
+        if problems or schema is _NOTHING:
+            self._unsound.add(path)
+        return schema
 
     def reporter(self, path: str) -> Report:
         """What takes the mistakes in a file that has been read."""
@@ -87,25 +97,13 @@ class SchemaFiles:
 
         return report
 
-    def _alone(self, schema: Any, path: str, report: Report) -> Any:
+    def _alone(self, schema: Any, path: str, report: Report, *, sound: bool) -> Any:
+        """The schema with what it refers to; of one with mistakes, only its references are looked at."""
         whole = Bundle(self, path, schema, report).whole()
-        if whole is None:
+        if whole is None or not sound:
             return None
         trouble = compile_problem(whole)
         if trouble is not None:
             report(SchemaProblem((), f"the schema cannot be used: {trouble}"))
             return None
         return whole
-
-
-def _not_json(source: SourceText, error: jsondata.JsonError) -> Diagnostic:
-    cause = error.__cause__
-    if isinstance(cause, json.JSONDecodeError):
-        reason = cause.msg[:1].lower() + cause.msg[1:]
-        return Diagnostic("FL117", f"this is no JSON: {reason}", source.span(cause.pos, cause.pos + 1))
-    repeated = repeated_key(source.text)
-    if repeated is not None and "twice" in str(error):
-        again, first, key = repeated
-        labels = (Label(source.span(*first), "first here"),)
-        return Diagnostic("FL117", f"the key `{key}` is written twice", source.span(*again), labels=labels)
-    return Diagnostic("FL117", f"this is no JSON that we take: {error}", source.span(0, 0))

@@ -75,9 +75,9 @@ def _read_file(file: HandlerFile, folder: Path) -> tuple[list[Signature], list[S
     try:
         tree = ast.parse(file.path.read_bytes(), filename=str(file.path))
     except SyntaxError as error:
-        scan.report(error.lineno or 0, error.offset or 0, f"it is no Python: {error.msg}")
+        scan.report(error.lineno or 0, error.offset or 0, f"the file is no Python: {error.msg}")
     except (OSError, ValueError, RecursionError) as error:
-        scan.report(0, 0, f"it cannot be read: {error}")
+        scan.report(0, 0, f"the file cannot be read: {error}")
     else:
         scan.module(tree)
     return scan.signatures, scan.problems

@@ -10,16 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from flowlang.diagnostics import CODES, Diagnostic, render
+from flowlang.diagnostics import Diagnostic, render
 from flowlang.model import load_pipelines, load_project_file
 from flowlang.model.yaml_source import decode
 from flowlang.source import SourceText
 
 HERE = Path(__file__).parent
 CASES = sorted(path for path in HERE.glob("FL*.yaml"))
-
-#: Codes whose smallest file would be too large to keep, or that only the compiler gives.
-NOT_HERE = {"FL003", "FL117", "FL123", "FL199"}
 
 
 def findings_of(path: Path) -> tuple[SourceText, list[Diagnostic]]:
@@ -40,12 +37,6 @@ def test_a_file_gives_exactly_the_findings_beside_it(path: Path, update_golden: 
         expected.write_text(output, encoding="utf-8")
     assert output == expected.read_text(encoding="utf-8")
     assert path.name[:5] in {item.code for item in found}
-
-
-def test_every_code_of_yaml_and_shape_has_a_file() -> None:
-    here = {path.name[:5] for path in CASES}
-    shape = {code for code in CODES if code < "FL200"}
-    assert shape - here == NOT_HERE
 
 
 def test_every_output_has_its_file() -> None:

@@ -24,10 +24,16 @@ def event(project: Project, name: str) -> Any:
 
 
 SYNTAX = {
-    "a comma too many": ('{\n  "type": "object",\n}', "3:1", "this is no JSON: expecting property name"),
-    "a comma too few": ('{\n  "a": 1\n  "b": 2\n}', "3:3", "this is no JSON: expecting ',' delimiter"),
-    "an empty file": ("", "1:1", "this is no JSON: expecting value"),
-    "a comment": ("{} // yes", "1:4", "this is no JSON: extra data"),
+    "a comma too many": ('{\n  "type": "object",\n}', "2:19", "this is no JSON: a comma may not follow the last item"),
+    "a comma too few": ('{\n  "a": 1\n  "b": 2\n}', "3:3", "this is no JSON: a comma or the closing bracket is expected here"),
+    "an empty file": ("", "1:1", "this is no JSON: a value is expected here"),
+    "a comment": ("{} // yes", "1:4", "this is no JSON: nothing may follow the value"),
+    "a comma before a bracket": ("[1,\n ]", "1:3", "this is no JSON: a comma may not follow the last item"),
+    "a key without quotes": ("{type: 1}", "1:2", "this is no JSON: a key in double quotes is expected here"),
+    "an open text": ('{"a": "b\n}', "1:9", "this is no JSON: a text holds a character that must be written as an escape"),
+    "an open end": ('{"a": "b', "1:7", "this is no JSON: the text that begins here has no closing quote"),
+    "an unknown escape": ('"\\x"', "1:2", "this is no JSON: the text holds an escape that JSON does not have"),
+    "no colon": ('{"a" 1}', "1:6", "this is no JSON: a colon is expected here"),
     "a key twice": ('{"a": {},\n "a": 1}', "2:2", "the key `a` is written twice"),
     "a key twice, inside": ('{"é": [{"x\\u0079": 1, "xy": 2}]}', "1:23", "the key `xy` is written twice"),
     "no number": ('{"minimum": NaN}', "1:1", "this is no JSON that we take: NaN is not JSON"),

@@ -164,7 +164,7 @@ PROBLEMS = [
         "10:6",
         "@handler must stand on a function of a module, not on a method",
     ),
-    ("def f(:", "9:7", "it is no Python: "),
+    ("def f(:", "9:7", "the file is no Python: "),
 ]
 
 
@@ -200,7 +200,7 @@ def test_a_file_in_no_encoding_is_a_problem(tmp_path: Path) -> None:
     write(tmp_path, "")
     (tmp_path / "handlers/a.py").write_bytes(b"x = '\xff'\n")
     _, (problem,) = read_signatures(tmp_path, entry_points=False)
-    assert (problem.path, "it is no Python" in problem.message) == ("handlers/a.py", True)
+    assert (problem.path, "the file is no Python" in problem.message) == ("handlers/a.py", True)
 
 
 def test_installed_handlers_are_read_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
