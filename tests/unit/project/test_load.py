@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ def test_the_shipped_project_has_no_findings_and_can_be_deployed() -> None:
     assert set(project.manifest.pipelines) == set(project.plans)
     assert {event.name for event in project.manifest.events} >= {"video/uploaded", "stripe/checkout.session.completed"}
     assert project.files == len(project.sources)
+
+
+def test_checking_a_project_loads_nothing_that_only_running_needs() -> None:
+    program = (
+        "import sys; from pathlib import Path; from flowlang.project import load_project;"
+        f" load_project(Path({str(ROOT)!r}), entry_points=False);"
+        " print([m for m in ('jsonschema', 'dramatiq', 'redis', 'httpx', 'asyncio', 'handlers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "a file"])
