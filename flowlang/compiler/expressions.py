@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -68,13 +68,15 @@ class Checker:
     Attributes:
         findings: Where to report.
         step_ids: All ids of the pipeline.
-        env: Collects the variables of the environment that are read.
+        environ: Variables of the environment, when they must be there; None: they need not.
+        env_read: Collects the names of those that are read.
         vars_read: Collects the vars that are read.
     """
 
     findings: Findings
     step_ids: frozenset[str]
-    env: dict[str, tuple[Path, tuple[int, int]]] = field(default_factory=dict)
+    environ: Mapping[str, str] | None = None
+    env_read: set[str] = field(default_factory=set)
     vars_read: set[str] = field(default_factory=set)
 
     def expression(self, written: ExpressionText, path: Path, place: Place) -> str:
@@ -171,8 +173,14 @@ class Checker:
             )
 
     def _env(self, reading: Reading, path: Path, offset: int) -> None:
-        if len(reading.path) > 1:
-            self.env.setdefault(reading.path[1], (path, _shifted(reading.spans[1], offset)))
+        if len(reading.path) < 2:
+            return
+        name = reading.path[1]
+        self.env_read.add(name)
+        if self.environ is not None and name not in self.environ and not reading.guarded:
+            part = _shifted(reading.spans[1], offset)
+            hint = f"set {name} and deploy again"
+            self.findings.at(path, "FL208", f"the variable {name} is not set", part=part, hint=hint)
 
 
 def expressions_in(tree: Any) -> Iterator[Expression]:

@@ -45,7 +45,8 @@ class PipelineLowering:
         self._file: ProjectFile | None = project.project
         self._pipelines = pipelines
         self._findings = Findings(document.document)
-        self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)))
+        environ = project.environ if project.deploying else None
+        self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)), environ)
         self._project_vars: Mapping[str, Any] = {} if self._file is None else self._file.vars
         self._vars = frozenset({*self._project_vars, *self._pipeline.vars})
         self._lowering = StepLowering(
@@ -196,22 +197,12 @@ class PipelineLowering:
 
     def _env(self) -> dict[str, str]:
         """The values of the environment that the pipeline reads, as they are now."""
-        names = {name: (path, part) for name, (path, part) in self._checker.env.items()}
-        project_names = {
-            path[1]
-            for _, value in self._used_project_vars()
-            for expression in expressions_in(value)
-            for path in expression.paths
-            if path[0] == "env" and len(path) > 1
-        }
+        names = set(self._checker.env_read)
+        for _, value in self._used_project_vars():
+            for expression in expressions_in(value):
+                names |= {path[1] for path in expression.paths if path[0] == "env" and len(path) > 1}
         environ = self._project.environ
-        if self._project.deploying:
-            for name, (path, part) in names.items():
-                if name not in environ:
-                    self._findings.at(
-                        path, "FL208", f"the variable {name} is not set", part=part, hint=f"set {name} and deploy again"
-                    )
-        return {name: environ[name] for name in sorted({*names, *project_names}) if name in environ}
+        return {name: environ[name] for name in sorted(names) if name in environ}
 
     # The rest -------------------------------------------------------------------------------------------------------
 

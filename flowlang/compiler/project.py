@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowlang.compiler import not_yet
+from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.pipeline import PipelineLowering
@@ -62,9 +65,20 @@ def _project_file(project: ProjectInput, found: list[Diagnostic]) -> tuple[Webho
         return ()
     findings = Findings(project.project_document)
     not_yet.check_project(project.project, findings)
+    _check_vars(project.project, findings, project.environ if project.deploying else None)
     webhooks = lower_webhooks(project.project, findings)
     found += findings.found
     return webhooks
+
+
+def _check_vars(file: ProjectFile, findings: Findings, environ: Mapping[str, str] | None) -> None:
+    """Check the project's vars: each sees those above it."""
+    checker = Checker(findings, frozenset(), environ)
+    before: set[str] = set()
+    for name, value in file.vars.items():
+        place = Place(frozenset({"event", "run", "vars", "env"}), vars=frozenset(before))
+        checker.value(value, ("vars", name), place)
+        before.add(name)
 
 
 def _manifest(

@@ -90,6 +90,18 @@ def test_a_variable_must_be_set_when_deploying_and_not_before() -> None:
     text = HEAD + 'vars: {x: "${{ env.NAME }}"}\nsteps:\n  - {id: a, set: {y: "${{ vars.x }}"}}\n'
     assert findings(compile_text(text)) == []
     assert findings(compile_text(text, deploying=True)) == [("FL208", 3, 20)]
+    guarded = text.replace("env.NAME", "env.?NAME.orValue('none')")
+    assert findings(compile_text(guarded, deploying=True)) == []
+
+
+def test_the_projects_vars_are_checked_where_they_are_written() -> None:
+    project = """
+flowlang: 1
+project: test
+vars: {a: "${{ env.NAME }}", b: "${{ vars.c }}", c: "${{ nope }}"}
+"""
+    compiled = compile_text(HEAD + "steps:\n  - {id: a, uses: any.thing}\n", project=project, deploying=True)
+    assert findings(compiled) == [("FL208", 4, 20), ("FL205", 4, 43), ("FL202", 4, 58)]
 
 
 def test_a_webhook_owns_its_prefix_and_names_its_secret() -> None:
