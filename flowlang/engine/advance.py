@@ -377,6 +377,8 @@ class _Machine:
 
     def start_body(self, frame: StepFrame, step: Step) -> None:
         frame.phase = "body"
+        if self.first_turn and step.finally_:
+            self.turn.binding = True
         if step.timeout_ms is not None and not isinstance(step.verb, Uses):
             self.turn.set_timer(Timer(f"timeout:{self.instance(frame)}", step.timeout_ms))
         try:
@@ -801,7 +803,7 @@ class _Machine:
     ) -> Any:
         """Evaluate something; that it has no value is an error of the step."""
         if self.first_turn and reads_time(compiled):
-            self.turn.reads_time = True
+            self.turn.binding = True
         instance = "" if frame is None else self.instance(frame)
         try:
             return evaluate(pins(self.view, instance, slot, frame, self.now_ms))

@@ -63,7 +63,7 @@ class Turn:
         self.call: Call | None = None
         self.stop_call = False  #: the call in flight is to be told that it is not wanted any more
         self.took_attempt = False  #: the end of a call was taken: it must not be made again
-        self.reads_time = False  #: expressions of the scope's first turn read the time: repeated, they would differ
+        self.binding = False  #: begun anew after a lost worker, the scope could go another way, or forget a finally
         self.records: dict[str, Record] = {}
         self.journal: list[dict[str, Any]] = []
         self.timers: dict[str, Timer] = {}
@@ -100,5 +100,5 @@ class Turn:
             or self.run_end
             or self.child_end
             or self.took_attempt
-            or self.reads_time
+            or self.binding
         )

@@ -32,6 +32,7 @@ from flowlang.plan import (
 from flowlang.simulate import Finished, Handler, SimulatedCrash, SimulatedError, Simulation
 
 UNSET = msgspec.UNSET
+MODIFIERS = ("condition", "foreach", "collect", "tolerate", "catch", "final", "retry", "timeout_ms", "output")
 T0 = 1_767_225_600_000  #: where virtual time begins
 
 
@@ -53,6 +54,14 @@ class Part:
     timeout_ms: int | None = None
     output: Any = UNSET
 
+    def __repr__(self) -> str:
+        """Only what is set, for those who read a failing example."""
+        more = [f"{name}={value!r}" for name in MODIFIERS if (value := getattr(self, name)) not in (None, (), UNSET)]
+        return f"{self.kind}({', '.join([repr(self.key), *map(repr, self.inside), *more])})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -61,9 +70,6 @@ class Arm:
     inside: tuple[Part, ...] = ()
     errors: tuple[str, ...] = ()
     output: Any = UNSET
-
-
-MODIFIERS = {"condition", "foreach", "collect", "tolerate", "catch", "final", "retry", "timeout_ms", "output"}
 
 
 def arm(*inside: Part, errors: Sequence[str] = (), output: Any = UNSET) -> Arm:
@@ -78,7 +84,7 @@ def uses(key: str, handler: str | None = None, given: dict[str, Any] | None = No
 
 def sets(key: str, /, **values: Any) -> Part:
     """Computed values; names of modifiers are taken as such."""
-    modifiers = {name: values.pop(name) for name in MODIFIERS & values.keys()}
+    modifiers = {name: values.pop(name) for name in MODIFIERS if name in values}
     return Part("set", key, lambda _: SetValues(values), **modifiers)
 
 

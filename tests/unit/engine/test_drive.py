@@ -49,6 +49,7 @@ MUST: list[tuple[str, list[Part], bool]] = [
     ("a call behind an emit", [emit("x/y"), uses("a")], True),
     ("arguments that read the time", [uses("a", given={"t": "${{ now() }}"})], True),
     ("a condition that reads the time", [uses("a", condition="now() > timestamp('2020-01-01T00:00:00Z')")], True),
+    ("a step with a finally", [uses("a", final=(sets("f", v=1),))], True),
     ("a sleep", [sleep("1s")], True),
     ("an end", [fail()], True),
 ]
