@@ -259,6 +259,8 @@ class Executor:
                     raise StoreError(f"a commit was answered with {type(outcome).__name__}")
 
     def _expect(self, commit: Commit) -> None:
+        if not commit.timers:
+            return
         now = self._router().now_ms
         for timer in commit.timers:
             self._on_timer(now + timer.delay_ms if timer.at_ms is None else timer.at_ms)
