@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
@@ -84,7 +84,7 @@ def _prose(text: str) -> str:
     return "\n\n".join(re.sub(r"Such as: (flowlang .*)$", r"Such as `\1`.", part) for part in paragraphs)
 
 
-def _table(options: list[click.Parameter]) -> str:
+def _table(options: Sequence[click.Parameter]) -> str:
     rows = "".join(f"| {_names(each)} | {_about(each)} |\n" for each in options if isinstance(each, click.Option))
     return f"| option | what it does |\n|---|---|\n{rows}"
 
