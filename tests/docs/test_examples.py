@@ -117,7 +117,7 @@ def test_the_delivery_that_the_guide_signs_is_verified(tmp_path: Path) -> None:
 
     source = titled(ROOT / "docs/guide/events.md")["send_delivery.py"]
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(source, "send_delivery.py", "exec"), names)
+    exec(compile(source, "send_delivery.py", "exec", dont_inherit=True), names)
     scheme = SCHEMES["standard-webhooks"]
     headers = names["signed"](b'{"type": "paid"}', "msg_1", 1_767_225_600)
     verdict = scheme.verify(headers, b'{"type": "paid"}', [scheme.load_secret(names["SECRET"])], 1_767_225_610)
