@@ -13,7 +13,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ids: dict[str, str] = {}
+        self.url = ""
         self.background: subprocess.Popen[str] | None = None
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWLANG_")}
         self._environ = {**kept, "NO_COLOR": "1"}
@@ -103,27 +105,28 @@ class Reader:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self._await(lambda event: event["event"] == "ready")
+        self.url = self._await(lambda event: event["event"] == "ready")["http"]
 
     def _await_new_workers(self) -> None:
         """Read on until the worker has been replaced: a reader sees it end in the other terminal."""
         self._await(lambda event: event["event"] == "restarting")
         self._await(lambda event: event["event"] == "started" and event["child"].startswith("worker-"))
 
-    def _await(self, wanted: Any) -> None:
+    def _await(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         assert self.background is not None
         assert self.background.stdout is not None
         for line in self.background.stdout:
-            if wanted(json.loads(line)):
-                return
+            event: dict[str, Any] = json.loads(line)
+            if wanted(event):
+                return event
         raise AssertionError("it ended")
 
     def _await_runs(self) -> None:
         """Let runs end, as they have when a reader has typed the next command."""
-        for _ in range(200 if self.background is not None else 0):
-            runs = json.loads(self._call(["runs", "list", "--json"]).stdout)["runs"]
-            if all("ended_at" in run for run in runs):
-                return
+        for _ in range(2_000):
+            with urllib.request.urlopen(f"{self.url}/runs") as answer:
+                if all("ended_at" in run for run in json.load(answer)["runs"]):
+                    return
 
 
 def _plain(line: str) -> str:
