@@ -137,6 +137,18 @@ def test_a_cancel_during_on_failure_changes_nothing() -> None:
     assert project.order() == ["alarm"]
 
 
+def test_a_failure_that_comes_out_of_a_finally_after_the_cancel_is_not_caught() -> None:
+    box = steps("box", uses("a"), final=(sleep("1h"), fail("late")))
+    project = Project(plan(steps("outer", box, catch=(arm(uses("caught")),), final=(uses("f"),))))
+    run_id = project.call("p")
+    project.run_ready()
+    project.cancel(run_id)
+    project.run_until_idle()
+    assert project.finished(run_id).status == "cancelled"
+    assert project.order() == ["a", "f"]
+    assert project.times(run_id, "step.caught") == []
+
+
 def test_a_failing_finally_does_not_hide_the_cancellation() -> None:
     project = Project(plan(steps("box", sleep("1h"), final=(fail("worse"),))))
     run_id = project.call("p")

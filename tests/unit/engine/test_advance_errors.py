@@ -1,4 +1,4 @@
-"""Failures: retries at their times, catch, finally, tolerate, time-outs of containers, on_failure and dead letters."""
+"""Failures that no retry cures: catch, tolerate, finally, on_failure and dead letters."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from flowlang.engine.ops import Sweep
-from flowlang.plan import Foreach, RetryRule, Tolerate
-from flowlang.simulate import SimulatedSnooze
+from flowlang.plan import Foreach, Tolerate
 from tests.unit.engine.building import (
-    T0,
     Arm,
     Part,
     Project,
@@ -21,7 +18,6 @@ from tests.unit.engine.building import (
     parallel,
     plan,
     rethrow,
-    retry_after,
     run,
     script,
     sets,
@@ -35,122 +31,7 @@ from tests.unit.engine.building import (
 TRANSIENT = broken("net.down", "transient")
 
 
-def rule(*errors: str, attempts: int | None = None, initial_ms: int = 1_000, **more: Any) -> RetryRule:
-    return RetryRule(errors=errors, attempts=attempts, initial_ms=initial_ms, jitter="none", **more)
-
-
-# Retries ------------------------------------------------------------------------------------------------------------
-
-RETRIES: list[tuple[str, tuple[tuple[RetryRule, ...], ...], list[Any], list[int], str]] = [
-    ("permanent is not repeated", (), [broken()], [0], "failed"),
-    ("timeout is not repeated", (), [broken("x", "timeout")], [0], "failed"),
-    ("transient by the built-in policy", (), [TRANSIENT, TRANSIENT, 1], [0, 750, 2_250], "succeeded"),
-    ("resource by the built-in policy", (), [broken("x", "resource"), 1], [0, 3_750], "succeeded"),
-    ("bug three times", (), [broken("x", "bug")], [0, 750, 2_250], "failed"),
-    ("attempts count the first", ((rule(attempts=2),),), [TRANSIENT], [0, 1_000], "failed"),
-    ("one attempt", ((rule(attempts=1),),), [TRANSIENT], [0], "failed"),
-    ("factor", ((rule(attempts=4, factor=3.0),),), [TRANSIENT], [0, 1_000, 4_000, 13_000], "failed"),
-    ("constant", ((rule(attempts=4, factor=1.0),),), [TRANSIENT], [0, 1_000, 2_000, 3_000], "failed"),
-    ("max", ((rule(attempts=4, max_ms=1_500),),), [TRANSIENT], [0, 1_000, 2_500, 4_000], "failed"),
-    ("for", ((rule(for_ms=3_000),),), [TRANSIENT], [0, 1_000, 3_000], "failed"),
-    ("for ends before attempts", ((rule(for_ms=2_999, attempts=9),),), [TRANSIENT], [0, 1_000], "failed"),
-    ("nearest policy wins", ((rule(attempts=2),), (rule(attempts=9),)), [TRANSIENT], [0, 1_000], "failed"),
-    (
-        "nearest policy wins per class",
-        ((rule("resource", attempts=9),), (rule("transient", attempts=2, initial_ms=7_000),)),
-        [TRANSIENT],
-        [0, 7_000],
-        "failed",
-    ),
-    (
-        "the first of a list that covers the error",
-        ((rule("net.*", attempts=2, initial_ms=10), rule("transient", attempts=9)),),
-        [TRANSIENT],
-        [0, 10],
-        "failed",
-    ),
-    (
-        "the policy of the latest error decides, over one counter",
-        ((rule("transient", attempts=9), rule("resource", attempts=3)),),
-        [TRANSIENT, TRANSIENT, broken("x", "resource"), 1],
-        [0, 1_000, 3_000],
-        "failed",
-    ),
-    ("a permanent code that is named", ((rule("broken", attempts=2),),), [broken()], [0, 1_000], "failed"),
-    ("the class permanent when it is named", ((rule("permanent", attempts=2),),), [broken()], [0, 1_000], "failed"),
-    ("all", ((rule("all", attempts=2),),), [broken()], [0, 1_000], "failed"),
-    ("no errors covers neither permanent nor timeout", ((rule(attempts=5),),), [broken()], [0], "failed"),
-    ("nothing retries a cancellation", ((rule("all", attempts=5),),), [broken("x", "cancelled")], [0], "failed"),
-    (
-        "Retry-After is kept",
-        ((rule(attempts=3),),),
-        [retry_after(30_000), TRANSIENT, 1],
-        [0, 30_000, 32_000],
-        "succeeded",
-    ),
-    ("Retry-After does not shorten", ((rule(attempts=2),),), [retry_after(10), 1], [0, 1_000], "succeeded"),
-    ("Retry-After beyond for", ((rule(attempts=3, for_ms=5_000),),), [retry_after(30_000)], [0], "failed"),
-    (
-        "snoozes use no attempt",
-        ((rule(attempts=1),),),
-        [SimulatedSnooze(500), SimulatedSnooze(700), 1],
-        [0, 500, 1_200],
-        "succeeded",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("policies", "entries", "times", "status"), [case[1:] for case in RETRIES], ids=[case[0] for case in RETRIES]
-)
-def test_attempts_are_made_at_their_times(
-    policies: tuple[tuple[RetryRule, ...], ...], entries: list[Any], times: list[int], status: str
-) -> None:
-    at: list[int] = []
-    handler = script(*entries)
-    project = Project(plan(uses("a", retry=policies)))
-
-    def timed(call: Any) -> Any:
-        at.append(project.elapsed_ms())
-        return handler(call)
-
-    project.handlers["a"] = timed
-    done = project.go()
-    assert at == times
-    assert done.status == status
-    snoozes = sum(isinstance(entry, SimulatedSnooze) for entry in entries)
-    assert done.records["a"].attempts == len(times) - snoozes
-    assert [call.attempt for call in handler.calls][-1] == len(times) - snoozes
-    assert done.records["a"].started_ms == T0
-
-
-def test_a_step_that_succeeds_late_counts_its_attempts_for_later_steps() -> None:
-    made = plan(uses("a"), sets("seen", n="${{ steps.a.attempts }}"))
-    assert run(made, a=script(TRANSIENT, TRANSIENT, {})).outputs()["seen"] == {"n": 3}
-
-
-def test_finished_steps_do_not_run_again_when_a_later_one_is_retried() -> None:
-    project = Project(plan(uses("a"), uses("b"), uses("c")), b=script(TRANSIENT, TRANSIENT, TRANSIENT, {}))
-    project.go()
-    assert project.order() == ["a", "b", "b", "b", "b", "c"]
-
-
-def test_once_is_never_repeated_after_a_failure_but_may_snooze() -> None:
-    made = plan(uses("a", effect="once", retry=((rule("all", attempts=5),),)))
-    handler = script(SimulatedSnooze(1_000), TRANSIENT, {})
-    done = run(made, a=handler)
-    assert (done.status, len(handler.calls), done.records["a"].attempts) == ("failed", 2, 1)
-
-
-def test_an_unknown_handler_is_a_permanent_failure() -> None:
-    project = Project(plan(uses("a")))
-    del project.handlers["a"]
-    done = project.go()
-    assert done.error is not None
-    assert (done.status, done.error.code) == ("failed", "handler.unknown")
-
-
-# Catch --------------------------------------------------------------------------------------------------------------
+# Catch ---------------------------------------------------------------------------------------------------------------
 
 CATCHES: list[tuple[str, tuple[Arm, ...], str, Any]] = [
     ("any error", (arm(output="caught"),), "succeeded", "caught"),
@@ -278,7 +159,7 @@ def test_a_cancellation_that_nobody_asked_for_is_a_failure_that_nothing_catches(
     assert run(plan(uses("a", **cases[where])), a=script(broken("gone", "cancelled"))).status == "failed"
 
 
-# Tolerate -----------------------------------------------------------------------------------------------------------
+# Tolerate ------------------------------------------------------------------------------------------------------------
 
 TOLERANCES: list[tuple[str, Tolerate, str]] = [
     ("true", Tolerate(), "succeeded"),
@@ -311,7 +192,7 @@ def test_tolerate_covers_what_catch_and_finally_leave_but_not_the_condition() ->
     assert run(plan(uses("a", condition="event.data.nope", tolerate=Tolerate())), {}).status == "failed"
 
 
-# Finally ------------------------------------------------------------------------------------------------------------
+# Finally -------------------------------------------------------------------------------------------------------------
 
 CLEANUP = uses("cleanup", given={"error": "${{ has(error.code) ? error.code : '' }}"})
 FINALLY: list[tuple[str, Part, str, list[str]]] = [
@@ -393,106 +274,7 @@ def test_finally_is_retried_like_any_step() -> None:
     assert project.order() == ["a", "cleanup", "cleanup", "cleanup"]
 
 
-# Time-outs of containers --------------------------------------------------------------------------------------------
-
-TIMEOUTS: list[tuple[str, Part, int]] = [
-    ("a sleep", steps("box", sleep("1h", "inner"), timeout_ms=1_000), 1_000),
-    ("a back-off", steps("box", uses("flaky"), timeout_ms=1_000), 1_000),
-    ("branches", parallel("box", sleep("1h", "x"), sleep("2h", "y"), timeout_ms=1_000), 1_000),
-    ("a choice", switch("box", sleep("1h"), timeout_ms=1_000), 1_000),
-    ("a loop inside", steps("box", sleep("1h", "each", foreach=Foreach("[1, 2]")), timeout_ms=1_000), 1_000),
-    ("deep inside", steps("box", steps("in", parallel("p", steps("q", sleep("1h")))), timeout_ms=1_000), 1_000),
-    (
-        "the inner one first",
-        steps("box", steps("in", sleep("1h"), timeout_ms=500, tolerate=Tolerate()), sleep("1h"), timeout_ms=1_000),
-        1_000,
-    ),
-    (
-        "an inner finally is waited for",
-        steps("box", steps("in", sleep("1h"), final=(sleep("5s"),)), timeout_ms=1_000),
-        6_000,
-    ),
-]
-
-
-@pytest.mark.parametrize(("part", "ms"), [case[1:] for case in TIMEOUTS], ids=[case[0] for case in TIMEOUTS])
-def test_a_container_that_runs_out_of_time_is_timed_out(part: Part, ms: int) -> None:
-    project = Project(plan(part, uses("after")), flaky=script(TRANSIENT))
-    done = project.go()
-    assert done.error is not None
-    assert (done.status, done.error.error_class, done.error.code, done.error.step) == (
-        "failed",
-        "timeout",
-        "timeout",
-        "box",
-    )
-    assert done.statuses()["box"] == "timed_out"
-    assert project.called("after") == 0
-    assert project.elapsed_ms() == ms
-
-
-def test_a_timeout_cancels_what_lies_inside_and_says_why() -> None:
-    done = run(plan(steps("box", sleep("1h", "inner", final=(sets("why", c="${{ error.class }}"),)), timeout_ms=1_000)))
-    assert done.statuses() == {"inner": "cancelled", "why": "succeeded", "box": "timed_out"}
-    assert done.outputs()["why"] == {"c": "cancelled"}
-    assert done.records["inner"].error is not None
-    assert "box" in done.records["inner"].error.message
-
-
-def test_a_timeout_is_caught_tolerated_and_cleaned_up_after_like_a_failure() -> None:
-    caught = run(
-        plan(steps("box", sleep("1h"), timeout_ms=9, catch=(arm(errors=["timeout"], output=1),), final=(uses("f"),)))
-    )
-    assert (caught.status, caught.outputs()["box"], caught.statuses()["f"]) == ("succeeded", 1, "succeeded")
-    tolerated = run(
-        plan(steps("box", sleep("1h"), timeout_ms=9, tolerate=Tolerate(errors=("timeout",))), uses("after"))
-    )
-    assert tolerated.statuses() == {"box": "timed_out", "after": "succeeded"}
-
-
-def test_a_container_that_ends_in_time_is_left_alone_also_when_the_next_one_is_slower() -> None:
-    project = Project(plan(steps("box", sleep("1s"), timeout_ms=2_000), sleep("1h"), uses("after")))
-    assert project.go().status == "succeeded"
-    assert project.elapsed_ms() == 3_601_000
-
-
-def test_a_catch_body_has_time_of_its_own() -> None:
-    made = plan(
-        steps("box", fail("bad"), timeout_ms=1_000, catch=(arm(sleep("1h"), output="late"),)),
-        output="${{ steps.box.output }}",
-    )
-    assert run(made).output == "late"
-
-
-def test_each_item_has_its_own_time() -> None:
-    made = plan(
-        steps(
-            "each",
-            sleep("${{ item }}"),
-            foreach=Foreach("event.data", max_parallel=1),
-            timeout_ms=1_500,
-            tolerate=Tolerate(),
-        )
-    )
-    done = run(made, ["1s", "2s", "1s"])
-    assert [done.statuses()[f"each[{n}]"] for n in range(3)] == ["succeeded", "timed_out", "succeeded"]
-
-
-def test_a_handlers_success_after_the_time_is_recorded_before_the_container_ends() -> None:
-    project = Project(plan(steps("box", uses("slow"), uses("next"), timeout_ms=1_000)))
-
-    def slow(call: Any) -> Any:
-        project.clock.advance(5_000)
-        project.apply(Sweep())  # as some worker does while the handler is at work
-        return {"v": 1}
-
-    project.handlers["slow"] = slow
-    done = project.go()
-    assert done.statuses() == {"slow": "succeeded", "next": "cancelled", "box": "timed_out"}
-    assert project.called("next") == 0
-
-
-# The run ------------------------------------------------------------------------------------------------------------
+# The run -------------------------------------------------------------------------------------------------------------
 
 
 def test_on_failure_sees_the_error_and_the_steps_and_the_run_stays_failed() -> None:
@@ -566,46 +348,3 @@ def test_a_failed_run_is_a_dead_letter_and_no_other_is() -> None:
     bad, good = project.go(data=True), project.go(data=False)
     assert [letter.id for letter in project.store.dead_letters()] == [bad.id]
     assert good.status == "succeeded"
-
-
-# Stop ---------------------------------------------------------------------------------------------------------------
-
-STOPS: list[tuple[str, Part, Any, list[str]]] = [
-    ("the run", stop("v"), "v", []),
-    ("the run, without a value", stop(), None, []),
-    ("the run, from blocks", steps("a", switch("b", steps("c", stop("v")))), "v", []),
-    ("the run, past catch and finally", steps("a", stop("v"), catch=(arm(uses("x")),), final=(uses("f"),)), "v", ["f"]),
-    ("an item", steps("a", stop("v"), foreach=Foreach("[1, 2]"), output="not this"), ["v", "v"], ["after"]),
-    ("an item, from blocks", steps("a", steps("b", stop("${{ item }}")), foreach=Foreach("[1, 2]")), [1, 2], ["after"]),
-    ("an item, with a value of none", steps("a", stop(), foreach=Foreach("[1]"), output="not this"), [None], ["after"]),
-    (
-        "some items",
-        switch("a", stop("v", condition="item == 1"), sets("s", v=1), foreach=Foreach("[1, 2]")),
-        ["v", {"v": 1}],
-        ["after"],
-    ),
-    ("a branch", parallel("a", stop("v"), uses("b"), output="${{ steps.b.status }}"), "succeeded", ["b", "after"]),
-    ("a catch body", steps("a", uses("bad"), catch=(arm(stop("v"), uses("never")),)), "v", ["bad", "after"]),
-    (
-        "a catch body in an item",
-        steps("a", uses("bad"), foreach=Foreach("[1]"), catch=(arm(stop("v")),)),
-        ["v"],
-        ["a[0].bad", "after"],
-    ),
-    ("a finally body", steps("a", uses("x"), final=(stop("v"), uses("never")), output="kept"), "kept", ["x", "after"]),
-    (
-        "the item around an inner loop",
-        steps("a", uses("i", foreach=Foreach("[1]", name="j")), stop("v"), uses("never"), foreach=Foreach("[1]")),
-        ["v"],
-        ["a[0].i[0]", "after"],
-    ),
-]
-
-
-@pytest.mark.parametrize(("part", "output", "order"), [case[1:] for case in STOPS], ids=[case[0] for case in STOPS])
-def test_stop_ends_the_innermost_of_its_places_as_succeeded(part: Part, output: Any, order: list[str]) -> None:
-    project = Project(plan(part, uses("after"), output="${{ steps.a.?output.orValue(null) }}"), bad=script(broken()))
-    done = project.go()
-    assert done.status == "succeeded"
-    assert done.output == output
-    assert project.order() == order

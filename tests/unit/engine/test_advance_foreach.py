@@ -9,6 +9,7 @@ import pytest
 from flowlang.engine.turn import Call
 from flowlang.plan import Foreach, RetryRule, Tolerate
 from tests.unit.engine.building import (
+    UNSET,
     Part,
     Project,
     arm,
@@ -183,16 +184,15 @@ def test_a_loop_that_is_chosen_by_a_switch_gives_its_list_to_it() -> None:
     assert run(made, [1, 2]).outputs()["seen"] == {"v": [1, 2]}
 
 
-def test_a_loop_inside_the_choice_of_an_item_gives_its_list_to_the_item() -> None:
-    inner = each("inner", foreach=Foreach("[item, item + 1]", name="other"))
-    deep = switch("each", switch("deep", inner), foreach=DATA)
-    for collect in ({}, {"collect": "${{ results.map(r, r.output) }}"}):
-        made = plan(
-            deep if not collect else switch("each", switch("deep", inner), foreach=DATA, **collect),
-            sleep("1s"),
-            output="${{ steps.each.output.map(l, l.size()) }}",
-        )
-        assert run(made, [1, 2]).output == [2, 2]
+@pytest.mark.parametrize("collect", [UNSET, "${{ results.map(r, r.output) }}"], ids=["plain", "collected"])
+def test_a_loop_inside_the_choice_of_an_item_gives_its_list_to_the_item(collect: Any) -> None:
+    inner = uses("inner", given={"v": "${{ other }}"}, foreach=Foreach("[item, item + 1]", name="other"))
+    made = plan(
+        switch("each", switch("deep", inner), foreach=DATA, collect=collect),
+        sleep("1s"),
+        output="${{ steps.each.output.map(l, l.map(o, o.v)) }}",
+    )
+    assert run(made, [1, 5]).output == [[1, 2], [5, 6]]
 
 
 def test_collect_sees_all_five_fields_of_every_item() -> None:

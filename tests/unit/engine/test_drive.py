@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flowlang.engine.advance import STEPS_A_TURN
 from flowlang.engine.drive import Held
 from flowlang.engine.ops import Accepted, Claimed, Commit, Committed, Deploy, Duplicate, Stale
 from flowlang.engine.ports import FlushId
@@ -79,6 +80,15 @@ def test_a_call_that_happens_once_is_marked_as_started_by_its_commit_alone() -> 
     assert called == [False]
     state = decode_state(PlainSealer().open(hand.commit(turn).state))
     assert [frame.called for frame in state.stack if hasattr(frame, "called")] == [True]
+
+
+def test_a_turn_of_very_many_steps_is_cut_into_commits() -> None:
+    hand = Hand(plan(*(sets(f"s{n}", n=n) for n in range(STEPS_A_TURN + 5)), uses("a")))
+    turn = hand.first()
+    assert (turn.status, turn.call, len(turn.records)) == ("ready", None, STEPS_A_TURN)
+    assert isinstance(hand.project.apply(hand.commit(turn)), Committed)
+    hand.project.run_until_idle()
+    assert hand.project.finished(hand.run).status == "succeeded"
 
 
 def test_the_commit_of_an_end_has_the_outcome_event_and_frees_the_reads() -> None:
