@@ -276,6 +276,12 @@ def test_a_join_that_comes_together_with_a_cancel_or_after_a_timeout_does_not_go
     assert "timeout:box" in late.cleared
 
 
+def test_the_join_of_another_group_is_passed_over() -> None:
+    scope = Scope(plan(parallel("box", sleep("1h")), uses("next")))
+    turn = scope.turn({"kind": "joined", "group": "other", "closed": False, "error": None}, flight="lost")
+    assert (turn.status, turn.call) == ("waiting", None)
+
+
 def test_a_group_is_told_again_by_each_turn_until_it_has_joined() -> None:
     scope = Scope(plan(parallel("box", sleep("1h"))))
     for facts in ((CANCEL,), (CANCEL,), ()):
