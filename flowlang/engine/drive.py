@@ -149,16 +149,16 @@ class Held:
         state = self.state
         root = ROOT if state.child is None else state.child
         item = state.child is not None and not state.branch
-        reads = list(self.program.reads(root, state.loops, "item" if item else "line"))
+        reads = self.program.reads(root, state.loops, "item" if item else "line")
         top = state.stack[-1] if state.stack else None
         if isinstance(top, StepFrame) and top.phase == "joining" and not top.item:
             step = self.program.plan.steps[top.step]
             group = self.program.instance(step, state.loops)
             if step.collect is not msgspec.UNSET:
-                reads += [f"*{group}", f"#{group}"]
-            elif step.foreach is not None and self._is_items_output():
-                reads.append(f"*{group}")
-        return tuple(dict.fromkeys(reads))
+                return (*reads, f"*{group}", f"#{group}")
+            if step.foreach is not None and self._is_items_output():
+                return (*reads, f"*{group}")
+        return reads
 
     def _is_items_output(self) -> bool:
         """Whether the output of the top step becomes that of an item: it is what the item's switch has chosen."""

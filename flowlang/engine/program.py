@@ -37,6 +37,7 @@ class Program:
         self.by_name = {step.key: step for step in plan.steps if step.named}
         self._values: dict[tuple[int, str], ValueTemplate] = {}
         self._reads: dict[tuple[int, Part], tuple[tuple[Step, bool], ...]] = {}
+        self._outer_reads: dict[tuple[int, Part], tuple[str, ...]] = {}
 
     def expression(self, text: str) -> Expression:
         """A condition or key, compiled."""
@@ -93,6 +94,14 @@ class Program:
             indexes: Its index in each enclosing foreach, its own item included.
             part: What of the step it runs.
         """
+        if indexes:
+            return self._reads_in(root, indexes, part)
+        found = self._outer_reads.get((root, part))
+        if found is None:  # the same at each commit of a run's main line, however long it is
+            found = self._outer_reads[root, part] = self._reads_in(root, indexes, part)
+        return found
+
+    def _reads_in(self, root: int, indexes: tuple[int, ...], part: Part) -> tuple[str, ...]:
         wanted: list[str] = []
         loops = self._loops_of(root, len(indexes))
         for step, whole in self._referenced(root, part):
@@ -102,7 +111,7 @@ class Program:
             if whole:
                 wanted.extend(f"*{self.instance(view, indexes)}" for view in views(self.plan, step))
         wanted.extend(self.inputs(loops, indexes))
-        return tuple(wanted)
+        return tuple(dict.fromkeys(wanted))
 
     def inputs(self, loops: tuple[int, ...], indexes: tuple[int, ...]) -> Iterator[str]:
         """The reads of the enclosing items' inputs, outermost first."""
