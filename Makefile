@@ -18,7 +18,7 @@ ARGS ?=
 # The port of the stand-in services of `make dev`.
 STANDIN_PORT ?= 8790
 
-.PHONY: help demo dev test check format format-check lint types imports spelling dependencies docs golden bench \
+.PHONY: help demo dev test check pages format format-check lint types imports spelling dependencies docs golden bench \
         coverage dead-code lock install clean
 
 help:  ## This list
@@ -34,13 +34,16 @@ dev: $(STAMP)  ## Run everything in this terminal, with stand-ins for the servic
 
 # ---- to change it ---------------------------------------------------------------------------------------------------
 
-test: check tests  ## All checks and all tests; CI runs this and nothing else
+test: check-code tests  ## All checks and all tests; CI runs this and nothing else
 
 .PHONY: tests
 tests: $(STAMP)  ## The tests alone; ARGS="tests/unit/expr -x" for some of them
 	$(PY) -m pytest -n auto $(ARGS)
 
-check: format-check lint types imports spelling dependencies docs  ## Everything that needs no run: format, lint, types, layers, …
+check: check-code docs  ## Everything that needs no run: format, lint, types, layers, …, and the documents
+
+.PHONY: check-code
+check-code: format-check lint types imports spelling dependencies
 
 format: $(STAMP)  ## Rewrite the code in the one format, and fix what ruff can fix
 	$(BIN)/ruff format .
@@ -66,6 +69,9 @@ dependencies: $(STAMP)  ## Imports without a declared dependency, and dependenci
 
 docs: $(STAMP)  ## Check the documents: links, headings, and what they quote from the code
 	$(PY) -m pytest -q -n0 tests/docs
+
+pages: $(STAMP)  ## Write the reference pages that are made from the code
+	$(PY) -m flowlang.cli.reference_pages
 
 golden: $(STAMP)  ## Rewrite the expected diagnostics; read the diff before you commit it
 	$(PY) -m pytest -q -n0 --update-golden tests/diagnostics $(ARGS)

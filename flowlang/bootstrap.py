@@ -154,11 +154,12 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
 
     try:
         from flowlang.server.app import create_app  # noqa: PLC0415 - FastAPI is slow to import and an extra
+        from flowlang.server.gate import loopback_hosts  # noqa: PLC0415 - the same
         from flowlang.server.run import HttpServer  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
     with open_service(settings) as service:
-        app = create_app(service, secrets=Env().secrets)
+        app = create_app(service, secrets=Env().secrets, hosts=loopback_hosts(settings.http_host))
         server = HttpServer(app, settings.http_host, settings.http_port)
         ready(server.url)
         server.run()

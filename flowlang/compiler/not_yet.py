@@ -17,6 +17,7 @@ VERBS: Final = ("invoke", "wait_for", "race")
 MODIFIERS: Final = ("repeat", "cache", "needs", "queue", "concurrency", "throttle", "undo")
 PIPELINE_KEYS: Final = (
     "cancel_on",
+    "compensate",
     "timeout",
     "expires",
     "concurrency",
@@ -27,6 +28,8 @@ PIPELINE_KEYS: Final = (
     "priority",
     "allow",
 )
+#: Limits that nothing keeps to yet; the others bound what comes in and what a step gives.
+LIMITS: Final = ("run", "steps", "foreach", "lookback", "cleanup", "dead_letters", "attempts")
 
 
 def check_pipeline(pipeline: Pipeline, findings: Findings) -> None:
@@ -55,6 +58,14 @@ def check_project(project: ProjectFile, findings: Findings) -> None:
         _report(findings, ("defaults", "timeout"), "a run's `timeout`")
     if project.observe:
         _report(findings, ("observe",), "`observe`")
+    for key in LIMITS:
+        if project.limits.has(key):
+            _report(findings, ("limits", key), f"the limit `{key}`")
+    if tuple(project.secrets.from_) != ("env", "files"):
+        _report(findings, ("secrets", "from"), "another order than `[env, files]`")
+    for name, environment in project.environments.items():
+        if environment.durable not in (None, "none"):
+            _report(findings, ("environments", name, "durable"), f"`durable: {environment.durable}`")
 
 
 def _in_pipeline(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:

@@ -23,6 +23,7 @@ from flowlang.engine.route import Router
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
+    Result,
     StepFrame,
     decode_meta,
     decode_record,
@@ -102,6 +103,17 @@ class Held:
             rescues=self.row.rescues if flight == "lost" else 0,
         )
         self._journal.extend(turn.journal)
+        return turn
+
+    def give_up(self, error: ErrorInfo) -> Turn:
+        """End the scope with an error that is none of the pipeline's, whatever its stack says; nothing else is run."""
+        turn = Turn()
+        turn.status = "ended"
+        if self.state.child is None:
+            turn.run_end = RunEnd("failed", error=error)
+        else:
+            turn.child_end = Result("fail", error=error)
+            turn.child_weight = 2
         return turn
 
     def must_commit(self, turn: Turn) -> bool:

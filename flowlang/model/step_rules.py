@@ -83,7 +83,8 @@ def _walk(
             yield from _walk(document, data.get(key), (*step.path, key), key, inner)
         yield from _walk(document, data.get("finally"), (*step.path, "finally"), "finally", inner)
         catch = data.get("catch")
-        arms = [((), catch)] if isinstance(catch, dict) else [((n,), arm) for n, arm in enumerate(catch or ())]
+        listed_arms = catch if isinstance(catch, list) else ()
+        arms = [((), catch)] if isinstance(catch, dict) else [((n,), arm) for n, arm in enumerate(listed_arms)]
         for number, arm in arms:
             if isinstance(arm, dict):
                 yield from _walk(document, arm.get("steps"), (*step.path, "catch", *number, "steps"), "catch", inner)

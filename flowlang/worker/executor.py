@@ -15,7 +15,7 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import Rng, monotonic_ms
-from flowlang.engine.advance import Flight
+from flowlang.engine.advance import MAX_RESCUES, Flight
 from flowlang.engine.drive import Held
 from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome, Release, Stale
 from flowlang.engine.ports import Sealer
@@ -166,8 +166,21 @@ class Executor:
         try:
             turn = self._turn(hand, row.facts, flight="lost")
             return self._go_on(hand, turn, goes_on)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("%s of %s could not go on; it is for us to mend", row.run, row.pipeline)
+            return self._broken(hand, error, goes_on)
         finally:
             self.holds.remove(hand)
+
+    def _broken(self, hand: Hand, error: Exception, goes_on: Callable[[], bool]) -> Claimed | None:
+        """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""
+        if hand.held.row.rescues < MAX_RESCUES:
+            return self._flusher.claim() if goes_on() else None
+        message = f"FlowLang itself failed: {type(error).__name__}: {error}"[:2000]
+        turn = hand.held.give_up(ErrorInfo("bug", "internal", message))
+        return self._commit(hand, turn, claim=goes_on())[1]
 
     def unpark(self) -> None:
         """Give back the rows that this process could not run.

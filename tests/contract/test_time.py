@@ -151,3 +151,13 @@ def test_a_collected_run_leaves_nothing_that_is_due(rig: Rig) -> None:
     assert rig.sweep() == Swept(collected=1)
     stats = rig.store.stats()
     assert (stats.timers, stats.held, stats.ready, stats.runs) == (0, 0, {}, 0)
+
+
+def test_what_a_lost_worker_had_begun_is_taken_before_what_has_not_begun(rig: Rig) -> None:
+    lost = rig.start_run("r00-lost")
+    rig.one(accept("e00-more", *(seed_of(f"r00-{number}") for number in range(5))))
+    rig.advance(LEASE_MS + 1)
+    assert rig.sweep().rescued == 1
+
+    taken = rig.claim_one()
+    assert (taken.run, taken.rescues, taken.fence) == (lost.run, 1, lost.fence + 1)

@@ -58,7 +58,7 @@ def test_the_language_page_has_every_key_of_a_pipeline() -> None:
     later = _section(text, "What is checked and not yet run")
     runs = _keys(_section(text, "Pipeline"))
     assert runs | _named(later) >= set(Pipeline.keys())
-    assert runs == set(Pipeline.keys()) - set(not_yet.PIPELINE_KEYS) - {"compensate"}
+    assert runs == set(Pipeline.keys()) - set(not_yet.PIPELINE_KEYS)
 
 
 def test_the_language_page_has_every_verb_and_modifier_that_runs() -> None:
@@ -159,7 +159,6 @@ def test_the_http_page_has_every_code_of_a_problem() -> None:
     codes = set(re.findall(r"HttpProblem\(\s*\d{3}, \"([a-z.-]+)\"", source))
     codes |= set(re.findall(r"\(\d{3}, \"([a-z-]+\.[a-z-]+)\"\)", source))
     assert len(codes) > 15
-    codes -= {"host.unknown"}  # of an application that was told its names; `serve` does not tell it any
     shown = set(re.findall(r"`([a-z.-]+)`", _section(_page("http.md"), "Problems")))
     assert codes <= shown
 

@@ -161,12 +161,12 @@ class Tables:
         run = self.runs.get(run_id)
         return run if run is not None and run.live else None
 
-    def make_ready(self, run_id: str, scope_id: str, scope: Scope) -> None:
-        """Put a scope into its queue."""
+    def make_ready(self, run_id: str, scope_id: str, scope: Scope, ahead_ms: int = 0) -> None:
+        """Put a scope into its queue, with so much advance before others beside the run's priority."""
         member = run_id + SEP + scope_id
         scope.status = "ready"
         self.leases.drop(member)
-        self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms)
+        self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms - ahead_ms)
         self.fresh[member] = scope.queue
 
     def deliver(self, run_id: str, scope_id: str, fact: dict[str, Any]) -> None:

@@ -32,6 +32,10 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     return Swept(fired, rescued, collected, min(firsts, default=None))
 
 
+#: What a lost worker had begun goes before all that has not begun: the largest advance that a priority can give.
+RESCUED_AHEAD_MS = 600_000
+
+
 def _rescue(tables: Tables, limit: int) -> int:
     rescued = 0
     for member in tables.leases.up_to(tables.now_ms, limit):
@@ -45,7 +49,7 @@ def _rescue(tables: Tables, limit: int) -> int:
             tables.end_scope(run_id, scope_id, scope)
             continue
         scope.rescues += 1
-        tables.make_ready(run_id, scope_id, scope)
+        tables.make_ready(run_id, scope_id, scope, RESCUED_AHEAD_MS)
         rescued += 1
     return rescued
 

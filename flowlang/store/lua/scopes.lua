@@ -6,7 +6,8 @@ local noted_queues = {}  -- queues that this call has added to the set of names
 
 local function member_of(run_id, scope_id) return run_id .. SEP .. scope_id end
 
-local function make_ready(run_id, scope_id, row)
+-- ahead: ms of advance before others, beside the run's priority.
+local function make_ready(run_id, scope_id, row, ahead)
   local member = member_of(run_id, scope_id)
   if row.status == 'held' then redis.call('ZREM', K.leases, member) end
   row.status = 'ready'
@@ -14,7 +15,7 @@ local function make_ready(run_id, scope_id, row)
     noted_queues[row.queue] = true
     redis.call('SADD', K.queues, row.queue)
   end
-  redis.call('ZADD', K.ready .. row.queue, NOW - row.priority_ms, member)
+  redis.call('ZADD', K.ready .. row.queue, NOW - row.priority_ms - (ahead or 0), member)
   fresh[member] = row.queue
   touch_scope(run_id, scope_id)
 end

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowlang.diagnostics import render
@@ -254,6 +254,7 @@ TREES: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(max_examples=300)
+@example({"catch": True})
 @given(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8))
 def test_any_data_is_a_pipeline_or_findings_in_our_own_words(tree: dict[str, Any]) -> None:
     source = SourceText("p.yaml", json.dumps({"flowlang": 1, "pipeline": "p", "steps": [tree], **tree}))

@@ -131,11 +131,10 @@ retries:
 errors: {acme.Gone: permanent}
 vars: {support: dev@example.com, site: example.com}
 defaults: {retention: 2d, labels: {team: shop}}
-limits: {event: 1KiB, steps: 7}
+limits: {event: 1KiB, step_output: 7KiB}
 environments:
   production:
     lease: 45s
-    durable: fsync
     retention: 30d
     retries: {gentle: {attempts: 9}}
     errors: {acme.Busy: resource}
@@ -167,10 +166,10 @@ def test_an_overlay_replaces_what_it_writes_and_keeps_the_rest(tmp_path: Path) -
     assert [rule.attempts for rule in plan.steps[0].retry[0]] == [9, 3]
     assert dict(plan.vars) == {"support": "help@example.com", "site": "example.com"}
     assert project.manifest.errors == {"acme.Gone": "permanent", "acme.Busy": "resource"}
-    assert (project.manifest.limits["event"], project.manifest.limits["steps"]) == (2048, 7)
+    assert (project.manifest.limits["event"], project.manifest.limits["step_output"]) == (2048, 7168)
     assert plan.retention_ms == 30 * 86_400_000
     assert plan.labels == {"team": "shop"}
-    assert project.settings == {"lease": "45s", "durable": "fsync"}
+    assert project.settings == {"lease": "45s"}
 
 
 @pytest.mark.parametrize("environment", ["development", "elsewhere"])
@@ -191,7 +190,7 @@ def test_a_mistake_in_what_an_overlay_says_is_found_where_the_overlay_says_it(tm
     text = OVERLAID + '    webhooks: {acme: {provider: nobody, secret: "${{ secrets.A }}", event: acme/x}}\n'
     assert places(load(tmp_path, {**FILES, "flowlang.yaml": text}).diagnostics) == []
     found = load(tmp_path, {**FILES, "flowlang.yaml": text}, environment="staging").diagnostics
-    assert places(found) == [("FL303", "flowlang.yaml:22:33")]
+    assert places(found) == [("FL303", "flowlang.yaml:21:33")]
 
 
 # Variables ----------------------------------------------------------------------------------------------------------

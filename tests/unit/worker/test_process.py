@@ -13,6 +13,7 @@ import pytest
 
 from flowlang import Context, Snooze, Transient, handler
 from flowlang.clock import SystemClock
+from flowlang.engine.drive import Held
 from flowlang.handler.registry import Registry
 from flowlang.plan import EventTrigger, Manifest, Plan, RetryRule, SetValues, Step, Uses
 from flowlang.service import IncomingEvent, Service
@@ -257,3 +258,25 @@ def test_an_output_beyond_the_limit_fails_the_step_for_good() -> None:
     assert detail.run.status == "failed"
     assert detail.error is not None
     assert detail.error["code"] == "output.too_large"
+
+
+def test_a_fault_of_our_own_is_tried_elsewhere_and_then_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+
+    def breaks(held: Held, *_: object, **__: object) -> None:
+        turns.append(held.row.rescues)
+        raise ZeroDivisionError("as bugs do")
+
+    @handler("t.echo", effect="pure")
+    def echo() -> None: ...
+
+    world = World(echo)
+    world.deploy(Step(0, "a", Uses("t.echo")))
+    monkeypatch.setattr(Held, "turn", breaks)
+    with world.worker(threads=1, lease_ms=50):
+        detail = world.ended(world.send()[0])
+    assert turns == [0, 1, 2, 3]
+    assert detail.run.status == "failed"
+    assert detail.error is not None
+    assert (detail.error["code"], "ZeroDivisionError" in detail.error["message"]) == ("internal", True)
+    assert [letter.id for letter in world.service.dead_letters()] == [detail.run.id]
