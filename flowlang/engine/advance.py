@@ -10,17 +10,18 @@ A step goes through the phases of `state.Phase`. How something ended travels out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, assert_never
 
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.durations import DurationError, milliseconds, parse_duration
 from flowlang.engine import retry
+from flowlang.engine.evaluation import Evaluator, StepError, type_name
+from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
+from flowlang.engine.interruption import cancelled, interrupted_by
 from flowlang.engine.ops import Group, Timer
-from flowlang.engine.program import ROOT, Program, reads_time
+from flowlang.engine.program import ROOT, Program
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
@@ -30,22 +31,10 @@ from flowlang.engine.state import (
     Status,
     StepFrame,
     decode_error,
-    encode,
 )
 from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
-from flowlang.engine.view import ItemsView, RunView, bindings, handled_error, instance_key, pins, results
-from flowlang.expr import (
-    CelError,
-    Duration,
-    Expression,
-    Pins,
-    Template,
-    Timestamp,
-    ValueTemplate,
-    compile_template,
-    to_json,
-    to_text,
-)
+from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
+from flowlang.expr import CelError, to_json, to_text
 from flowlang.plan import Emit, Fail, Parallel, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
 #: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
@@ -54,14 +43,9 @@ STEPS_A_TURN = 1_000
 #: An item whose lease ended so often without a commit is taken for poison (language.md §6).
 MAX_RESCUES = 3
 
-#: Nanoseconds in a millisecond: timers are that coarse.
-MS = 1_000_000
-
 Flight = Literal["running", "none", "lost"]
 
 OK = Result("ok")
-
-_NONE: Mapping[str, Any] = {}
 
 
 def advance(
@@ -132,6 +116,8 @@ class _Machine:
         self.turn = Turn()
         self.budget = STEPS_A_TURN
         self.first_turn = not state.begun
+        first = self.turn if self.first_turn else None
+        self.ask = Evaluator(program, view, state, now_ms=now_ms, first=first)
 
     # Facts ----------------------------------------------------------------------------------------------------------
 
@@ -189,9 +175,9 @@ class _Machine:
         error: ErrorInfo | None = None
         if fact["closed"] and fact.get("error") is not None:
             error = decode_error(fact["error"])
-        interruption = self.interrupted_by()
+        interruption = interrupted_by(self.state)
         if interruption is not None:
-            self.after_group(frame, step, _cancelled(interruption))
+            self.after_group(frame, step, cancelled(interruption))
         elif error is not None:
             if step.foreach is not None and not frame.item:
                 error = msgspec.structs.replace(error, failed=fact["failed"])
@@ -229,7 +215,7 @@ class _Machine:
         step = self.plan.steps[frame.step]
         instance = self.instance(frame)
         error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
-        interruption = self.interrupted_by()
+        interruption = interrupted_by(self.state)
         delay = None
         if interruption is None and not final and isinstance(step.verb, Uses):
             delay = retry.next_delay_ms(
@@ -243,7 +229,7 @@ class _Machine:
             )
         self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
         if interruption is not None:
-            self.after_body(frame, _cancelled(interruption))  # there would have been another attempt, or a catch
+            self.after_body(frame, cancelled(interruption))  # there would have been another attempt, or a catch
         elif delay is None:
             self.after_body(frame, Result("fail", error=error))
         else:
@@ -258,15 +244,15 @@ class _Machine:
     def proceed(self) -> None:
         """Run until the scope must stop."""
         turn = self.turn
-        interruption = self.interrupted_by()
+        interruption = interrupted_by(self.state)
         if turn.call is not None and interruption is not None:
             turn.call = None  # a retry came due together with the interruption
             frame = self.top_step("calling")
             if frame is not None:
-                self.after_body(frame, _cancelled(interruption))
+                self.after_body(frame, cancelled(interruption))
         while turn.status is None and turn.call is None:
             top = self.state.stack[-1]
-            interruption = self.interrupted_by()
+            interruption = interrupted_by(self.state)
             if interruption is not None:
                 self.interrupt(top, interruption)
             elif isinstance(top, BlockFrame):
@@ -314,26 +300,11 @@ class _Machine:
 
     # Interruption: cancel and time-outs -----------------------------------------------------------------------------
 
-    def interrupted_by(self) -> ErrorInfo | None:
-        """Why the top of the stack is not wanted any more; None when it is, or is shielded by a finally at work."""
-        stack = self.state.stack
-        last = len(stack) - 1
-        for at in range(last, -1, -1):
-            frame = stack[at]
-            if isinstance(frame, BlockFrame):
-                if frame.slot == "on_failure":
-                    return None
-            elif frame.phase == "finally":
-                return None
-            elif frame.interrupted is not None and (at < last or frame.phase == "joining"):
-                return frame.interrupted
-        return None if self.state.cancel is None else ErrorInfo("cancelled", "cancelled", self.state.cancel)
-
     def interrupt(self, top: BlockFrame | StepFrame, why: ErrorInfo) -> None:
         """Begin to undo the top frame, or wait for what it has in flight."""
         if isinstance(top, BlockFrame) or top.phase == "enter":
             self.state.stack.pop()
-            self.deliver(_cancelled(why))
+            self.deliver(cancelled(why))
         elif top.phase == "calling" and self.flight == "running":
             self.turn.stop_call = True
             self.turn.status = "held"
@@ -345,7 +316,7 @@ class _Machine:
                 self.turn.clear_timer(f"retry:{self.instance(top)}")
             elif top.phase == "sleeping":
                 self.turn.clear_timer(f"sleep:{self.instance(top)}")
-            self.after_body(top, _cancelled(why))
+            self.after_body(top, cancelled(why))
 
     # A step ---------------------------------------------------------------------------------------------------------
 
@@ -355,8 +326,8 @@ class _Machine:
         frame.started_ms = self.now_ms
         if step.condition is not None and not frame.item and not frame.chosen:
             try:
-                wanted = self.condition(frame, step.condition)
-            except _StepError as failure:
+                wanted = self.ask.condition(frame, step.condition)
+            except StepError as failure:
                 self.settle(frame, Result("fail", error=failure.error), tolerable=False)
                 return
             if not wanted:
@@ -383,7 +354,7 @@ class _Machine:
             self.turn.set_timer(Timer(f"timeout:{self.instance(frame)}", step.timeout_ms))
         try:
             self.run_verb(frame, step)
-        except _StepError as failure:
+        except StepError as failure:
             self.after_body(frame, Result("fail", error=failure.error))
 
     def run_verb(self, frame: StepFrame, step: Step) -> None:
@@ -392,7 +363,7 @@ class _Machine:
             case Uses():
                 self.begin_attempt(frame)
             case SetValues(values=values):
-                self.after_body(frame, Result("ok", self.evaluate(frame, "set", values)))
+                self.after_body(frame, Result("ok", self.ask.value(frame, "set", values)))
             case Emit():
                 self.emit(frame, verb)
             case Sleep(value=value):
@@ -400,11 +371,12 @@ class _Machine:
             case Steps():
                 self.state.stack.append(BlockFrame(step.index, "steps"))
             case Parallel(branches=branches):
-                self.make_group(frame, step, len(branches), branch=True)
+                group = branches_group(self.program, self.state, self.group_id(frame), step, len(branches))
+                self.make_group(frame, group)
             case Switch(cases=cases):
                 self.choose(frame, step, cases)
             case Stop(value=value):
-                output = self.evaluate(frame, "stop", value)
+                output = self.ask.value(frame, "stop", value)
                 self.after_body(frame, Result("stop", msgspec.UNSET if output is None else output))
             case Fail():
                 self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
@@ -426,8 +398,8 @@ class _Machine:
             self.attempt_failed(frame, ErrorInfo("permanent", "crashed", message), final=True)
             return
         try:
-            arguments = self.evaluate(frame, "with", verb.arguments, secrets=True)
-        except _StepError as failure:
+            arguments = self.ask.value(frame, "with", verb.arguments, secrets=True)
+        except StepError as failure:
             self.after_body(frame, Result("fail", error=failure.error))
             return
         self.turn.call = Call(
@@ -443,51 +415,29 @@ class _Machine:
 
     def emit(self, frame: StepFrame, verb: Emit) -> None:
         instance = self.instance(frame)
-        data = self.evaluate(frame, "with", verb.data)
+        data = self.ask.value(frame, "with", verb.data)
         ident = instance_key(self.view.origin, instance)
         if verb.ident is not None:
-            given = self.evaluate(frame, "id", verb.ident)
+            given = self.ask.value(frame, "id", verb.ident)
             ident = given if isinstance(given, str) else ""
         if not ident:
-            raise self.error(frame, "emit.id", "the id of an event is text that is not empty")
+            raise self.ask.error(frame, "emit.id", "the id of an event is text that is not empty")
         data, problem = self.check(verb.event, data)
         if problem is not None:
-            raise _StepError(msgspec.structs.replace(problem, step=instance))
+            raise StepError(msgspec.structs.replace(problem, step=instance))
         self.turn.emissions.append(Emission(verb.event, ident, data, instance))
         self.after_body(frame, Result("ok", {"id": ident}))
 
     def sleep(self, frame: StepFrame, value: str) -> None:
-        template = compile_template(value)
-        until = self.guarded(frame, "sleep", template, lambda pinned: template.evaluate(self.bindings(), pins=pinned))
-        timer_id = f"sleep:{self.instance(frame)}"
-        match until:
-            case Duration():
-                timer = Timer(timer_id, max(0, -(-until.ns // MS)))
-            case Timestamp():
-                timer = Timer(timer_id, at_ms=-(-until.ns // MS))
-            case str():
-                timer = self.text_timer(frame, timer_id, until)
-            case _:
-                raise self.error(frame, "sleep", f"sleep takes a duration or a timestamp, not {_name(until)}")
+        timer = self.ask.sleep(frame, value, f"sleep:{self.instance(frame)}")
         frame.phase = "sleeping"
         self.turn.set_timer(timer)
-
-    def text_timer(self, frame: StepFrame, timer_id: str, text: str) -> Timer:
-        try:
-            return Timer(timer_id, milliseconds(parse_duration(text)))
-        except DurationError as no_duration:
-            try:
-                return Timer(timer_id, at_ms=-(-Timestamp.parse(text).ns // MS))
-            except (CelError, ValueError):
-                raise self.error(
-                    frame, "sleep", f"{text!r} is neither a duration such as 1h30m nor a timestamp"
-                ) from no_duration
 
     def choose(self, frame: StepFrame, step: Step, cases: tuple[int, ...]) -> None:
         for case in cases:
             condition = self.plan.steps[case].condition
             chosen = StepFrame(case, chosen=True, started_ms=self.now_ms)
-            if condition is None or self.condition(chosen, condition):
+            if condition is None or self.ask.condition(chosen, condition):
                 self.state.stack.append(chosen)
                 return
         self.after_body(frame, self.container_output(frame, step, OK))
@@ -497,13 +447,13 @@ class _Machine:
         if verb.rethrow:
             error = handled_error(self.state)
             if error is None:
-                raise self.error(frame, "fail", "there is no error to pass on here")
+                raise self.ask.error(frame, "fail", "there is no error to pass on here")
             return error
-        said = self.evaluate(frame, "fail", {"code": verb.code, "message": verb.message})
+        said = self.ask.value(frame, "fail", {"code": verb.code, "message": verb.message})
         try:
             return ErrorInfo(verb.error_class, to_text(said["code"]), to_text(said["message"]), step=instance)
         except CelError as error:
-            raise self.error(frame, "expression", f"fail: {error}") from error
+            raise self.ask.error(frame, "expression", f"fail: {error}") from error
 
     # Fan-out --------------------------------------------------------------------------------------------------------
 
@@ -511,58 +461,22 @@ class _Machine:
         foreach = step.foreach
         assert foreach is not None
         try:
-            items = self.evaluate_expression(frame, "foreach", foreach.items)
+            items = self.ask.expression(frame, "foreach", foreach.items)
             if not isinstance(items, list):
-                raise self.error(frame, "foreach", f"foreach takes a list, not {_name(items)}")
-        except _StepError as failure:
+                raise self.ask.error(frame, "foreach", f"foreach takes a list, not {type_name(items)}")
+        except StepError as failure:
             self.settle(frame, Result("fail", error=failure.error))
             return
         if foreach.chunk is not None:
             items = [items[at : at + foreach.chunk] for at in range(0, len(items), foreach.chunk)]
-        self.make_group(frame, step, len(items), branch=False, items=items)
+        self.make_group(frame, items_group(self.program, self.state, self.group_id(frame), step, items))
 
-    def make_group(
-        self, frame: StepFrame, step: Step, total: int, *, branch: bool, items: list[Any] | None = None
-    ) -> None:
-        group = self.group_id(frame)
-        foreach = step.foreach
-        child = ScopeState(
-            loops=self.state.loops,
-            child=step.index,
-            branch=branch,
-            started_ms=self.state.started_ms,
-            error=handled_error(self.state),
-        )
-        own = () if branch else ("=$",)
-        self.turn.groups.append(
-            Group(
-                id=group,
-                prefix=f"{group}/" if branch else f"{group}[",
-                suffix="" if branch else "]",
-                total=total,
-                max_parallel=max(1, total) if branch or foreach is None else foreach.max_parallel,
-                limit=0 if branch else self.tolerated(step, total),
-                cancel_rest=branch,
-                state=encode(child),
-                reads=(*self.program.reads(step.index, self.state.loops, "branches" if branch else "item"), *own),
-                inputs=tuple(encode(item) for item in items or ()),
-            )
-        )
+    def make_group(self, frame: StepFrame, group: Group) -> None:
+        """Create children and wait for their join."""
+        self.turn.groups.append(group)
         frame.phase = "joining"
-        frame.total = total
-        self.log("group.started", self.instance(frame), total=total)
-
-    @staticmethod
-    def tolerated(step: Step, total: int) -> int:
-        """How many of a loop's items may fail."""
-        tolerate = step.tolerate
-        if tolerate is None:
-            return 0
-        if tolerate.failed is not None:
-            return tolerate.failed
-        if tolerate.failed_percent is not None:
-            return int(total * Fraction(str(tolerate.failed_percent)) / 100)
-        return total
+        frame.total = group.total
+        self.log("group.started", group.id, total=group.total)
 
     def loop_output(self, frame: StepFrame, step: Step) -> Result:
         """The output of a loop that has joined: a view over its rows, or what `collect` makes of them."""
@@ -571,8 +485,8 @@ class _Machine:
             return Result("ok", view=frame.total, view_of=group)
         extra = {"results": results(group, frame.total, self.view)}
         try:
-            return Result("ok", self.evaluate(frame, "collect", step.collect, extra=extra))
-        except _StepError as failure:
+            return Result("ok", self.ask.value(frame, "collect", step.collect, extra=extra))
+        except StepError as failure:
             return Result("fail", error=failure.error)
 
     # Endings --------------------------------------------------------------------------------------------------------
@@ -610,8 +524,8 @@ class _Machine:
         """What a container that has succeeded gives: its `output:`, or a switch the chosen step's."""
         if step.output is not msgspec.UNSET:
             try:
-                return Result("ok", self.evaluate(frame, "output", step.output))
-            except _StepError as failure:
+                return Result("ok", self.ask.value(frame, "output", step.output))
+            except StepError as failure:
                 return Result("fail", error=failure.error)
         return result if isinstance(step.verb, Switch) else OK
 
@@ -623,7 +537,7 @@ class _Machine:
         if frame.interrupted is not None:
             result = Result("fail", error=frame.interrupted)
             frame.interrupted = None
-        if result.kind == "fail" and result.error is not None and self.interrupted_by() is None:
+        if result.kind == "fail" and result.error is not None and interrupted_by(self.state) is None:
             for number, arm in enumerate(step.catch):
                 if retry.names(arm.errors or ("all",), result.error):
                     frame.phase = "catch"
@@ -641,8 +555,8 @@ class _Machine:
             result = OK
             if output is not msgspec.UNSET:
                 try:
-                    result = Result("ok", self.evaluate(frame, f"catch{frame.arm}", output))
-                except _StepError as failure:
+                    result = Result("ok", self.ask.value(frame, f"catch{frame.arm}", output))
+                except StepError as failure:
                     result = Result("fail", error=failure.error)
         elif result.kind == "stop":
             result = Result("ok", result.output)
@@ -692,13 +606,9 @@ class _Machine:
             return "succeeded", result
         status: Status = "timed_out" if result.error.error_class == "timeout" else "failed"
         loop = step.foreach is not None
-        if tolerable and not loop and self.is_tolerable(step, result.error):
+        if tolerable and not loop and is_tolerable(step, result.error):
             return status, OK
         return status, result
-
-    @staticmethod
-    def is_tolerable(step: Step, error: ErrorInfo) -> bool:
-        return step.tolerate is not None and retry.names(step.tolerate.errors or ("all",), error)
 
     def scope_ended(self, result: Result) -> None:
         """The stack is empty: the run or the child has ended."""
@@ -721,8 +631,8 @@ class _Machine:
         output: Any = msgspec.UNSET
         if self.plan.output is not msgspec.UNSET:
             try:
-                output = self.evaluate(None, "output", self.plan.output)
-            except _StepError as failure:
+                output = self.ask.value(None, "output", self.plan.output)
+            except StepError as failure:
                 self.run_failed(failure.error)
                 return
         self.end_run(RunEnd("succeeded", output=output))
@@ -741,92 +651,18 @@ class _Machine:
         self.turn.status = "ended"
 
     def child_ended(self, result: Result) -> None:
-        step = self.plan.steps[self.state.child if self.state.child is not None else ROOT]
         self.turn.child_end = result
+        self.turn.child_weight = weight_of(self.plan, self.state, result)
         self.turn.status = "ended"
-        if result.kind == "fail" and result.error is not None:
-            if self.state.branch:
-                self.turn.child_weight = 2
-            elif not self.is_tolerable(step, result.error):
-                self.turn.child_weight = 2 if step.tolerate is not None else 1
-            elif step.tolerate is not None and (
-                step.tolerate.failed is not None or step.tolerate.failed_percent is not None
-            ):
-                self.turn.child_weight = 1
-
-    # Expressions ----------------------------------------------------------------------------------------------------
-
-    def bindings(self, *, secrets: bool = False) -> dict[str, Any]:
-        names = bindings(self.program, self.view, self.state)
-        if secrets:
-            names["secrets"] = self.view.secrets
-        return names
-
-    def condition(self, frame: StepFrame, text: str) -> bool:
-        wanted = self.evaluate_expression(frame, "if", text)
-        if not isinstance(wanted, bool):
-            raise self.error(frame, "expression", f"`if: {text}` gives {_name(wanted)}, not true or false")
-        return wanted
-
-    def evaluate_expression(self, frame: StepFrame, slot: str, text: str) -> Any:
-        expression = self.program.expression(text)
-        return self.guarded(
-            frame, slot, expression, lambda pinned: to_json(expression.evaluate(self.bindings(), pins=pinned))
-        )
-
-    def evaluate(
-        self, frame: StepFrame | None, slot: str, tree: Any, *, secrets: bool = False, extra: Mapping[str, Any] = _NONE
-    ) -> Any:
-        """Evaluate a value with templates to plain JSON.
-
-        Args:
-            frame: The step; None: the pipeline.
-            slot: Which of its values.
-            tree: The value.
-            secrets: Whether it may read `secrets`.
-            extra: More root names.
-        """
-        template = self.program.value(ROOT if frame is None else frame.step, slot, tree)
-
-        def fill(pinned: Pins) -> Any:
-            names = {} if template.literal else self.bindings(secrets=secrets) | dict(extra)
-            return template.evaluate(names, pins=pinned)
-
-        return self.guarded(frame, slot, template, fill)
-
-    def guarded(
-        self,
-        frame: StepFrame | None,
-        slot: str,
-        compiled: Expression | Template | ValueTemplate,
-        evaluate: Callable[[Pins], Any],
-    ) -> Any:
-        """Evaluate something; that it has no value is an error of the step."""
-        if self.first_turn and reads_time(compiled):
-            self.turn.binding = True
-        instance = "" if frame is None else self.instance(frame)
-        try:
-            return evaluate(pins(self.view, instance, slot, frame, self.now_ms))
-        except CelError as error:
-            raise self.error(frame, "expression", f"{slot}: {error}") from error
 
     # Small things ---------------------------------------------------------------------------------------------------
-
-    def error(self, frame: StepFrame | None, code: str, message: str) -> _StepError:
-        instance = "" if frame is None else self.instance(frame)
-        return _StepError(ErrorInfo("permanent", code, message, step=instance))
 
     def top_step(self, phase: str) -> StepFrame | None:
         top = self.state.stack[-1] if self.state.stack else None
         return top if isinstance(top, StepFrame) and top.phase == phase else None
 
     def instance(self, frame: StepFrame) -> str:
-        """A frame's name; an item's own index is the last of the scope's."""
-        step = self.plan.steps[frame.step]
-        if frame.item:
-            loops = (*step.loops, step.index)
-            return self.program.prefix(loops, self.state.loops)[:-1]
-        return self.program.instance(step, self.state.loops)
+        return self.program.frame_instance(frame, self.state.loops)
 
     def group_id(self, frame: StepFrame) -> str:
         """The group of a frame's children: one of items bears the loop's name, one of branches its container's."""
@@ -841,22 +677,3 @@ class _Machine:
         if step:
             entry["step"] = step
         self.turn.journal.append(entry | {key: value for key, value in facts.items() if value is not None})
-
-
-class _StepError(Exception):
-    """A step cannot be carried out: its error, on its way to where the step ends."""
-
-    def __init__(self, error: ErrorInfo) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-def _cancelled(why: ErrorInfo) -> Result:
-    """The end of something that is not wanted any more. Nothing catches or tolerates it."""
-    return Result("cancel", error=ErrorInfo("cancelled", "cancelled", why.message))
-
-
-def _name(value: Any) -> str:
-    """A value's type in the language's words."""
-    names = {dict: "a map", list: "a list", str: "text", bool: "a bool", int: "an int", float: "a double"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)

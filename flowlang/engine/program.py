@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 
-from flowlang.engine.state import ScopeState, encode
+from flowlang.engine.state import ScopeState, StepFrame, encode
 from flowlang.expr import Expression, Template, ValueTemplate, compile_expression, compile_value
 from flowlang.plan import Emit, Fail, Parallel, Plan, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
@@ -77,6 +77,13 @@ class Program:
     def instance(self, step: Step, indexes: tuple[int, ...]) -> str:
         """The name of a step's instance inside the given items."""
         return (self.prefix(step.loops, indexes) if step.loops else "") + step.key
+
+    def frame_instance(self, frame: StepFrame, indexes: tuple[int, ...]) -> str:
+        """The name of a frame's instance; an item's own index is the last of the scope's."""
+        step = self.plan.steps[frame.step]
+        if frame.item:
+            return self.prefix((*step.loops, step.index), indexes)[:-1]
+        return self.instance(step, indexes)
 
     def initial_state(self) -> bytes:
         """The main scope of a new run."""
