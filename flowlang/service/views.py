@@ -75,6 +75,7 @@ class EventDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     event: Event
     runs: tuple[str, ...] = ()
     ignored: tuple[Reason, ...] = ()
+    note: str = ""  #: why nothing was started when no trigger looked at it
 
 
 class DeadSummary(msgspec.Struct, frozen=True):
@@ -137,6 +138,8 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
 
 def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
     """A kept event."""
+    reasons = tuple(decode_reasons(sealer.open(kept.reasons))) if kept.reasons else ()
+    unheard = not kept.runs and not reasons
     return EventDetail(
         id=kept.id,
         name=kept.name,
@@ -144,7 +147,8 @@ def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
         accepted_at=rfc3339(kept.accepted_ms),
         event=decode_event(sealer.open(kept.body)),
         runs=kept.runs,
-        ignored=tuple(decode_reasons(sealer.open(kept.reasons))) if kept.reasons else (),
+        ignored=reasons,
+        note=f"no pipeline had a trigger on {kept.name}" if unheard else "",
     )
 
 

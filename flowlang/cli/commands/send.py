@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,10 +63,22 @@ def command(session: Session, /, event: str | None, ident: str | None, file: Pat
 
     with service_of(session) as service:
         answer = service.ingest([IncomingEvent(event, data[0].value if data else {}, ident)], source="cli")[0]
-    return _answered(session, event, answer)
+        ignored = _ignored(service, answer) if answer.status == "accepted" and not answer.runs else []
+    return _answered(session, event, answer, ignored)
 
 
-def _answered(session: Session, event: str, answer: Answer) -> int:
+def _ignored(service: Service, answer: Answer) -> list[str]:
+    """Why an event started nothing, a line for each trigger that looked at it."""
+    kept = service.event(answer.event)
+    lines = [kept.note] if kept.note else []
+    for reason in kept.ignored:
+        seen = ", ".join(f"{name} is {json.dumps(value)}" for name, value in reason.values.items())
+        lines.append(f"{reason.pipeline}: {reason.why}" + (f": `{reason.expression}`" if reason.expression else ""))
+        lines[-1] += f", where {seen}" if seen else ""
+    return lines
+
+
+def _answered(session: Session, event: str, answer: Answer, ignored: list[str]) -> int:
     console = session.console
     if session.as_json:
         console.document({"answer": plain(answer)})
@@ -79,12 +92,13 @@ def _answered(session: Session, event: str, answer: Answer) -> int:
             console.out(f"  {run.id}{'' if run.new else '  (holds the idempotency key)'}")
         started = f"started {plural(sum(run.new for run in answer.runs), 'run')}"
         console.say(f"{event} {'was sent before' if answer.status == 'duplicate' else started}")
+        for line in ignored:
+            console.say(f"  {line}")
     return OK if answer.status in {"accepted", "duplicate"} else REFUSED
 
 
 def _why(answer: Answer) -> str:
-    failures = "; ".join(f"{failure.path}: {failure.message}" for failure in answer.failures)
-    return f"{answer.message} ({failures})" if failures and answer.message else failures or answer.message
+    return answer.message or "; ".join(f"{failure.path}: {failure.message}" for failure in answer.failures)
 
 
 def _send_file(session: Session, event: str | None, file: Path) -> int:

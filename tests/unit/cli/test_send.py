@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.desk import Desk
+from flowlang.plan import EventTrigger
+from tests.unit.cli.desk import Desk, pipeline
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,20 @@ def test_the_same_id_is_the_same_event(desk: Desk) -> None:
     first, again = (desk.read(*sent)["answer"] for _ in range(2))
     assert (first["status"], again["status"]) == ("accepted", "duplicate")
     assert desk.call(*sent).stderr == "member/joined was sent before\n"
+
+
+def test_an_event_that_starts_nothing_says_why(desk: Desk) -> None:
+    assert desk.call("send", "nobody/listens", "{}").stderr == (
+        "nobody/listens started 0 runs\n  no pipeline had a trigger on nobody/listens\n"
+    )
+    picky = pipeline("picky", triggers=(EventTrigger(("member/left",), "event.data.name == 'Bob'"),))
+    desk.sim.deploy([picky])
+    result = desk.call("send", "member/left", '{"name": "Ada"}')
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "member/left started 0 runs\n"
+        "  picky: the condition is false: `event.data.name == 'Bob'`, where event.data.name is \"Ada\"\n"
+    )
 
 
 @pytest.mark.parametrize(

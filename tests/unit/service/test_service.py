@@ -67,7 +67,9 @@ def test_an_event_is_stored_with_its_runs_and_with_the_reasons_of_the_others(wor
 def test_an_unknown_event_is_stored_and_ignored(world: World) -> None:
     answer = send(world, {"x": 1}, "nobody/listens")
     assert (answer.status, answer.runs) == ("accepted", ())
-    assert world.service.event(answer.event).event.data == {"x": 1}
+    kept = world.service.event(answer.event)
+    assert kept.event.data == {"x": 1}
+    assert kept.note == "no pipeline had a trigger on nobody/listens"
 
 
 def test_of_a_list_each_event_stands_or_falls_by_itself(world: World) -> None:
