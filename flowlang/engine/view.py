@@ -51,6 +51,7 @@ class RunView:
         self.inputs = {} if inputs is None else inputs
         self.secrets: Mapping[str, str] = {} if secrets is None else secrets
         self.event = meta.event.view()
+        self._about: dict[str, Any] | None = None
 
     @property
     def origin(self) -> str:
@@ -58,7 +59,12 @@ class RunView:
         return self.meta.origin or self.run
 
     def about(self, started_ms: int) -> dict[str, Any]:
-        """`run`, as expressions see it."""
+        """`run`, as expressions see it; the start of a run does not change."""
+        if self._about is None:
+            self._about = self._run_view(started_ms)
+        return self._about
+
+    def _run_view(self, started_ms: int) -> dict[str, Any]:
         seen: dict[str, Any] = {
             "id": self.run,
             "pipeline": self.pipeline,
