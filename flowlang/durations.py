@@ -175,14 +175,6 @@ def _size_hint(text: str) -> str:
     return "a number with a unit `KiB MiB GiB B`, such as `512KiB`"
 
 
-def format_size(size: int) -> str:
-    """Write a number of bytes with the largest unit that divides it."""
-    for unit, factor in reversed(_SIZE_UNITS.items()):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return f"{size}B"
-
-
 def _shown(text: str) -> str:
     """A text as it is quoted in a message: bounded, on one line."""
     line = " ".join(text.split())

@@ -38,15 +38,6 @@ class Tick(msgspec.Struct, frozen=True):
     previous_ms: int  #: the tick before by the schedule, also at the first one
 
 
-def check_schedule(schedule: str, timezone: str = "UTC") -> None:
-    """Check that a schedule can be used and ever fires.
-
-    Raises:
-        ScheduleError: saying what is wrong with it.
-    """
-    next_tick_ms(schedule, timezone, 0)
-
-
 def next_tick_ms(schedule: str, timezone: str, after_ms: int) -> int:
     """When a schedule fires next.
 

@@ -13,7 +13,6 @@ from flowlang.engine.schedule import (
     MAX_TICKS,
     ScheduleError,
     Tick,
-    check_schedule,
     due_ticks,
     next_tick_ms,
     tick_data,
@@ -96,7 +95,7 @@ def test_all_missed_ticks_come_oldest_first_and_in_bounded_portions() -> None:
 )
 def test_what_is_no_schedule_is_refused_with_the_reason(schedule: str, timezone: str, said: str) -> None:
     with pytest.raises(ScheduleError, match=said):
-        check_schedule(schedule, timezone)
+        next_tick_ms(schedule, timezone, 0)
 
 
 @given(
