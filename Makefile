@@ -11,6 +11,7 @@ PYTHON ?=
 PY     := $(BIN)/python
 STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
+PEERS  := $(VENV)/.peers
 
 # Arguments for one run: `make test ARGS="tests/unit/expr -x"`, `make bench ARGS=...`.
 ARGS ?=
@@ -76,7 +77,7 @@ pages: $(STAMP)  ## Write the reference pages that are made from the code
 golden: $(STAMP)  ## Rewrite the expected diagnostics; read the diff before you commit it
 	$(PY) -m pytest -q -n0 --update-golden tests/diagnostics $(ARGS)
 
-bench: $(STAMP)  ## All benchmarks, one after another; figures, no verdict
+bench: $(PEERS)  ## All benchmarks, one after another; figures, no verdict
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done
 
 coverage: $(STAMP)  ## Tests with branch coverage, and the lines that no test reaches
@@ -117,11 +118,19 @@ $(STAMP): $(LOCK) pyproject.toml
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What benchmarks compare with.
+$(PEERS): $(STAMP) requirements/bench.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	@touch $@
+
 lock: $(STAMP)  ## Write the lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(PY) -m pip install -qq --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --extra server --extra dev --group dev --no-emit-package flowlang-pipelines \
 	  --custom-compile-command 'make lock' --output-file $(LOCK) $(ARGS) pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint $(LOCK) \
+	  --group bench --no-emit-package flowlang-pipelines \
+	  --custom-compile-command 'make lock' --output-file requirements/bench.lock $(ARGS) pyproject.toml
 
 clean:  ## Remove what can be made again: the virtual environment, caches, local data
 	rm -rf $(VENV) .flowlang .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist .coverage*

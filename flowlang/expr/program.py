@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from flowlang.expr import limits
 from flowlang.expr.analysis import Reference, analyse
-from flowlang.expr.closures import Closure, compile_node
+from flowlang.expr.closures import Closure, ClosureCompiler
 from flowlang.expr.errors import TOO_DEEP, EvaluationError, ExpressionSyntaxError, Problem
 from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
@@ -35,7 +35,7 @@ class Expression:
         self.roots: frozenset[str] = frozenset(path[0] for path in self.paths)
         self.calls: frozenset[str] = reads.calls
         self._slots = slots
-        self._closure: Closure = compile_node(root)
+        self._closure: Closure = ClosureCompiler().compile(root)
 
     def evaluate(self, bindings: Mapping[str, object], *, pins: Pins = NO_PINS) -> object:
         """Evaluate the expression.

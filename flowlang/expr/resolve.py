@@ -64,7 +64,13 @@ _MACROS: Final[dict[tuple[str, int], tuple[Loop, int]]] = {
     ("transformMapEntry", 4): (Loop.TRANSFORM_MAP_ENTRY, 2),
 }
 _MACRO_NAMES: Final = frozenset(name for name, _ in _MACROS) | {"optMap", "optFlatMap"}
-_GLOBAL_MACROS: Final = frozenset({"has", "cel.bind"})
+_GLOBAL_MACROS: Final = frozenset({"has", "cel.bind", "cel.block"})
+#: The names that an optimiser gives to values of `cel.block` and to the variables of macros: `cel.index(0)`.
+_NUMBERED: Final = {"index": 1, "iterVar": 2, "accuVar": 2}
+
+
+#: Variables of macros in sight: their slots, and whether they are lazy.
+Names = dict[str, tuple[int, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ class _Resolver:
         self._variables = variables
         self._late_calls = late_calls
 
-    def visit(self, node: Node, names: dict[str, int]) -> Node:
+    def visit(self, node: Node, names: Names) -> Node:
         match node:
             case RawLiteral():
                 return self._literal(node)
@@ -148,10 +154,10 @@ class _Resolver:
             case _:
                 return node
 
-    def _element(self, element: Element, names: dict[str, int]) -> Element:
+    def _element(self, element: Element, names: Names) -> Element:
         return replace(element, value=self.visit(element.value, names))
 
-    def _entry(self, entry: Entry, names: dict[str, int]) -> Entry:
+    def _entry(self, entry: Entry, names: Names) -> Entry:
         return replace(entry, key=self.visit(entry.key, names), value=self.visit(entry.value, names))
 
     def _literal(self, node: RawLiteral, *, negative: bool = False) -> Node:
@@ -161,7 +167,7 @@ class _Resolver:
             self.problems += error.problems
             return Literal(node.start, node.end, None)
 
-    def _unary(self, node: Unary, names: dict[str, int]) -> Node:
+    def _unary(self, node: Unary, names: Names) -> Node:
         operand = node.operand
         # The sign belongs to the literal, or -9223372036854775808 could not be written; a parenthesis parts them.
         adjacent = (
@@ -172,7 +178,7 @@ class _Resolver:
             return replace(literal, start=node.start)
         return replace(node, operand=self.visit(operand, names))
 
-    def _binary(self, node: Binary, names: dict[str, int]) -> Node:
+    def _binary(self, node: Binary, names: Names) -> Node:
         """Walk down the left spine in a loop: a long sum is deep only to the left."""
         spine = [node]
         while isinstance(spine[-1].left, Binary):
@@ -182,9 +188,9 @@ class _Resolver:
             left = replace(part, left=left, right=self.visit(part.right, names))
         return left
 
-    def _name(self, node: Name, names: dict[str, int]) -> Node:
+    def _name(self, node: Name, names: Names) -> Node:
         if not node.absolute and node.name in names:
-            return Local(node.start, node.end, node.name, names[node.name])
+            return Local(node.start, node.end, node.name, *names[node.name])
         if node.name in _RESERVED:
             self._problem(f"`{node.name}` is a reserved word", node, "it can be a field, but no name of its own")
         variable = self._variable(node, node.name, absolute=node.absolute)
@@ -194,7 +200,7 @@ class _Resolver:
             return TypeName(node.start, node.end, node.name)
         return node
 
-    def _select(self, node: Select, names: dict[str, int]) -> Node:
+    def _select(self, node: Select, names: Names) -> Node:
         path, absolute = dotted(node)
         if path and (absolute or path.partition(".")[0] not in names):
             variable = self._variable(node, path, absolute=absolute)
@@ -216,10 +222,14 @@ class _Resolver:
             scopes.pop()
         return Name(node.start, node.end, path, absolute=True) if path in self._variables else None
 
-    def _call(self, node: Call, names: dict[str, int]) -> Node:
+    def _call(self, node: Call, names: Names) -> Node:
+        numbered = _numbered(node)
+        if numbered in names:
+            return Local(node.start, node.end, numbered, *names[numbered])
         node = self._namespaced(node, names)
         if node.target is None and node.name in _GLOBAL_MACROS:
-            return self._has(node, names) if node.name == "has" else self._bind(node, names)
+            write_out = {"has": self._has, "cel.bind": self._bind, "cel.block": self._block}[node.name]
+            return write_out(node, names)
         if node.target is not None and node.name in _MACRO_NAMES:
             macro = self._macro(node, node.target, names)
             if macro is not None:
@@ -228,7 +238,7 @@ class _Resolver:
         target = None if node.target is None else self.visit(node.target, names)
         return replace(node, target=target, args=tuple(self.visit(arg, names) for arg in node.args))
 
-    def _namespaced(self, node: Call, names: dict[str, int]) -> Call:
+    def _namespaced(self, node: Call, names: Names) -> Call:
         """Fold `math.abs(x)` into a call of the function `math.abs`."""
         prefix = dotted(node.target)[0] if node.target is not None else ""
         if (node.target is not None and not prefix) or prefix.partition(".")[0] in names:
@@ -280,7 +290,7 @@ class _Resolver:
         hint = near.removeprefix("; ") if "did you mean" in near else None
         self.problems.append(Problem(f"no such {_sort(method)} `{node.name}`", start, end, hint))
 
-    def _has(self, node: Call, names: dict[str, int]) -> Node:
+    def _has(self, node: Call, names: Names) -> Node:
         argument = node.args[0] if len(node.args) == 1 else None
         if not isinstance(argument, Select):
             self._problem(
@@ -290,47 +300,67 @@ class _Resolver:
         operand = self.visit(argument.operand, names)
         return Has(node.start, node.end, operand, argument.field, argument.field_start, argument.end, argument.optional)
 
-    def _bind(self, node: Call, names: dict[str, int]) -> Node:
+    def _bind(self, node: Call, names: Names) -> Node:
         if len(node.args) != 3:
             self._problem("`cel.bind` takes a name, a value and an expression", node, None)
             return node
         value = self.visit(node.args[1], names)
-        slots, inner = self._declare(node, node.args[:1], names)
-        return Bind(node.start, node.end, slots[0], value, self.visit(node.args[2], inner))
+        slots, written, inner = self._declare(node, node.args[:1], names, lazy=True)
+        return Bind(node.start, node.end, slots, written, (value,), self.visit(node.args[2], inner))
 
-    def _macro(self, node: Call, target: Node, names: dict[str, int]) -> Node | None:
+    def _block(self, node: Call, names: Names) -> Node:
+        values = node.args[0] if node.args else None
+        if len(node.args) != 2 or not isinstance(values, ListNode) or any(each.optional for each in values.elements):
+            self._problem("`cel.block` takes a list of values and an expression", node, None)
+            return node
+        inner = dict(names)
+        slots, written, visited = [], [], []
+        for number, element in enumerate(values.elements):
+            visited.append(self.visit(element.value, inner))
+            slots.append(self._slot())
+            written.append(f"cel.index({number})")
+            inner[written[-1]] = slots[-1], True
+        body = self.visit(node.args[1], inner)
+        return Bind(node.start, node.end, tuple(slots), tuple(written), tuple(visited), body)
+
+    def _slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def _macro(self, node: Call, target: Node, names: Names) -> Node | None:
         if node.name in {"optMap", "optFlatMap"} and len(node.args) == 2:
             operand = self.visit(target, names)
-            slots, inner = self._declare(node, node.args[:1], names)
+            slots, written, inner = self._declare(node, node.args[:1], names)
             body = self.visit(node.args[1], inner)
-            return OptionalMap(node.start, node.end, operand, slots[0], body, node.name == "optFlatMap")
+            return OptionalMap(node.start, node.end, operand, slots[0], written[0], body, node.name == "optFlatMap")
         known = _MACROS.get((node.name, len(node.args)))
         if known is None:
             return None
         loop, count = known
         elements = self.visit(target, names)
-        slots, inner = self._declare(node, node.args[:count], names)
+        slots, written, inner = self._declare(node, node.args[:count], names)
         parts = [self.visit(arg, inner) for arg in node.args[count:]]
         where, body = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
-        return Comprehension(node.start, node.end, loop, elements, slots, where, body)
+        return Comprehension(node.start, node.end, loop, elements, slots, written, where, body)
 
     def _declare(
-        self, node: Call, variables: tuple[Node, ...], names: dict[str, int]
-    ) -> tuple[tuple[int, ...], dict[str, int]]:
+        self, node: Call, variables: tuple[Node, ...], names: Names, *, lazy: bool = False
+    ) -> tuple[tuple[int, ...], tuple[str, ...], Names]:
         inner = dict(names)
-        slots = []
+        slots: list[int] = []
+        written: list[str] = []
         for variable in variables:
-            if isinstance(variable, Name) and not variable.absolute:
-                if variable.name in _RESERVED:
-                    self._problem(f"`{variable.name}` is a reserved word", variable, "choose another name")
-                inner[variable.name] = self.slots
-            else:
+            name = variable.name if isinstance(variable, Name) and not variable.absolute else _numbered(variable)
+            if not name:
                 self._problem(f"`{node.name}` needs a plain name here", variable, "as in items.map(item, item.price)")
-            slots.append(self.slots)
-            self.slots += 1
-        if len({v.name for v in variables if isinstance(v, Name)}) < len(variables) and len(variables) == 2:
-            self._problem(f"the two variables of `{node.name}` need different names", variables[1], None)
-        return tuple(slots), inner
+            elif name in _RESERVED:
+                self._problem(f"`{name}` is a reserved word", variable, "choose another name")
+            elif name in written:
+                self._problem(f"the two variables of `{node.name}` need different names", variable, None)
+            slots.append(self._slot())
+            written.append(name)
+            inner[name] = slots[-1], lazy
+        return tuple(slots), tuple(written), inner
 
     def _problem(self, message: str, node: Node, hint: str | None) -> None:
         self.problems.append(Problem(message, node.start, node.end, hint))
@@ -345,6 +375,16 @@ def _form(name: str, count: int) -> str:
     _, variables = _MACROS[name, count]
     arguments = ["x" if variables == 1 else "i, x", *["…"] * (count - variables)]
     return f"items.{name}({', '.join(arguments)})"
+
+
+def _numbered(node: Node) -> str:
+    """Write `cel.index(0)` or `cel.iterVar(0, 1)` as the name that it stands for; empty where it is something else."""
+    if not isinstance(node, Call) or node.target is None or dotted(node.target)[0] != "cel":
+        return ""
+    numbers = [part.text for part in node.args if isinstance(part, RawLiteral) and part.kind == "INT"]
+    if len(numbers) != len(node.args) or _NUMBERED.get(node.name) != len(numbers):
+        return ""
+    return f"cel.{node.name}({', '.join(numbers)})"
 
 
 def _sort(method: bool) -> str:

@@ -44,10 +44,14 @@ class Name(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Local(Node):
-    """A variable that a macro binds; `slot` is its place in the evaluation's frame."""
+    """A variable that a macro binds.
+
+    `slot` is its place in the evaluation's frame; a lazy one is computed when it is first read.
+    """
 
     name: str
     slot: int
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,23 +186,28 @@ class Loop(StrEnum):
 class Comprehension(Node):
     """A macro over a list or map.
 
-    `variables` are one slot (element or key) or two (index and element, or key and value); `where` filters,
-    `body` is the predicate or the new element.
+    `variables` are one slot (element or key) or two (index and element, or key and value), `names` what they are
+    called; `where` filters, `body` is the predicate or the new element.
     """
 
     loop: Loop
     range: Node
     variables: tuple[int, ...]
+    names: tuple[str, ...]
     where: Node | None
     body: Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bind(Node):
-    """`cel.bind(name, value, body)`."""
+    """Values with names: `cel.bind(name, value, body)`, or `cel.block([value, …], body)`.
 
-    slot: int
-    value: Node
+    Each value is computed when it is first read, and not at all when it is not; it sees the ones before it.
+    """
+
+    slots: tuple[int, ...]
+    names: tuple[str, ...]
+    values: tuple[Node, ...]
     body: Node
 
 
@@ -208,6 +217,7 @@ class OptionalMap(Node):
 
     target: Node
     slot: int
+    name: str
     body: Node
     flat: bool
 
@@ -244,6 +254,6 @@ _FIELDS: dict[type[Node], tuple[str, ...]] = {
     Logic: ("operands",),
     Conditional: ("condition", "then", "otherwise"),
     Comprehension: ("range", "where", "body"),
-    Bind: ("value", "body"),
+    Bind: ("values", "body"),
     OptionalMap: ("target", "body"),
 }
