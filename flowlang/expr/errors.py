@@ -30,6 +30,17 @@ NOT_JSON: Final = "not_json"
 TOO_MUCH_WORK: Final = "too_much_work"
 TOO_DEEP: Final = "too_deep"
 
+#: Kinds of `Problem`; what finds them is the parser for the first and the checker for the others.
+SYNTAX: Final = "syntax"
+UNKNOWN_NAME: Final = "unknown-name"
+UNKNOWN_FIELD: Final = "unknown-field"
+MAY_BE_MISSING: Final = "may-be-missing"
+MAY_BE_NULL: Final = "may-be-null"
+WRONG_TYPE: Final = "wrong-type"
+NOT_BOOL: Final = "not-bool"
+BAD_CONSTANT: Final = "bad-constant"
+NEVER_EQUAL: Final = "never-equal"
+
 #: These end the evaluation at once: `||` and `&&` may not hide that a bound was reached.
 UNABSORBABLE: Final = frozenset({TOO_MUCH_WORK, TOO_DEEP, NOT_ALLOWED})
 
@@ -48,6 +59,7 @@ class Problem:
         end: Offset behind the last one.
         hint: What would be right, or None.
         path: Keys and positions of the text in a tree of templates; empty for a single text.
+        kind: One of the kinds of this module.
     """
 
     message: str
@@ -55,6 +67,7 @@ class Problem:
     end: int
     hint: str | None = None
     path: tuple[str | int, ...] = ()
+    kind: str = SYNTAX
 
 
 class ExpressionSyntaxError(CelError):

@@ -103,22 +103,55 @@ def resolve(
     Raises:
         ExpressionSyntaxError: With all problems found.
     """
-    resolver = _Resolver(container, variables, late_calls=late_calls)
+    resolved, problems = resolve_all(root, container=container, variables=variables, late_calls=late_calls)
+    if problems:
+        raise ExpressionSyntaxError(problems)
+    return resolved
+
+
+def resolve_all(
+    root: Node,
+    *,
+    container: str = "",
+    variables: frozenset[str] = frozenset(),
+    functions: frozenset[tuple[str, bool]] = frozenset(),
+    late_calls: bool = False,
+) -> tuple[Resolved, tuple[Problem, ...]]:
+    """Resolve what can be resolved, so that the rest of an expression with problems can be checked too.
+
+    Args:
+        root: What the parser gave.
+        container: Namespace in which names are sought first.
+        variables: Names with dots that the bindings have; others need no declaration.
+        functions: Functions beside the language's own, by name and whether they are methods; they can be checked,
+            not evaluated.
+        late_calls: Leave unknown functions to fail when they are evaluated.
+
+    Returns:
+        The tree, and all problems found, in the order of the text; a tree with problems must not be evaluated.
+    """
+    resolver = _Resolver(container, variables, functions, late_calls=late_calls)
     resolved = resolver.visit(root, {})
-    if resolver.problems:
-        ordered = sorted(resolver.problems, key=lambda problem: problem.start)
-        raise ExpressionSyntaxError(tuple(ordered[: limits.MAX_PROBLEMS]))
-    return Resolved(resolved, resolver.slots)
+    ordered = sorted(resolver.problems, key=lambda problem: problem.start)
+    return Resolved(resolved, resolver.slots), tuple(ordered[: limits.MAX_PROBLEMS])
 
 
 class _Resolver:
     """Walks a tree; `names` are the macro variables in sight, with their slots."""
 
-    def __init__(self, container: str, variables: frozenset[str], *, late_calls: bool) -> None:
+    def __init__(
+        self,
+        container: str,
+        variables: frozenset[str],
+        functions: frozenset[tuple[str, bool]],
+        *,
+        late_calls: bool,
+    ) -> None:
         self.problems: list[Problem] = []
         self.slots = 0
         self._container = container
         self._variables = variables
+        self._functions = functions
         self._late_calls = late_calls
 
     def visit(self, node: Node, names: Names) -> Node:
@@ -258,7 +291,7 @@ class _Resolver:
         function = known.get((node.name, method))
         if node.target is None and node.name in _RESERVED:
             self._problem(f"`{node.name}` is a reserved word", node, None)
-        elif self._late_calls:
+        elif self._late_calls or (node.name, method) in self._functions:
             return
         elif function is None:
             self._unknown_function(node, method=method)
