@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowlang.expr.scope import Pins
     from flowlang.expr.template import PlacedExpression, Template, compile_bare_expression, compile_template
     from flowlang.expr.times import Duration, Timestamp
+    from flowlang.expr.unparser import literal, unparse
     from flowlang.expr.value_template import ValueTemplate, compile_value
     from flowlang.expr.values import Optional, TypeValue, UInt, type_names
 
@@ -40,9 +41,11 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "compile_value",
+    "literal",
     "to_json",
     "to_text",
     "type_names",
+    "unparse",
 ]
 
 _MODULES = {
@@ -65,9 +68,11 @@ _MODULES = {
     "compile_expression": "program",
     "compile_template": "template",
     "compile_value": "value_template",
+    "literal": "unparser",
     "to_json": "json_values",
     "to_text": "json_values",
     "type_names": "values",
+    "unparse": "unparser",
 }
 
 

@@ -1,0 +1,101 @@
+"""Trees for laws: their shape, all expressions of the tables, and generated ones over names of one's own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from flowlang.expr.registry import functions
+from flowlang.expr.syntax import Node
+from tests.conformance.cases import load
+
+ROOT = Path(__file__).parents[3]
+CEL_CASES = ROOT.parent / "shared" / "cel"
+
+_PLACES = {"start", "end", "field_start", "field_end", "name_start", "name_end"}
+
+
+def shape(node: Any) -> Any:
+    """A node as nested tuples, without offsets; `-0.0` and `0.0`, `1` and `1u` differ."""
+    if isinstance(node, Node):
+        parts = [shape(getattr(node, each.name)) for each in fields(node) if each.name not in _PLACES]
+        return (node.__class__.__name__, *parts)
+    if isinstance(node, tuple):
+        return tuple(shape(part) for part in node)
+    return (node.__class__.__name__, repr(node))
+
+
+def expressions() -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Each expression of the conformance folders and tables and of the functions: text, container, variables."""
+    for path in sorted(CEL_CASES.glob("*.json")):
+        for case in load(path):
+            yield case["expr"], case["container"], frozenset(case["bindings"])
+    for path in sorted((ROOT / "tests/conformance").glob("*.yaml")):
+        for case in yaml.safe_load(path.read_text(encoding="utf-8")):
+            yield case["expr"], "", frozenset()
+    for example in itertools.chain.from_iterable(function.examples for function in functions().values()):
+        yield example, "", frozenset()
+
+
+_LEAVES = [
+    *(
+        "1",
+        "0",
+        "-1",
+        "2u",
+        "0.0",
+        "-0.0",
+        "1.5",
+        "1e999",
+        "'a'",
+        '"it\'s"',
+        "'\\n'",
+        "b'a\\xff'",
+        "null",
+        "true",
+        "false",
+    ),
+    *("[]", "{}", "int", "google.protobuf.Timestamp", "-9223372036854775808", "optional.none()", "duration('1h')"),
+]
+_OPERATORS = ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "in"]
+_MEMBERS = ["a", "?b", "`in`", "`x-y`", "if", "size()", "orValue(1)", "trim()", "hasValue()", "value()", "sort()"]
+_FUNCTIONS = ["size", "int", "string", "double", "type", "json", "sum", "dyn", "optional.of", "math.abs", "sets.unique"]
+_LOOPS = ["map", "filter", "all", "exists", "exists_one", "sortBy"]
+_PAIRS = ["all", "exists", "exists_one", "transformList", "transformMap", "transformMapEntry"]
+
+
+def texts(names: list[str], *, max_leaves: int = 12) -> st.SearchStrategy[str]:
+    """Texts of expressions that can be read, over these names and the variables `v` and `w` of macros."""
+    functions_ = [name for name in _FUNCTIONS if (name, False) in functions()]
+    leaves = st.sampled_from([*names * 2, *names, *_LEAVES, "v", "w"])
+
+    def grow(e: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.one_of(
+            st.builds(lambda a, o, b: f"({a}) {o} ({b})", e, st.sampled_from(_OPERATORS), e),
+            st.builds(lambda o, parts: f" {o} ".join(f"({part})" for part in parts), st.sampled_from(["&&", "||"]), st.lists(e, min_size=2, max_size=3)),
+            st.builds(lambda a, f: f"({a}).{f}", e, st.sampled_from(_MEMBERS)),
+            st.builds(lambda a, f: f"has(({a}).{f})", e, st.sampled_from(_MEMBERS[:5])),
+            st.builds(lambda a: f"({a}).?a.orValue(1)", e),
+            st.builds(lambda a, b: f"({a}).or({b})", e, e),
+            st.builds(lambda f, a: f"{f}({a})", st.sampled_from(functions_), e),
+            st.builds(lambda a, m, v, b: f"({a}).{m}({v}, {b})", e, st.sampled_from(_LOOPS), st.sampled_from("vw"), e),
+            st.builds(lambda a, m, b: f"({a}).{m}(v, w, {b})", e, st.sampled_from(_PAIRS), e),
+            st.builds(lambda a, v, w, b: f"({a}).map({v}, {w}, {b})", e, st.sampled_from("vw"), e, e),
+            st.builds(lambda v, a, b: f"cel.bind({v}, {a}, {b})", st.sampled_from("vw"), e, e),
+            st.builds(lambda a, b, c: f"cel.block([{a}, cel.index(0) == {b}], cel.index(1) || {c})", e, e, e),
+            st.builds(lambda a, m, b: f"({a}).{m}(v, {b})", e, st.sampled_from(["optMap", "optFlatMap"]), e),
+            st.builds(lambda a, b, c: f"({a}) ? ({b}) : ({c})", e, e, e),
+            st.builds(lambda a, o, b: f"({a})[{o}{b}]", e, st.sampled_from(["", "?"]), e),
+            st.builds(lambda a, o, b: f"[{a}, {o}{b}]", e, st.sampled_from(["", "?"]), e),
+            st.builds(lambda o, a, b: f"{{{o}({a}): {b}}}", st.sampled_from(["", "?"]), e, e),
+            st.builds(lambda o, a: f"{o}({a})", st.sampled_from("-!"), e),
+            st.builds(lambda a: f"-{a}", e),
+        )  # fmt: skip
+
+    return st.recursive(leaves, grow, max_leaves=max_leaves)
