@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowlang.expr.analysis import Reference
+    from flowlang.expr.equality_index import Equalities, Equality, equalities, index_key, key_at
     from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
     from flowlang.expr.json_values import to_json, to_text
     from flowlang.expr.program import Expression, compile_expression
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CelError",
     "Duration",
+    "Equalities",
+    "Equality",
     "EvaluationError",
     "Expression",
     "ExpressionSyntaxError",
@@ -41,6 +44,9 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "compile_value",
+    "equalities",
+    "index_key",
+    "key_at",
     "literal",
     "to_json",
     "to_text",
@@ -51,6 +57,8 @@ __all__ = [
 _MODULES = {
     "CelError": "errors",
     "Duration": "times",
+    "Equalities": "equality_index",
+    "Equality": "equality_index",
     "EvaluationError": "errors",
     "Expression": "program",
     "ExpressionSyntaxError": "errors",
@@ -68,6 +76,9 @@ _MODULES = {
     "compile_expression": "program",
     "compile_template": "template",
     "compile_value": "value_template",
+    "equalities": "equality_index",
+    "index_key": "equality_index",
+    "key_at": "equality_index",
     "literal": "unparser",
     "to_json": "json_values",
     "to_text": "json_values",
