@@ -56,7 +56,7 @@ from flowlang.expr.syntax import (
     TypeName,
     Unary,
 )
-from flowlang.expr.type_names import denoted, in_words
+from flowlang.expr.type_words import denoted, in_words
 from flowlang.expr.types import (
     BOOL,
     BYTES,
@@ -437,15 +437,19 @@ class _Checker:
 
     def _no_overload(self, node: Call, given: Sequence[Type], signatures: Sequence[Signature]) -> None:
         types = [self._known(type_) for type_ in given]
-        if node.target is not None:
-            call, types_given = f"`{node.name}` on {in_words(types[0])}", types[1:]
+        owner = types.pop(0) if node.target is not None else None
+        if owner is not None and not any(self._takes(each, owner) for each in signatures):
+            message = f"{in_words(owner)} has no method `{node.name}`"
         else:
-            call, types_given = f"`{node.name}`", types
-        arguments = ", ".join(in_words(type_) for type_ in types_given)
-        message = f"{call} does not take ({arguments})" if types_given else f"{call} is not there"
+            call = f"`{node.name}`" if owner is None else f"`{node.name}` on {in_words(owner)}"
+            message = f"{call} does not take ({', '.join(map(in_words, types))})"
         taken = "; ".join(dict.fromkeys(each.text for each in signatures[:4]))
-        hint = "unwrap the optional with orValue(…)" if types and isinstance(types[0], OptionalOf) else None
-        self._problem(node, WRONG_TYPE, message, hint or f"there is {taken}")
+        hint = "unwrap the optional with orValue(…)" if isinstance(owner, OptionalOf) else f"there is {taken}"
+        self._problem(node, WRONG_TYPE, message, hint)
+
+    def _takes(self, declared: Signature, owner: Type) -> bool:
+        """Whether a method can be called on a type, whatever its other arguments are."""
+        return assign(self.known, (owner,), self._instantiate(declared).parameters[:1]) is not None
 
     def _unary(self, node: Unary) -> Type:
         given = self.visit(node.operand)
@@ -512,17 +516,14 @@ class _Checker:
         # An operand's error is absorbed unless all others leave the answer open, whatever their order.
         every = [implied(operand) for operand in node.operands]
         facts = [part.when_true if node.operator == "&&" else part.when_false for part in every]
-        before = [NOTHING]
-        for fact in facts[:-1]:
-            before.append(before[-1] | fact)
-        after = NOTHING
-        found: list[tuple[Node, Type]] = []
-        for position in range(len(facts) - 1, -1, -1):
-            operand = node.operands[position]
-            found.append((operand, self.visit(operand, before[position] | after)))
-            after |= facts[position]
-        for operand, type_ in reversed(found):
-            self._condition(operand, type_, f"`{node.operator}` takes true or false")
+        after = [NOTHING]
+        for fact in reversed(facts[1:]):
+            after.append(after[-1] | fact)
+        before = NOTHING
+        for operand, fact, rest in zip(node.operands, facts, reversed(after), strict=True):
+            found = self.visit(operand, before | rest)
+            self._condition(operand, found, f"`{node.operator}` takes true or false")
+            before |= fact
         return BOOL
 
     def _condition(self, node: Node, found: Type, wants: str) -> None:

@@ -71,7 +71,7 @@ def compile_value(value: object) -> ValueTemplate:
     """
     problems: list[Problem] = []
     found: list[tuple[Path, Template]] = []
-    for path, text in _texts(value, ()):
+    for path, text in texts_of(value):
         try:
             template = compile_template(text)
         except ExpressionSyntaxError as error:
@@ -85,6 +85,21 @@ def compile_value(value: object) -> ValueTemplate:
     fill = _filler(value, (), by_path)
     evaluated = tuple((path, template) for path, template in found if not template.is_literal)
     return ValueTemplate(value, evaluated, fill)
+
+
+def texts_of(value: object) -> Iterator[tuple[Path, str]]:
+    """Iterate over the texts of a JSON tree, each with the path to it.
+
+    Args:
+        value: dict, list, str, int, float, bool or None.
+
+    Yields:
+        Path and text, in written order.
+
+    Raises:
+        ExpressionSyntaxError: The tree is too deep.
+    """
+    yield from _texts(value, ())
 
 
 def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
