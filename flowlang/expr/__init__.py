@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowlang.expr.equality_index import Equalities, Equality, equalities, index_key, key_at
     from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
     from flowlang.expr.json_values import to_json, to_text
+    from flowlang.expr.partial import Residual, residual
     from flowlang.expr.program import Expression, compile_expression
     from flowlang.expr.scope import Pins
     from flowlang.expr.template import PlacedExpression, Template, compile_bare_expression, compile_template
@@ -35,6 +36,7 @@ __all__ = [
     "PlacedExpression",
     "Problem",
     "Reference",
+    "Residual",
     "Template",
     "Timestamp",
     "TypeValue",
@@ -48,6 +50,7 @@ __all__ = [
     "index_key",
     "key_at",
     "literal",
+    "residual",
     "to_json",
     "to_text",
     "type_names",
@@ -67,6 +70,7 @@ _MODULES = {
     "PlacedExpression": "template",
     "Problem": "errors",
     "Reference": "analysis",
+    "Residual": "partial",
     "Template": "template",
     "Timestamp": "times",
     "TypeValue": "values",
@@ -80,6 +84,7 @@ _MODULES = {
     "index_key": "equality_index",
     "key_at": "equality_index",
     "literal": "unparser",
+    "residual": "partial",
     "to_json": "json_values",
     "to_text": "json_values",
     "type_names": "values",

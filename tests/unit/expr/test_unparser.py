@@ -19,8 +19,7 @@ from flowlang.expr.program import compile_expression
 from flowlang.expr.resolve import resolve
 from flowlang.expr.syntax import Bind, Call, Comprehension, Literal, Local, Name, Node, Select
 from flowlang.expr.unparser import literal, unparse
-from tests.conformance.cases import same
-from tests.unit.expr.trees import expressions, shape, texts
+from tests.unit.expr.trees import alike, expressions, shape, texts
 
 LAW = settings(deadline=None, max_examples=300)
 
@@ -125,23 +124,10 @@ VALUES = st.recursive(
 )
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Like `same`, and optionals by what they hold."""
-    if isinstance(a, Optional) and isinstance(b, Optional):
-        return a.present == b.present and (not a.present or _same(a.value, b.value))
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if hasattr(a, "items") and hasattr(b, "items"):
-        return len(a) == len(b) and all(
-            same(m, n) and _same(v, w) for (m, v), (n, w) in zip(a.items(), b.items(), strict=True)
-        )
-    return same(a, b)
-
-
 @LAW
 @given(VALUES)
 def test_a_literal_gives_the_value_that_it_was_written_of(value: Any) -> None:
-    assert _same(compile_expression(literal(value)).evaluate({}), value)
+    assert alike(compile_expression(literal(value)).evaluate({}), value)
 
 
 @pytest.mark.parametrize(

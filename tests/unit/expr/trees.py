@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
+from flowlang.expr import EvaluationError, Expression, Optional, Pins, UInt
 from flowlang.expr.registry import functions
+from flowlang.expr.scope import NO_PINS
 from flowlang.expr.syntax import Node
-from tests.conformance.cases import load
+from tests.conformance.cases import load, same
 
 ROOT = Path(__file__).parents[3]
 CEL_CASES = ROOT.parent / "shared" / "cel"
@@ -29,6 +31,18 @@ def shape(node: Any) -> Any:
     if isinstance(node, tuple):
         return tuple(shape(part) for part in node)
     return (node.__class__.__name__, repr(node))
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two values are the same as `same` says, and optionals by what they hold."""
+    if isinstance(a, Optional) and isinstance(b, Optional):
+        return a.present == b.present and (not a.present or alike(a.value, b.value))
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        pairs = zip(a.items(), b.items(), strict=False)
+        return len(a) == len(b) and all(same(k, m) and alike(v, w) for (k, v), (m, w) in pairs)
+    return same(a, b)
 
 
 def expressions() -> Iterator[tuple[str, str, frozenset[str]]]:
@@ -99,3 +113,23 @@ def texts(names: list[str], *, max_leaves: int = 12) -> st.SearchStrategy[str]:
         )  # fmt: skip
 
     return st.recursive(leaves, grow, max_leaves=max_leaves)
+
+
+_SCALARS = st.sampled_from([0, 1, 2, -1, 1.0, 0.5, True, False, None, "a", "b", "", b"a", UInt(1), 2**63 - 1])
+
+#: Values for the names of `texts`: small, so that they are often of the kind that an operator takes.
+DATA = st.recursive(
+    _SCALARS,
+    lambda e: st.one_of(
+        st.lists(e, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "x-y"]), e, max_size=3), e.map(Optional.of)
+    ),
+    max_leaves=5,
+)
+
+
+def answer(expression: Expression, bindings: Mapping[str, Any], *, pins: Pins = NO_PINS) -> tuple[str, Any]:
+    """What an expression gives: `value` and it, or `error` and its code."""
+    try:
+        return "value", expression.evaluate(bindings, pins=pins)
+    except EvaluationError as error:
+        return "error", error.code
