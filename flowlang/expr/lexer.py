@@ -110,12 +110,13 @@ class Token:
         self.end_pos = end
 
 
-def tokenize(text: str, position: int = 0) -> Iterator[Token]:
+def tokenize(text: str, position: int = 0, *, strict: bool = True) -> Iterator[Token]:
     """Cut a text into tokens, without spaces and comments.
 
     Args:
         text: The text that holds the expression.
         position: Offset at which to begin.
+        strict: Whether a character that begins no token is a mistake; else it is a token of the kind `STRAY`.
 
     Yields:
         Tokens in the order of the text.
@@ -127,7 +128,11 @@ def tokenize(text: str, position: int = 0) -> Iterator[Token]:
     while position < len(text):
         found = match_at(text, position)
         if found is None:
-            raise ExpressionSyntaxError((_stray(text, position),))
+            if strict:
+                raise ExpressionSyntaxError((_stray(text, position),))
+            yield Token("STRAY", text[position], position, position + 1)
+            position += 1
+            continue
         kind, value, end = found.lastgroup, found.group(), found.end()
         if kind == "IDENT":
             yield Token(_KEYWORDS.get(value, "IDENT"), value, position, end)

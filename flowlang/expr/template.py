@@ -13,13 +13,11 @@ from typing import Final
 from flowlang.expr import limits
 from flowlang.expr.errors import EvaluationError, ExpressionSyntaxError, Problem
 from flowlang.expr.json_values import to_text
-from flowlang.expr.lexer import tokenize
 from flowlang.expr.program import Expression, compile_expression
+from flowlang.expr.regions import CLOSING, OPENING, template_regions
 from flowlang.expr.scope import NO_PINS, Pins
 
-_OPEN: Final = "${{"
-_CLOSE: Final = "}}"
-_LITERAL_OPEN: Final = "$${{"
+_LITERAL_OPENING: Final = "$${{"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +127,17 @@ def compile_template(text: str) -> Template:
     """
     parts: list[str | PlacedExpression] = []
     problems: list[Problem] = []
-    literal: list[str] = []
+    regions, unclosed = template_regions(text)
     position = 0
-    while True:
-        at = text.find(_OPEN, position)
-        if at < 0:
-            break
-        if text.startswith(_LITERAL_OPEN, at - 1) and at > position:
-            literal.append(text[position : at - 1] + _OPEN)
-            position = at + len(_OPEN)
-            continue
-        literal.append(text[position:at])
-        close = _find_close(text, at)
-        parts += ["".join(literal)] if any(literal) else []
-        literal = []
-        placed = _place(text, at + len(_OPEN), close, problems)
+    for region in regions:
+        parts += _literal(text[position : region.start])
+        placed = _place(text, region.start + len(OPENING), region.end - len(CLOSING), problems)
         if placed is not None:
             parts.append(placed)
-        position = close + len(_CLOSE)
-    literal.append(text[position:])
-    parts += ["".join(literal)] if any(literal) else []
+        position = region.end
+    if unclosed is not None:
+        problems.append(Problem("`${{` is not closed", unclosed, len(text), "write }} behind the expression"))
+    parts += _literal(text[position:])
     if problems:
         raise ExpressionSyntaxError(tuple(problems[: limits.MAX_PROBLEMS]))
     return _template(text, parts)
@@ -166,7 +155,7 @@ def compile_bare_expression(text: str) -> PlacedExpression:
     Raises:
         ExpressionSyntaxError: It is no expression, or has braces around a part.
     """
-    if _OPEN not in text:
+    if OPENING not in text:
         lead = len(text) - len(text.lstrip())
         return PlacedExpression(_compile_at(text.strip(), lead), lead)
     template = compile_template(text)
@@ -184,20 +173,10 @@ def _template(text: str, parts: list[str | PlacedExpression]) -> Template:
     return Template(text, tuple(parts), keeps_type=False)
 
 
-def _find_close(text: str, at: int) -> int:
-    """Find the braces that end an expression: not those inside its texts, nor those of its maps."""
-    depth = 0
-    for token in tokenize(text, at + len(_OPEN)):
-        if token.type == "LBRACE":
-            depth += 1
-        elif token.type == "RBRACE":
-            if depth == 0:
-                if text.startswith(_CLOSE, token.start_pos):
-                    return token.start_pos
-                problem = Problem("one brace too many, or one too few", token.start_pos, token.end_pos, "end with }}")
-                raise ExpressionSyntaxError((problem,))
-            depth -= 1
-    raise ExpressionSyntaxError((Problem("`${{` is not closed", at, len(text), "write }} behind the expression"),))
+def _literal(text: str) -> list[str | PlacedExpression]:
+    """A text between expressions; `$${{` stands for a literal `${{`."""
+    written = text.replace(_LITERAL_OPENING, OPENING)
+    return [written] if written else []
 
 
 def _place(text: str, start: int, end: int, problems: list[Problem]) -> PlacedExpression | None:

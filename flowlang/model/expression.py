@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
+from flowlang.expr.regions import CLOSING, OPENING, template_regions
 from flowlang.model.base import found, problem
-from flowlang.model.expression_text import CLOSING, OPENING, template_regions
 
 
 @dataclass(frozen=True, slots=True)

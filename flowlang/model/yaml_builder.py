@@ -16,7 +16,8 @@ from yaml.events import (
 )
 
 from flowlang.diagnostics import Diagnostic, Label, did_you_mean
-from flowlang.model.expression_text import left_open, quoted
+from flowlang.expr.regions import left_open
+from flowlang.model.quoting import quoted
 from flowlang.model.yaml_core import resolve_plain
 from flowlang.model.yaml_nodes import Entry, Mapping, Node, Scalar, Sequence
 from flowlang.model.yaml_traps import (

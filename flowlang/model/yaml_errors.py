@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from flowlang.diagnostics import Diagnostic, Label
-from flowlang.model.expression_text import OPENING, left_open, quoted, template_regions
+from flowlang.expr.regions import OPENING, left_open, template_regions
+from flowlang.model.quoting import quoted
 from flowlang.model.yaml_events import YamlProblem
 from flowlang.model.yaml_traps import EXPRESSION_KEYS, cut_by_comment, without_comment
 from flowlang.source import SourceText, Span

@@ -132,6 +132,31 @@ class YamlDocument:
         last = places[min(end, len(places)) - 1][1] if end > start else first
         return self.source.span(first, last)
 
+    def anchors(self, path: Path, start: int, end: int) -> tuple[int, ...]:
+        """Where the characters of a part of a scalar's text are written, for those who have only the text.
+
+        Args:
+            path: Keys and indices from the root, to a scalar.
+            start: Offset of the part in the scalar's value.
+            end: Offset behind it.
+
+        Returns:
+            Triples, one behind the other: an offset in the part, and the line and column of that character; from there
+            on the characters follow each other in the file, up to the offset of the next triple. Empty when the
+            characters cannot be followed.
+        """
+        node = self._walk(path)[0]
+        if not isinstance(node, Scalar):
+            return ()
+        places = map_offsets(self.source.text, node.start, node.end, node.style, node.text)
+        found: list[int] = []
+        expected = None
+        for offset, (place, _) in enumerate(places[start:end] if places else ()):
+            if place != expected:
+                found += (offset, *self.source.position(place))
+            expected = place + 1
+        return tuple(found)
+
     def resolve(self, path: Path) -> Path:
         """The part of a path that fits the tree: what is really written, where the models have more."""
         node: Node = self.root

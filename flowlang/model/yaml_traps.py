@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from flowlang.diagnostics import Diagnostic, Severity
-from flowlang.model.expression_text import OPENING, left_open, quoted, template_regions
+from flowlang.expr.regions import OPENING, left_open, template_regions
+from flowlang.model.quoting import quoted
 from flowlang.model.yaml_nodes import Scalar
 from flowlang.source import SourceText
 

@@ -69,7 +69,7 @@ def test_an_error_says_where_in_the_whole_text(text: str, start: int, end: int, 
     [
         ("x ${{ 1 + }}", [(9, 9)]),
         ("${{ open", [(0, 8)]),
-        ("x ${{ 'open }}", [(6, 14)]),
+        ("x ${{ 'open }}", [(6, 11)]),
         ("${{ }}", [(4, 4)]),
         ("${{ 1 } }}", [(6, 7)]),
         ("${{ nope(1) }} and ${{ nada(1) }}", [(4, 8), (23, 27)]),
