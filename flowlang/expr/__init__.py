@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flowlang.expr.analysis import Reference
     from flowlang.expr.equality_index import Equalities, Equality, equalities, index_key, key_at
     from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
+    from flowlang.expr.explanation import Explanation, explain
     from flowlang.expr.json_values import to_json, to_text
     from flowlang.expr.partial import Residual, residual
     from flowlang.expr.program import Expression, compile_expression
@@ -29,6 +30,7 @@ __all__ = [
     "Equalities",
     "Equality",
     "EvaluationError",
+    "Explanation",
     "Expression",
     "ExpressionSyntaxError",
     "Optional",
@@ -47,6 +49,7 @@ __all__ = [
     "compile_template",
     "compile_value",
     "equalities",
+    "explain",
     "index_key",
     "key_at",
     "literal",
@@ -63,6 +66,7 @@ _MODULES = {
     "Equalities": "equality_index",
     "Equality": "equality_index",
     "EvaluationError": "errors",
+    "Explanation": "explanation",
     "Expression": "program",
     "ExpressionSyntaxError": "errors",
     "Optional": "values",
@@ -81,6 +85,7 @@ _MODULES = {
     "compile_template": "template",
     "compile_value": "value_template",
     "equalities": "equality_index",
+    "explain": "explanation",
     "index_key": "equality_index",
     "key_at": "equality_index",
     "literal": "unparser",
