@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowlang.expr import loops, registry
+from flowlang.expr.costs import ABSORBED, COMPARED, LIST_PLACE, SHORT, loop_cost, text_charge
 from flowlang.expr.errors import (
     NO_NAME,
     NO_OVERLOAD,
@@ -17,6 +18,7 @@ from flowlang.expr.errors import (
     UNABSORBABLE,
     EvaluationError,
 )
+from flowlang.expr.lib.regex import search, searcher
 from flowlang.expr.limits import MAX_TEXT_VALUE
 from flowlang.expr.operators import (
     BINARY,
@@ -53,7 +55,6 @@ from flowlang.expr.syntax import (
     Select,
     TypeName,
     Unary,
-    children,
 )
 from flowlang.expr.values import Optional, TypeValue, is_list, kind_name
 
@@ -61,9 +62,6 @@ Closure = Callable[[Scope], Any]
 
 #: Classes of values that cost one unit, whatever is done with them.
 _SMALL = frozenset({int, float, bool, type(None)})
-
-#: A binary operator copies or compares this many characters or elements for one unit of work.
-_COPIED_PER_UNIT = 64
 
 
 class ClosureCompiler:
@@ -172,6 +170,8 @@ class ClosureCompiler:
         def indexed(scope: Scope) -> Any:
             value, place = operand(scope), key(scope)
             try:
+                if place.__class__ is str and len(place) > SHORT:
+                    scope.spend(len(place) // COMPARED)
                 return read(value, place)
             except EvaluationError as error:
                 raise error.at(start, end)  # noqa: B904 - the same error
@@ -233,11 +233,7 @@ class ClosureCompiler:
     def _unary(self, node: Unary) -> Closure:
         operand = self.compile(node.operand)
 
-        def negated(scope: Scope) -> Any:
-            try:
-                return negate(operand(scope))
-            except EvaluationError as error:
-                raise error.at(node.start, node.end)  # noqa: B904 - the same error
+        apply = apply_operator(node)
 
         def inverted(scope: Scope) -> bool:
             value = operand(scope)
@@ -247,7 +243,7 @@ class ClosureCompiler:
                 return True
             raise no_overload("!", value).at(node.start, node.end)
 
-        return inverted if node.operator == "!" else negated
+        return inverted if node.operator == "!" else lambda scope: apply(scope, operand(scope))
 
     def _binary(self, node: Binary) -> Closure:
         """Compile a left spine of operators: short ones nest, long ones run in a loop, so that sums may be long."""
@@ -260,7 +256,7 @@ class ClosureCompiler:
             for part in spine[:-1]:
                 closure = self.seen(part, _operation(part, closure, self.compile(part.right)))
             return _operation(node, closure, self.compile(node.right))
-        steps = [(self.compile(part.right), _application(part)) for part in spine]
+        steps = [(self.compile(part.right), apply_operator(part)) for part in spine]
 
         def run(scope: Scope) -> Any:
             value = closure(scope)
@@ -283,6 +279,7 @@ class ClosureCompiler:
                 except EvaluationError as error:
                     if error.code in UNABSORBABLE:
                         raise
+                    scope.spend(ABSORBED)
                     fault = fault or error
                     continue
                 if value is decisive:
@@ -311,8 +308,7 @@ class ClosureCompiler:
 
     def _comprehension(self, node: Comprehension) -> Closure:
         where = None if node.where is None else self.compile(node.where)
-        per_element = cost(node.body) + (0 if node.where is None else cost(node.where))
-        return loops.compile_loop(node, self.compile(node.range), where, self.compile(node.body), per_element)
+        return loops.compile_loop(node, self.compile(node.range), where, self.compile(node.body), loop_cost(node))
 
     def _bind(self, node: Bind) -> Closure:
         values = [(slot, Pending(self.compile(value))) for slot, value in zip(node.slots, node.values, strict=True)]
@@ -341,24 +337,6 @@ class ClosureCompiler:
             return _optional(result, node.body) if node.flat else Optional.of(result)
 
         return mapped
-
-
-def cost(node: Node) -> int:
-    """Count the nodes that one evaluation of a part touches; loops inside it count for themselves.
-
-    Args:
-        node: The part.
-
-    Returns:
-        Units of work, at least 1.
-    """
-    total = 0
-    pending = [node]
-    while pending:
-        part = pending.pop()
-        total += 1
-        pending += [part.range] if isinstance(part, Comprehension) else children(part)
-    return total
 
 
 def _constant(value: object) -> Closure:
@@ -406,16 +384,60 @@ def _local(node: Local) -> Closure:
 
 
 def _strict_call(node: Call, function: Function, arguments: list[Closure]) -> Closure:
-    resolve = function.resolver(len(arguments))
+    apply = call_function(node, function, len(arguments))
+    if len(arguments) == 1:
+        only = arguments[0]
+        return lambda scope: apply(scope, only(scope))
+    return lambda scope: apply(scope, *[argument(scope) for argument in arguments])
+
+
+def call_function(node: Call, function: Function, count: int) -> Callable[..., Any]:
+    """Make the function that calls a function of the language.
+
+    Args:
+        node: The call; errors say that they happened there.
+        function: What is called.
+        count: How many arguments it is given, the target included.
+
+    Returns:
+        Takes the scope and the arguments.
+    """
+    resolve = function.resolver(count)
+    charge = text_charge(node.name)
     start, end = node.start, node.end
 
-    def call(scope: Scope) -> Any:
-        values = tuple([argument(scope) for argument in arguments])
+    def call(scope: Scope, *values: Any) -> Any:
         try:
+            for value in values:
+                if value.__class__ is str or value.__class__ is bytes:
+                    charge(scope, values)
+                    break
             overload = resolve(values)
             if overload.needs_scope:
                 return overload.implementation(scope, *values)
             return overload.implementation(*values)
+        except EvaluationError as error:
+            raise error.at(start, end)  # noqa: B904 - the same error
+
+    pattern = node.args[-1] if node.name == "matches" and node.args else None
+    return _matcher(node, pattern.value, call) if isinstance(pattern, Literal) and count == 2 else call
+
+
+def _matcher(node: Call, pattern: object, general: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a constant pattern once: the calls pay for the text alone."""
+    if not isinstance(pattern, str):
+        return general
+    try:
+        compiled = searcher(pattern)
+    except EvaluationError:
+        return general
+    start, end = node.start, node.end
+
+    def call(scope: Scope, text: Any, given: Any) -> Any:
+        try:
+            if text.__class__ is not str:
+                return general(scope, text, given)
+            return search(scope, compiled, text)
         except EvaluationError as error:
             raise error.at(start, end)  # noqa: B904 - the same error
 
@@ -452,51 +474,79 @@ def _optional(value: Any, node: Node) -> Optional:
 
 
 def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
-    apply = _application(node)
+    apply = apply_operator(node)
     if node.operator not in {"==", "!="}:
         return lambda scope: apply(scope, left(scope), right(scope))
     same = node.operator == "=="
 
     def compare(scope: Scope) -> Any:
         a, b = left(scope), right(scope)
-        if a.__class__ is b.__class__ and a.__class__ in PLAIN:
+        kind = a.__class__
+        if kind is b.__class__ and (kind in _SMALL or (kind is str and len(a) <= SHORT)):
             return (a == b) is same
         return apply(scope, a, b)
 
     return compare
 
 
-def _application(node: Binary) -> Callable[[Scope, Any, Any], Any]:
-    """Make the function that applies an operator to two values; its errors say where."""
-    operate = BINARY[node.operator]
-    start, end = node.start, node.end
-    operator = node.operator
-    sized = operator in {"+", "==", "!=", "in"}
+def apply_operator(node: Binary | Unary) -> Callable[..., Any]:
+    """Make the function that applies an operator to values.
+
+    Args:
+        node: The operator; errors say that they happened there.
+
+    Returns:
+        Takes the scope and one or two values.
+    """
+    start, end, operator = node.start, node.end, node.operator
 
     def apply(scope: Scope, a: Any, b: Any) -> Any:
         try:
-            if sized and b.__class__ not in _SMALL:
+            if b.__class__ not in _SMALL:
                 _spend(scope, operator, a, b)
-            return operate(a, b)
+            return binary(a, b)
         except EvaluationError as error:
             raise error.at(start, end)  # noqa: B904 - the same error
 
+    def apply_to_one(_: Scope, a: Any) -> Any:
+        try:
+            return negate(a)
+        except EvaluationError as error:
+            raise error.at(start, end)  # noqa: B904 - the same error
+
+    if isinstance(node, Unary):
+        return apply_to_one
+    binary = BINARY[operator]
     return apply
 
 
 def _spend(scope: Scope, operator: str, a: Any, b: Any) -> None:
-    """Count what joining, comparing or searching costs, where that is more than one unit."""
-    if operator == "in":
+    """Count what joining, comparing or searching costs, where that depends on sizes."""
+    if b.__class__ is str or b.__class__ is bytes:
+        if operator == "+":
+            _spend_on_join(scope, a, b)
+        elif len(b) > SHORT and a.__class__ is b.__class__:
+            scope.spend(min(len(a), len(b)) // COMPARED)
+    elif operator == "in":
         if is_list(b):
-            scope.spend(len(b) // 8)
+            scope.spend(len(b))
             if a.__class__ not in PLAIN:
                 scope.spend_on(b)
-    elif operator != "+":
+            elif a.__class__ is str and len(a) > SHORT:
+                scope.spend(len(b) * len(a) // COMPARED)
+        elif a.__class__ is str and len(a) > SHORT:
+            scope.spend(len(a) // COMPARED)
+    elif operator == "+":
+        if is_list(a) and is_list(b):
+            scope.spend((len(a) + len(b)) * LIST_PLACE)
+    elif operator in {"==", "!="}:
         scope.spend_on(b)
-    elif isinstance(a, str | bytes) and isinstance(b, str | bytes):
-        size = len(a) + len(b)
-        if size > MAX_TEXT_VALUE:
-            raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
-        scope.spend(size // _COPIED_PER_UNIT)
-    elif is_list(a) and is_list(b):
-        scope.spend((len(a) + len(b)) // 8)
+
+
+def _spend_on_join(scope: Scope, a: Any, b: Any) -> None:
+    if a.__class__ is not b.__class__:
+        return
+    if len(a) + len(b) > MAX_TEXT_VALUE:
+        raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
+    narrow = a.__class__ is bytes or (a.isascii() and b.isascii())
+    scope.spend((len(a) + len(b)) >> 2 if narrow else len(a) + len(b))

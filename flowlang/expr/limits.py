@@ -13,11 +13,11 @@ MAX_DEPTH: Final = 100
 #: Problems reported for one text.
 MAX_PROBLEMS: Final = 30
 
-#: Units of work of one evaluation. A unit is about one operation on a scalar, or 64 characters copied.
-MAX_WORK: Final = 2_000_000
+#: Units of work of one evaluation. A unit is about 20 ns or 4 bytes, so this is a bound on time and on memory.
+MAX_WORK: Final = 4_000_000
 
 #: Code points or octets of one text that an evaluation makes.
-MAX_TEXT_VALUE: Final = 16 * 1024 * 1024
+MAX_TEXT_VALUE: Final = 1 << 20
 
 #: Elements of one list that a function makes out of numbers.
 MAX_RANGE: Final = 1_000_000
@@ -29,5 +29,8 @@ MAX_JSON_VALUES: Final = 1_000_000
 MAX_PATTERN: Final = 2_000
 MAX_PATTERN_MEMORY: Final = 1 << 20
 
-#: Compiled expressions, templates and patterns that are kept.
+#: Compiled expressions and templates that are kept.
 CACHE_SIZE: Final = 4_096
+
+#: Compiled patterns that are kept; each may grow to the memory above.
+PATTERN_CACHE_SIZE: Final = 512

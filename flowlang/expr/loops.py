@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from flowlang.expr.costs import ABSORBED
 from flowlang.expr.errors import BAD_KEY, NO_OVERLOAD, UNABSORBABLE, EvaluationError
 from flowlang.expr.operators import BINARY, make_map
 from flowlang.expr.scope import Scope
@@ -97,6 +98,7 @@ def _quantifier(node: Comprehension, elements: Elements, body: Closure) -> Closu
             except EvaluationError as error:
                 if error.code in UNABSORBABLE:
                     raise
+                scope.spend(ABSORBED)
                 fault = fault or error
         if fault is not None:
             raise fault

@@ -18,11 +18,11 @@ from flowlang.expr.errors import BAD_ARGUMENT, OUT_OF_RANGE, EvaluationError
 SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: 0001-01-01T00:00:00Z and the last nanosecond of 9999, in nanoseconds since the epoch.
-_MIN_TIMESTAMP: Final = -62_135_596_800 * SECOND
-_MAX_TIMESTAMP: Final = 253_402_300_800 * SECOND - 1
+MIN_TIMESTAMP: Final = -62_135_596_800 * SECOND
+MAX_TIMESTAMP: Final = 253_402_300_800 * SECOND - 1
 #: About 10,000 years, the bound that the specification gives durations.
-_MAX_DURATION: Final = 315_576_000_000 * SECOND
-_MAX_DIFFERENCE: Final = 2**63 - 1
+MAX_DURATION: Final = 315_576_000_000 * SECOND
+MAX_DIFFERENCE: Final = 2**63 - 1
 
 _RFC3339: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -57,7 +57,7 @@ class Duration:
     ns: int
 
     def __post_init__(self) -> None:
-        if not -_MAX_DURATION <= self.ns <= _MAX_DURATION:
+        if not -MAX_DURATION <= self.ns <= MAX_DURATION:
             raise EvaluationError("the duration is longer than 315576000000 s (10,000 years)", OUT_OF_RANGE)
 
     @classmethod
@@ -121,7 +121,7 @@ class Timestamp:
     ns: int
 
     def __post_init__(self) -> None:
-        if not _MIN_TIMESTAMP <= self.ns <= _MAX_TIMESTAMP:
+        if not MIN_TIMESTAMP <= self.ns <= MAX_TIMESTAMP:
             raise EvaluationError("the timestamp is outside the years 0001 to 9999", OUT_OF_RANGE)
 
     @classmethod
@@ -202,7 +202,7 @@ def difference(later: Timestamp, earlier: Timestamp) -> Duration:
         EvaluationError: More than 292 years, which do not fit 64 bits of nanoseconds.
     """
     ns = later.ns - earlier.ns
-    if not -_MAX_DIFFERENCE - 1 <= ns <= _MAX_DIFFERENCE:
+    if not -MAX_DIFFERENCE - 1 <= ns <= MAX_DIFFERENCE:
         raise EvaluationError("the timestamps are more than 292 years apart", OUT_OF_RANGE)
     return Duration(ns)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,7 +15,42 @@ from flowlang.expr.errors import BAD_ARGUMENT, EvaluationError
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 
-_CHARACTERS_PER_UNIT: Final = 16
+#: Instructions of a compiled pattern whose automaton stays small whatever the text is; measured.
+_SMALL_PROGRAM: Final = 19
+#: Units of a character for such a pattern; for others RE2 may have to follow all instructions at each character.
+_UNITS: Final = 2
+#: Patterns without alternatives and open repetitions: at each character there is one way on.
+_STEADY: Final = re.compile(r"\^(?:(?:[^\\()|*+?{}\[\].$^]|\\[dwsDWS.\-/+]|\[[^\\\[\]]+\])(?:\{[0-9]+\})?)*\$?")
+#: Units for compiling a pattern that is not constant, for each instruction of it, and for one that is refused.
+_COMPILE: Final = 10_000
+_COMPILE_INSTRUCTION: Final = 60
+_REFUSED: Final = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """A compiled pattern.
+
+    Args:
+        match: Takes a text, and gives something true where a part of it matches.
+        size: Instructions of its program.
+        units: Work for a character.
+    """
+
+    match: Callable[[str], Any]
+    size: int
+    units: int
+
+    def cost(self, size: int) -> int:
+        """Weigh the search in a text.
+
+        Args:
+            size: Its characters.
+
+        Returns:
+            Units of work.
+        """
+        return size * self.units
 
 
 def _options() -> Any:
@@ -22,17 +60,27 @@ def _options() -> Any:
     return options
 
 
-@lru_cache(maxsize=limits.CACHE_SIZE)
-def _searcher(pattern: str) -> Any:
-    """Compile a pattern to a set of one: a set answers yes or no several times faster than a search does."""
+@lru_cache(maxsize=limits.PATTERN_CACHE_SIZE)
+def searcher(pattern: str) -> Searcher:
+    """Compile a pattern to a set of one: a set answers yes or no several times faster than a search does.
+
+    Args:
+        pattern: In RE2's syntax.
+
+    Returns:
+        The compiled pattern.
+
+    Raises:
+        EvaluationError: It is no pattern, or too large.
+    """
     if len(pattern) > limits.MAX_PATTERN:
         raise EvaluationError(f"the pattern has more than {limits.MAX_PATTERN} characters", BAD_ARGUMENT)
     options = _options()
     try:
-        re2.compile(pattern, options)
-        searcher = re2.Set.SearchSet(options)
-        searcher.Add(pattern)
-        searcher.Compile()
+        size = re2.compile(pattern, options).programsize
+        compiled = re2.Set.SearchSet(options)
+        compiled.Add(pattern)
+        compiled.Compile()
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
@@ -40,7 +88,29 @@ def _searcher(pattern: str) -> Any:
         raise EvaluationError(message, BAD_ARGUMENT) from None
     except UnicodeEncodeError:
         raise EvaluationError("the pattern holds half of a surrogate pair", BAD_ARGUMENT) from None
-    return searcher
+    bounded = size <= _SMALL_PROGRAM or _STEADY.fullmatch(pattern) is not None
+    return Searcher(compiled.Match, size, _UNITS if bounded else size + size // 4)
+
+
+def search(scope: Scope, compiled: Searcher, text: str) -> bool:
+    """Look for a pattern, and pay for it.
+
+    Args:
+        scope: Of the evaluation.
+        compiled: The pattern.
+        text: Where it is sought.
+
+    Returns:
+        Whether a part of the text matches.
+
+    Raises:
+        EvaluationError: The evaluation has used up its bound, or the text cannot be searched.
+    """
+    scope.spend(compiled.cost(len(text)))
+    try:
+        return bool(compiled.match(text))
+    except UnicodeEncodeError:
+        raise EvaluationError("the text holds half of a surrogate pair", BAD_ARGUMENT) from None
 
 
 @declare(
@@ -51,8 +121,11 @@ def _searcher(pattern: str) -> Any:
     needs_scope=True,
 )
 def _matches(scope: Scope, text: str, pattern: str) -> bool:
-    scope.spend(len(text) // _CHARACTERS_PER_UNIT)
+    scope.spend(_COMPILE)
     try:
-        return bool(_searcher(pattern).Match(text))
-    except UnicodeEncodeError:
-        raise EvaluationError("the text holds half of a surrogate pair", BAD_ARGUMENT) from None
+        compiled = searcher(pattern)
+    except EvaluationError:
+        scope.spend(_REFUSED)
+        raise
+    scope.spend(compiled.size * _COMPILE_INSTRUCTION)
+    return search(scope, compiled, text)
