@@ -85,7 +85,7 @@ def _same_shape(known: dict[str, Type], given: Type, wanted: Type) -> bool:
             return True
         case (Opaque(name, a), Opaque(other, b)):
             return name == other and len(a) == len(b) and _all_fit(known, a, b)
-        case ((ListOf(), ListOf()) | (MapOf(), MapOf()) | (OptionalOf(), OptionalOf())):
+        case (ListOf(), ListOf()) | (MapOf(), MapOf()) | (OptionalOf(), OptionalOf()):
             return _all_fit(known, parts(given), parts(wanted))
         case _:
             return False

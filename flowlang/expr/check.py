@@ -383,25 +383,29 @@ class _Checker:
 
     def _overload(self, signatures: Sequence[Signature], parts: Sequence[Node], given: Sequence[Type]) -> Type | None:
         """Find the overloads that take the arguments; what they give, or None when there is none."""
+        candidates = [each for each in signatures if len(each.parameters) == len(given)]
+        unknown = [type_ for type_ in map(self._known, given) if isinstance(type_, Variable)]
+        if unknown and sum(self._fit(each, given) is not None for each in candidates) > 1:
+            # The first overload that fits must not decide what the element of an empty list is.
+            self.known = assign(self.known, [DYN] * len(unknown), unknown) or self.known
         result: Type | None = None
-        checked = False
-        for each in signatures:
-            if len(each.parameters) != len(given):
+        for each in candidates:
+            found = self._fit(each, given)
+            if found is None:
                 continue
-            fresh = self._instantiate(each)
-            fits = assign(self.known, given, fresh.parameters)
-            if fits is None:
-                continue
-            self.known = fits
-            if not checked:
-                self._nulls(parts, given, each)
-                checked = True
-            gives = self._known(fresh.result)
+            gives, self.known = found
             if result is None:
-                result = gives
-            elif not is_dyn(result) and gives != result:
+                self._nulls(parts, given, each)
+                result = self._known(gives)
+            elif not is_dyn(result) and self._known(gives) != result:
                 result = DYN
         return result
+
+    def _fit(self, declared: Signature, given: Sequence[Type]) -> tuple[Type, Mapping[str, Type]] | None:
+        """What a signature gives for some arguments, and what is known then; None where it does not take them."""
+        fresh = self._instantiate(declared)
+        fits = assign(self.known, given, fresh.parameters)
+        return None if fits is None else (fresh.result, fits)
 
     def _instantiate(self, declared: Signature) -> Signature:
         """Give the parameters of a signature fresh names, so that calls do not mix."""
