@@ -130,7 +130,7 @@ class Explanation:
             The lines, without line breaks.
         """
         rows = list(_rows(self.part, 0))
-        column = min(max(len(left) for left, _ in rows), width * 3 // 5)
+        column = min(max(len(left) for left, _ in rows), width * 2 // 3)
         return [f"{_cut(left, column):<{column}}  {right}".rstrip() for left, right in rows]
 
     def __str__(self) -> str:

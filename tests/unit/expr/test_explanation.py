@@ -89,16 +89,16 @@ def test_an_error_is_told_where_it_began_and_with_what_it_was_read_from() -> Non
 
 def test_a_value_of_bind_is_shown_where_it_is_bound_though_it_is_read_inside_a_macro() -> None:
     assert shown("cel.bind(top, vars.limit + 1, cel.bind(not_read, 1 / 0, [7, 8].filter(p, p > top)))") == [
-        "cel.bind(top, vars.limit + 1, cel.bind(not_read, 1 / 0, [7,…  [8]",
-        "  vars.limit + 1                                              7",
-        "    vars.limit                                                6",
-        "  cel.bind(not_read, 1 / 0, [7, 8].filter(p, p > top))        [8]",
-        "    1 / 0                                                     (not evaluated)",
-        "    [7, 8].filter(p, p > top)                                 [8]",
+        "cel.bind(top, vars.limit + 1, cel.bind(not_read, 1 / 0, [7, 8].fi…  [8]",
+        "  vars.limit + 1                                                    7",
+        "    vars.limit                                                      6",
+        "  cel.bind(not_read, 1 / 0, [7, 8].filter(p, p > top))              [8]",
+        "    1 / 0                                                           (not evaluated)",
+        "    [7, 8].filter(p, p > top)                                       [8]",
         "      p = 7",
-        "        p > top                                               false",
+        "        p > top                                                     false",
         "      p = 8",
-        "        p > top                                               true",
+        "        p > top                                                     true",
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_text_of_several_lines_is_shown_on_one() -> None:
 
 def test_long_texts_and_values_are_cut() -> None:
     row = shown("order.lines.map(l, l.sku + '" + "x" * 100 + "')", width=50)[0]
-    assert row == "order.lines.map(l, l.sku + 'x…  ['" + "s0xxxxxxxxxxxxxxxxxxxxxxxxxxx" + "…', … 8 more]"
+    assert row == "order.lines.map(l, l.sku + 'xxxx…  ['" + "s0xxxxxxxxxxxxxxxxxxxxxxxxxxx" + "…', … 8 more]"
 
 
 def test_a_part_has_its_parentheses_and_its_place() -> None:
