@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowlang.expr.analysis import Reference
+    from flowlang.expr.check import Checked, check_expression, check_text
+    from flowlang.expr.environment import Environment
     from flowlang.expr.equality_index import Equalities, Equality, equalities, index_key, key_at
     from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
     from flowlang.expr.explanation import Explanation, explain
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
     from flowlang.expr.scope import Pins
     from flowlang.expr.template import PlacedExpression, Template, compile_bare_expression, compile_template
     from flowlang.expr.times import Duration, Timestamp
-    from flowlang.expr.unparser import literal, unparse
+    from flowlang.expr.types import Type
+    from flowlang.expr.unparser import unparse
+    from flowlang.expr.value_literals import literal
     from flowlang.expr.value_template import ValueTemplate, compile_value
     from flowlang.expr.values import Optional, TypeValue, UInt, type_names
 
 __all__ = [
     "CelError",
+    "Checked",
     "Duration",
+    "Environment",
     "Equalities",
     "Equality",
     "EvaluationError",
@@ -41,9 +47,12 @@ __all__ = [
     "Residual",
     "Template",
     "Timestamp",
+    "Type",
     "TypeValue",
     "UInt",
     "ValueTemplate",
+    "check_expression",
+    "check_text",
     "compile_bare_expression",
     "compile_expression",
     "compile_template",
@@ -62,7 +71,9 @@ __all__ = [
 
 _MODULES = {
     "CelError": "errors",
+    "Checked": "check",
     "Duration": "times",
+    "Environment": "environment",
     "Equalities": "equality_index",
     "Equality": "equality_index",
     "EvaluationError": "errors",
@@ -77,9 +88,12 @@ _MODULES = {
     "Residual": "partial",
     "Template": "template",
     "Timestamp": "times",
+    "Type": "types",
     "TypeValue": "values",
     "UInt": "values",
     "ValueTemplate": "value_template",
+    "check_expression": "check",
+    "check_text": "check",
     "compile_bare_expression": "template",
     "compile_expression": "program",
     "compile_template": "template",
@@ -88,7 +102,7 @@ _MODULES = {
     "explain": "explanation",
     "index_key": "equality_index",
     "key_at": "equality_index",
-    "literal": "unparser",
+    "literal": "value_literals",
     "residual": "partial",
     "to_json": "json_values",
     "to_text": "json_values",

@@ -8,18 +8,14 @@ that decided.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final
 
-from flowlang.expr.closures import Closure, ClosureCompiler
 from flowlang.expr.errors import TOO_DEEP, EvaluationError
-from flowlang.expr.lexer import tokenize
 from flowlang.expr.program import Expression
-from flowlang.expr.scope import NO_PINS, Pins, Scope
+from flowlang.expr.scope import NO_PINS, Pins
 from flowlang.expr.syntax import (
     Binary,
-    Bind,
     Comprehension,
     Element,
     Entry,
@@ -32,28 +28,18 @@ from flowlang.expr.syntax import (
     MapNode,
     Name,
     Node,
-    OptionalMap,
     Select,
     TypeName,
     children,
+    walk,
 )
-from flowlang.expr.unparser import literal, unparse
-from flowlang.expr.values import Optional, is_list, is_map
+from flowlang.expr.text_places import TextPlaces
+from flowlang.expr.unparser import unparse
+from flowlang.expr.value_literals import shortened
+from flowlang.expr.watcher import Frame, State, Turns, WatchedScope, Watcher
 
-#: Turns of a macro that are kept from its beginning.
-KEPT_TURNS: Final = 3
-
-#: Characters of a line, and of a value in it.
+#: Characters of a line.
 _WIDTH: Final = 100
-_VALUE_WIDTH: Final = 60
-
-
-class State(StrEnum):
-    """What became of a part."""
-
-    VALUE = "value"
-    ERROR = "error"
-    SKIPPED = "skipped"  #: was not needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +137,9 @@ def explain(expression: Expression, bindings: Mapping[str, object], *, pins: Pin
         The parts; an error is in the result, and not raised.
     """
     root = expression.root
-    compiler = _Watcher(root)
+    compiler = Watcher(root)
     closure = compiler.compile(root)
-    scope = _WatchedScope(bindings, pins, compiler.slots)
+    scope = WatchedScope(bindings, pins, compiler.slots)
     builder = _Builder(expression.text)
     try:
         closure(scope)
@@ -166,150 +152,19 @@ def explain(expression: Expression, bindings: Mapping[str, object], *, pins: Pin
     return Explanation(builder.part(root, scope.frame))
 
 
-@dataclass(slots=True)
-class _Frame:
-    """Outcomes of parts by the identity of their nodes, within one turn or outside all macros."""
-
-    number: int = 0
-    variables: tuple[object, ...] = ()
-    outcomes: dict[int, tuple[State, Any]] = field(default_factory=dict)
-    loops: dict[int, _Turns] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Turns:
-    """The turns of one run of a macro."""
-
-    count: int = 0
-    first: list[_Frame] = field(default_factory=list)
-    last: _Frame = field(default_factory=_Frame)
-    failed: _Frame | None = None
-
-    def begin(self, variables: tuple[object, ...]) -> _Frame:
-        self.last = _Frame(self.count, variables)
-        if self.count < KEPT_TURNS:
-            self.first.append(self.last)
-        self.count += 1
-        return self.last
-
-
-class _WatchedScope(Scope):
-    """An evaluation's scope; `homes` are the frames of `cel.bind`, whose values may be computed in an inner one."""
-
-    __slots__ = ("frame", "homes")
-
-    def __init__(self, bindings: Mapping[str, object], pins: Pins, slots: int) -> None:
-        super().__init__(bindings, pins, slots)
-        self.frame = _Frame()
-        self.homes: dict[int, _Frame] = {}
-
-
-class _Watcher(ClosureCompiler):
-    """Compiles closures that leave their outcomes in the scope's frame."""
-
-    def __init__(self, root: Node) -> None:
-        self.slots = 0
-        self._turns: dict[int, Comprehension] = {}
-        self._begins: set[int] = set()
-        self._values: dict[int, int] = {}
-        for node in _walk(root):
-            if isinstance(node, Comprehension):
-                self.slots = max(self.slots, *(slot + 1 for slot in node.variables))
-                parts = [node.body] if node.where is None else [node.where, node.body]
-                self._turns.update((id(part), node) for part in parts)
-                self._begins.add(id(parts[0]))
-            elif isinstance(node, Bind):
-                self.slots = max(self.slots, 0, *(slot + 1 for slot in node.slots))
-                self._values.update((id(value), id(node)) for value in node.values)
-            elif isinstance(node, OptionalMap):
-                self.slots = max(self.slots, node.slot + 1)
-
-    def seen(self, node: Node, closure: Closure) -> Closure:
-        """Watch a closure."""
-        key = id(node)
-        watched = _watched(key, _at_home(key, closure) if isinstance(node, Bind) else closure)
-        if key in self._turns:
-            return _in_turn(self._turns[key], watched, begins=key in self._begins)
-        return _from_home(self._values[key], watched) if key in self._values else watched
-
-
-def _watched(key: int, closure: Closure) -> Closure:
-    def watched(scope: Any) -> Any:
-        try:
-            value = closure(scope)
-        except EvaluationError as error:
-            scope.frame.outcomes[key] = State.ERROR, error
-            raise
-        scope.frame.outcomes[key] = State.VALUE, value
-        return value
-
-    return watched
-
-
-def _in_turn(loop: Comprehension, closure: Closure, *, begins: bool) -> Closure:
-    """Watch a macro's filter or body in a frame of the element's own."""
-    key = id(loop)
-
-    def turn(scope: Any) -> Any:
-        outer = scope.frame
-        turns = outer.loops.setdefault(key, _Turns())
-        frame = turns.begin(tuple(scope.slots[slot] for slot in loop.variables)) if begins else turns.last
-        scope.frame = frame
-        try:
-            return closure(scope)
-        except EvaluationError:
-            turns.failed = turns.failed or frame
-            raise
-        finally:
-            scope.frame = outer
-
-    return turn
-
-
-def _at_home(key: int, closure: Closure) -> Closure:
-    """Remember in which frame `cel.bind` stands."""
-
-    def bind(scope: Any) -> Any:
-        scope.homes[key] = scope.frame
-        return closure(scope)
-
-    return bind
-
-
-def _from_home(key: int, closure: Closure) -> Closure:
-    """Watch a value of `cel.bind` in the frame of that, though it is computed where it is first read."""
-
-    def value(scope: Any) -> Any:
-        outer, scope.frame = scope.frame, scope.homes[key]
-        try:
-            return closure(scope)
-        finally:
-            scope.frame = outer
-
-    return value
-
-
-def _walk(root: Node) -> Iterator[Node]:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending += children(node)
-
-
 class _Builder:
     """Makes parts of nodes and their outcomes."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._groups = _Groups(text)
+        self._groups = TextPlaces(text)
 
     def text_of(self, node: Node, start: int, end: int) -> str:
         """A part's text on one line; where it has breaks, and perhaps comments, it is written anew."""
         text = self._text[start:end]
         return unparse(node) if "\n" in text or "\r" in text else text
 
-    def part(self, node: Node, frame: _Frame, *, is_minor: bool = False) -> Part:
+    def part(self, node: Node, frame: Frame, *, is_minor: bool = False) -> Part:
         """Make the part of a node."""
         start, end = self._groups.place(node)
         state, content = frame.outcomes.get(id(node), (State.SKIPPED, None))
@@ -333,7 +188,7 @@ class _Builder:
             turn_count=0 if turns is None else turns.count,
         )
 
-    def _turns(self, node: Any, turns: _Turns) -> tuple[Turn, ...]:
+    def _turns(self, node: Any, turns: Turns) -> tuple[Turn, ...]:
         decisive = {Loop.ALL: False, Loop.EXISTS: True}.get(node.loop)
         kept = {frame.number: frame for frame in turns.first}
         if turns.failed is not None:
@@ -351,7 +206,7 @@ class _Builder:
         )
 
 
-def _operands(node: Node, frame: _Frame) -> list[Node]:
+def _operands(node: Node, frame: Frame) -> list[Node]:
     """The parts of a node that are evaluated with it, in the order of the text."""
     if isinstance(node, Comprehension):
         return [node.range]
@@ -366,7 +221,7 @@ def _operands(node: Node, frame: _Frame) -> list[Node]:
 def _is_plain(node: Node) -> bool:
     """Whether a part is a variable, or made of constants only."""
     constants = Literal | TypeName | ListNode | MapNode | Element | Entry
-    return isinstance(node, Local) or all(isinstance(part, constants) for part in _walk(node))
+    return isinstance(node, Local) or all(isinstance(part, constants) for part in walk(node))
 
 
 def _is_minor(node: Node, parent: Node, *, failed: bool) -> bool:
@@ -375,52 +230,6 @@ def _is_minor(node: Node, parent: Node, *, failed: bool) -> bool:
         return True
     begins_path = isinstance(parent, Select | Has | Index) and node is parent.operand
     return begins_path and not failed and isinstance(node, Name | Select | Index)
-
-
-class _Groups:
-    """Finds the parentheses that belong to a part: the offsets of nodes leave them out.
-
-    `(a || b) && c` is a node that begins at `a`, and a text that begins at the parenthesis.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._tokens = list(tokenize(text))
-        self._at_start = {token.start_pos: place for place, token in enumerate(self._tokens)}
-        self._at_end = {token.end_pos: place for place, token in enumerate(self._tokens)}
-        self._partners: dict[int, int] = {}
-        self._places: dict[int, tuple[int, int]] = {}
-        open_: list[int] = []
-        for place, token in enumerate(self._tokens):
-            if token.type == "LPAR":
-                open_.append(place)
-            elif token.type == "RPAR":
-                opening = open_.pop()
-                if opening == 0 or self._tokens[opening - 1].type != "IDENT":
-                    self._partners[opening] = place
-
-    def place(self, node: Node) -> tuple[int, int]:
-        """Tell where a node's text is, with the parentheses of its outermost parts and without its own."""
-        found = self._places.get(id(node))
-        if found is None:
-            # Deepest first, since a sum of thousands is as deep.
-            for part in reversed(list(_walk(node))):
-                self._places[id(part)] = self._place(part)
-            found = self._places[id(node)]
-        return found
-
-    def _place(self, node: Node) -> tuple[int, int]:
-        around = [self._around(*self._places[id(part)]) for part in children(node)]
-        return (
-            min([node.start, *(start for start, _ in around)]),
-            max([node.end, *(end for _, end in around)]),
-        )
-
-    def _around(self, start: int, end: int) -> tuple[int, int]:
-        before, after = self._at_start[start] - 1, self._at_end[end] + 1
-        while before >= 0 and self._partners.get(before) == after:
-            start, end = self._tokens[before].start_pos, self._tokens[after].end_pos
-            before, after = before - 1, after + 1
-        return start, end
 
 
 def _rows(part: Part, depth: int) -> Iterator[tuple[str, str]]:
@@ -466,43 +275,3 @@ def _outcome(part: Part) -> str:
 
 def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room - 1]}…"
-
-
-def shortened(value: object, room: int = _VALUE_WIDTH) -> str:
-    """Write a value for people: as a literal, cut where it is long.
-
-    Args:
-        value: Any value of the language.
-        room: Characters, about.
-
-    Returns:
-        Such as `{'a': [1, 2, … 98 more]}`.
-    """
-    if isinstance(value, Optional):
-        return f"optional.of({shortened(value.value, room - 13)})" if value.present else "optional.none()"
-    if is_map(value):
-        content: Any = value
-        entries = (f"{shortened(key, room // 2)}: {shortened(other, room // 2)}" for key, other in content.items())
-        return f"{{{_few(entries, len(content), room)}}}"
-    if is_list(value):
-        content = value
-        return f"[{_few((shortened(other, room // 2) for other in content), len(content), room)}]"
-    if isinstance(value, str | bytes) and len(value) > max(room, 16):
-        text = literal(value[: max(room, 16) - 1])
-        return f"{text[:-1]}…{text[-1]}"
-    try:
-        return literal(value)
-    except EvaluationError:
-        return f"a Python {value.__class__.__name__}"
-
-
-def _few(texts: Iterator[str], count: int, room: int) -> str:
-    """Join texts as long as there is room."""
-    written: list[str] = []
-    for text in texts if room > 0 else ():
-        if written and sum(len(each) + 2 for each in written) + len(text) > room:
-            break
-        written.append(text)
-    if len(written) < count:
-        written.append(f"… {count - len(written)} more")
-    return ", ".join(written)

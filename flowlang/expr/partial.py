@@ -9,13 +9,14 @@ and `uuid()` aside, which is never computed beforehand, the rest gives what the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
 from flowlang.expr import registry
 from flowlang.expr.closures import ClosureCompiler
+from flowlang.expr.dependence import brought, dependences, is_volatile
 from flowlang.expr.errors import TOO_DEEP, EvaluationError, ExpressionSyntaxError
 from flowlang.expr.program import Expression, compile_expression
 from flowlang.expr.scope import NO_PINS, Pins, Scope
@@ -33,15 +34,15 @@ from flowlang.expr.syntax import (
     Logic,
     Loop,
     MapNode,
-    Name,
     Node,
     OptionalMap,
     Select,
     TypeName,
     Unary,
-    children,
+    walk,
 )
-from flowlang.expr.unparser import literal, literal_node, unparse
+from flowlang.expr.unparser import unparse
+from flowlang.expr.value_literals import literal, literal_node
 from flowlang.expr.values import Optional, is_list, is_map
 
 #: Characters of a known value that may be written into the rest.
@@ -136,7 +137,7 @@ class _Evaluator:
         self.errors: list[EvaluationError] = []
         self._pins = pins
         self._longest = longest
-        self._facts = _facts(root, bindings, unknown, pins)
+        self._facts = dependences(root, bindings, unknown, pins)
         # Variables whose values are known are in the frame of the one scope that all parts are evaluated in.
         self._known_slots: set[int] = set()
         self._scope = Scope(bindings, pins, _slots(root))
@@ -218,7 +219,7 @@ class _Evaluator:
         return _Part(_State.FAILED if failed else _State.OPEN, written)
 
     def _call(self, node: Call, *, condition: bool) -> _Part:
-        if _is_volatile(node, self._pins):
+        if is_volatile(node, self._pins):
             return _Part(_State.OPEN, node)
         if node.target is None:
             return self._strict([self.visit(arg) for arg in node.args], lambda parts: replace(node, args=tuple(parts)))
@@ -355,92 +356,12 @@ class _Evaluator:
         self._scope.slots[slot] = value
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a node depends on.
-
-    Args:
-        unknown: Whether it reads something unknown.
-        free: Variables that it reads of macros around it.
-    """
-
-    unknown: bool
-    free: frozenset[int]
-
-
-_NOTHING: Final[frozenset[int]] = frozenset()
-
-
-def _facts(
-    root: Node, bindings: Mapping[str, object], unknown: Sequence[tuple[str, ...]], pins: Pins
-) -> dict[int, _Facts]:
-    """Find out what each node depends on, from the leaves up and without recursion."""
-    found: dict[int, _Facts] = {}
-    paths: dict[int, tuple[str, ...]] = {}
-    for node in reversed(list(_walk(root))):
-        below = [found[id(part)] for part in children(node)]
-        free = _NOTHING.union(*(facts.free for facts in below)) - _brought(node)
-        if isinstance(node, Local):
-            free = frozenset({node.slot})
-        path = _path(node, paths)
-        if path is None:
-            reads = any(facts.unknown for facts in below)
-        else:
-            # A part of a value may be known though another part is not.
-            paths[id(node)] = path
-            reads = path[0] not in bindings or any(_overlap(path, other) for other in unknown)
-        found[id(node)] = _Facts(reads or _is_volatile(node, pins), free)
-    return found
-
-
-def _walk(root: Node) -> Iterator[Node]:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending += children(node)
-
-
-def _brought(node: Node) -> frozenset[int]:
-    """The variables that a node brings."""
-    if isinstance(node, Comprehension):
-        return frozenset(node.variables)
-    if isinstance(node, Bind):
-        return frozenset(node.slots)
-    return frozenset({node.slot}) if isinstance(node, OptionalMap) else _NOTHING
-
-
-def _path(node: Node, paths: Mapping[int, tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The path that a node reads, where all its selectors are constant."""
-    if isinstance(node, Name):
-        return (node.name,)
-    if isinstance(node, Select | Has):
-        field = node.field
-    elif isinstance(node, Index) and isinstance(node.index, Literal) and isinstance(node.index.value, str):
-        field = node.index.value
-    else:
-        return None
-    above = paths.get(id(node.operand))
-    return None if above is None else (*above, field)
-
-
-def _overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return all(a == b for a, b in zip(path, other, strict=False))
-
-
-def _is_volatile(node: Node, pins: Pins) -> bool:
-    """Whether a call answers differently the next time, or is not allowed without a pin."""
-    if not isinstance(node, Call) or node.target is not None:
-        return False
-    return node.name == "uuid" or (node.name == "now" and pins.now is None)
-
-
 def _slots(root: Node) -> int:
-    return max((slot + 1 for node in _walk(root) for slot in _brought(node)), default=0)
+    return max((slot + 1 for node in walk(root) for slot in brought(node)), default=0)
 
 
 def _reads(root: Node, slots: Sequence[int]) -> bool:
-    return any(isinstance(node, Local) and node.slot in slots for node in _walk(root))
+    return any(isinstance(node, Local) and node.slot in slots for node in walk(root))
 
 
 def _constant(part: _Part) -> Node:

@@ -239,6 +239,22 @@ def children(node: Node) -> Iterator[Node]:
             yield from part
 
 
+def walk(root: Node) -> Iterator[Node]:
+    """Iterate over a node and all below it, without recursion.
+
+    Args:
+        root: Any node.
+
+    Yields:
+        Nodes, each before those below it.
+    """
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += children(node)
+
+
 #: The fields of each class that hold nodes.
 _FIELDS: dict[type[Node], tuple[str, ...]] = {
     Select: ("operand",),

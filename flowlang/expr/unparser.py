@@ -1,4 +1,4 @@
-"""Writes trees and values as CEL: reading the text again gives the same tree, or a value that is equal.
+"""Writes trees as CEL: reading the text again gives the same tree.
 
 Parentheses stand where the tree needs them; spaces, quotes and the form of numbers are always the same ones. Offsets of
 the tree play no part, so trees that were put together from parts of others can be written.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any, Final
 
-from flowlang.expr.errors import BAD_KEY, NO_OVERLOAD, OUT_OF_RANGE, TOO_DEEP, EvaluationError
 from flowlang.expr.syntax import (
     Binary,
     Bind,
@@ -35,9 +34,9 @@ from flowlang.expr.syntax import (
     Select,
     TypeName,
     Unary,
-    children,
+    walk,
 )
-from flowlang.expr.values import INT_MAX, INT_MIN, UINT_MAX, Optional, UInt, kind_name, kind_of, type_names
+from flowlang.expr.values import UInt
 
 
 class _Level(IntEnum):
@@ -77,43 +76,6 @@ def unparse(node: Node) -> str:
     writer = _Writer(node)
     writer.write(node, _Level.ANY)
     return "".join(writer.text)
-
-
-def literal(value: object) -> str:
-    """Write a value as an expression that gives it.
-
-    Args:
-        value: Any value of the language.
-
-    Returns:
-        Such as `'a'`, `5u`, `1.0`, `[1, 2]` or `timestamp('2026-01-01T00:00:00Z')`.
-
-    Raises:
-        EvaluationError: No expression gives it: a number beyond 64 bits, a key that no map has, a foreign object.
-    """
-    try:
-        return unparse(literal_node(value))
-    except RecursionError:
-        raise EvaluationError("the value is nested too deeply", TOO_DEEP) from None
-
-
-def literal_node(value: object) -> Node:
-    """Make the tree of `literal`.
-
-    Args:
-        value: Any value of the language.
-
-    Returns:
-        A resolved tree without names; all its offsets are 0.
-
-    Raises:
-        EvaluationError: No expression gives the value.
-    """
-    kind = kind_of(value)
-    make = _NODES.get(kind)
-    if make is None:
-        raise EvaluationError(f"there is no way to write {kind_name(value)} values", NO_OVERLOAD)
-    return make(value)
 
 
 class _Writer:
@@ -294,7 +256,7 @@ class _Writer:
 
     def _meant(self, part: Node) -> Iterator[str]:
         """Names that have a meaning in a part, and no other way to be written, when it is read in its place."""
-        for node in _walk(part):
+        for node in walk(part):
             if isinstance(node, Call) and node.target is None:
                 yield node.name.partition(".")[0] if "." in node.name else ""
             elif isinstance(node, Bind):
@@ -304,20 +266,12 @@ class _Writer:
 
     def _fresh(self, name: str) -> str:
         if self._taken is None:
-            self._taken = {written for node in _walk(self._root) for written in _written(node)}
+            self._taken = {written for node in walk(self._root) for written in _written(node)}
         number = 1
         while f"{name}_{number}" in self._taken:
             number += 1
         self._taken.add(f"{name}_{number}")
         return f"{name}_{number}"
-
-
-def _walk(root: Node) -> Iterator[Node]:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending += children(node)
 
 
 def _written(node: Node) -> tuple[str, ...]:
@@ -402,76 +356,3 @@ def _quoted_octets(octets: bytes) -> str:
         _escaped(char, quote) if char in _ESCAPES or " " <= char <= "~" else f"\\x{ord(char):02x}" for char in text
     ]
     return f"b{quote}{''.join(written)}{quote}"
-
-
-def _call(name: str, *arguments: Node) -> Node:
-    return Call(0, 0, None, name, arguments, 0, 0)
-
-
-def _plain(value: object) -> Node:
-    return Literal(0, 0, value)
-
-
-def _int_node(value: Any) -> Node:
-    if not INT_MIN <= value <= INT_MAX:
-        raise EvaluationError("the number does not fit an int of 64 bits", OUT_OF_RANGE)
-    return _plain(int(value))
-
-
-def _uint_node(value: Any) -> Node:
-    if not 0 <= value <= UINT_MAX:
-        raise EvaluationError("the number does not fit a uint of 64 bits", OUT_OF_RANGE)
-    return _plain(UInt(value))
-
-
-def _double_node(value: Any) -> Node:
-    if math.isfinite(value):
-        return _plain(float(value))
-    name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return _call("double", _plain(name))
-
-
-def _list_node(value: Any) -> Node:
-    return ListNode(0, 0, tuple(Element(0, 0, literal_node(part), optional=False) for part in value))
-
-
-def _map_node(value: Mapping[Any, Any]) -> Node:
-    for key in value:
-        if kind_of(key) not in {"string", "int", "uint", "bool"}:
-            raise EvaluationError(f"a map has no keys of type {kind_name(key)}", BAD_KEY)
-    entries = [Entry(0, 0, literal_node(key), literal_node(part), optional=False) for key, part in value.items()]
-    return MapNode(0, 0, tuple(entries))
-
-
-def _optional_node(value: Optional) -> Node:
-    return _call("optional.of", literal_node(value.value)) if value.present else _call("optional.none")
-
-
-def _type_node(value: Any) -> Node:
-    if value.name not in type_names():
-        raise EvaluationError(f"there is no type `{value.name}`", NO_OVERLOAD)
-    return TypeName(0, 0, value.name)
-
-
-def _read_by(function: str) -> Callable[[Any], Node]:
-    """Values that a function reads from their text."""
-    return lambda value: _call(function, _plain(str(value)))
-
-
-_NODES: Final[dict[str, Callable[[Any], Node]]] = {
-    "null_type": _plain,
-    "bool": _plain,
-    "int": _int_node,
-    "uint": _uint_node,
-    "double": _double_node,
-    "string": lambda value: _plain(str.__str__(value)),
-    "bytes": lambda value: _plain(bytes(value)),
-    "list": _list_node,
-    "map": _map_node,
-    "optional_type": _optional_node,
-    "type": _type_node,
-    "google.protobuf.Timestamp": _read_by("timestamp"),
-    "google.protobuf.Duration": _read_by("duration"),
-    "net.IP": _read_by("ip"),
-    "net.CIDR": _read_by("cidr"),
-}

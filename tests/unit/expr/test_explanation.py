@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from flowlang.expr import Optional, Pins, Timestamp, compile_expression
 from flowlang.expr.analysis import analyse
-from flowlang.expr.explanation import KEPT_TURNS, Part, State, explain, shortened
+from flowlang.expr.explanation import Part, explain
 from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
+from flowlang.expr.value_literals import shortened
+from flowlang.expr.watcher import KEPT_TURNS, State
 from tests.unit.expr.trees import DATA, alike, answer, texts
 
 LAW = settings(deadline=None, max_examples=200)

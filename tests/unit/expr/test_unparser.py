@@ -18,7 +18,8 @@ from flowlang.expr.parser import parse
 from flowlang.expr.program import compile_expression
 from flowlang.expr.resolve import resolve
 from flowlang.expr.syntax import Bind, Call, Comprehension, Literal, Local, Name, Node, Select
-from flowlang.expr.unparser import literal, unparse
+from flowlang.expr.unparser import unparse
+from flowlang.expr.value_literals import literal
 from tests.unit.expr.trees import alike, expressions, shape, texts
 
 LAW = settings(deadline=None, max_examples=300)
