@@ -6,11 +6,12 @@ meaning of operators is in `operators`, of macros in `loops`.
 
 from __future__ import annotations
 
+import operator as python_operators
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowlang.expr import loops, registry
-from flowlang.expr.costs import ABSORBED, COMPARED, LIST_PLACE, SHORT, loop_cost, text_charge
+from flowlang.expr.costs import ABSORBED, COMPARED, LIST_PLACE, SHORT, TextCharge, loop_cost, text_charge
 from flowlang.expr.errors import (
     NO_NAME,
     NO_OVERLOAD,
@@ -56,7 +57,7 @@ from flowlang.expr.syntax import (
     TypeName,
     Unary,
 )
-from flowlang.expr.values import Optional, TypeValue, is_list, kind_name
+from flowlang.expr.values import INT_MAX, INT_MIN, Optional, TypeValue, is_list, kind_name
 
 Closure = Callable[[Scope], Any]
 
@@ -386,8 +387,11 @@ def _local(node: Local) -> Closure:
 def _strict_call(node: Call, function: Function, arguments: list[Closure]) -> Closure:
     apply = call_function(node, function, len(arguments))
     if len(arguments) == 1:
-        only = arguments[0]
+        (only,) = arguments
         return lambda scope: apply(scope, only(scope))
+    if len(arguments) == 2:
+        first, second = arguments
+        return lambda scope: apply(scope, first(scope), second(scope))
     return lambda scope: apply(scope, *[argument(scope) for argument in arguments])
 
 
@@ -405,22 +409,36 @@ def call_function(node: Call, function: Function, count: int) -> Callable[..., A
     resolve = function.resolver(count)
     charge = text_charge(node.name)
     start, end = node.start, node.end
+    chosen: dict[tuple[type, ...], Callable[..., Any]] = {}
+
+    def choose(values: tuple[Any, ...]) -> Callable[..., Any]:
+        """Bind an overload to what it needs: the scope, and to be paid for the texts that it is given."""
+        overload = resolve(values)
+        implementation, needs_scope = overload.implementation, overload.needs_scope
+        if charge is not None and any(value.__class__ is str or value.__class__ is bytes for value in values):
+            return _paid(charge, implementation, needs_scope=needs_scope)
+        return implementation if needs_scope else lambda _, *values: implementation(*values)
 
     def call(scope: Scope, *values: Any) -> Any:
         try:
-            for value in values:
-                if value.__class__ is str or value.__class__ is bytes:
-                    charge(scope, values)
-                    break
-            overload = resolve(values)
-            if overload.needs_scope:
-                return overload.implementation(scope, *values)
-            return overload.implementation(*values)
+            classes = tuple([value.__class__ for value in values])
+            implementation = chosen.get(classes)
+            if implementation is None:
+                implementation = chosen[classes] = choose(values)
+            return implementation(scope, *values)
         except EvaluationError as error:
             raise error.at(start, end)  # noqa: B904 - the same error
 
     pattern = node.args[-1] if node.name == "matches" and node.args else None
     return _matcher(node, pattern.value, call) if isinstance(pattern, Literal) and count == 2 else call
+
+
+def _paid(charge: TextCharge, implementation: Callable[..., Any], *, needs_scope: bool) -> Callable[..., Any]:
+    def call(scope: Scope, *values: Any) -> Any:
+        charge(scope, values)
+        return implementation(scope, *values) if needs_scope else implementation(*values)
+
+    return call
 
 
 def _matcher(node: Call, pattern: object, general: Callable[..., Any]) -> Callable[..., Any]:
@@ -474,11 +492,39 @@ def _optional(value: Any, node: Node) -> Optional:
 
 
 def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
+    """Apply an operator: to two numbers of one class at once, to everything else by `apply_operator`."""
     apply = apply_operator(node)
-    if node.operator not in {"==", "!="}:
+    operator = node.operator
+    if operator in {"==", "!="}:
+        return _equality(apply, left, right, same=operator == "==")
+    python = _PYTHON.get(operator)
+    if python is None:
         return lambda scope: apply(scope, left(scope), right(scope))
-    same = node.operator == "=="
+    if operator not in {"+", "-", "*"}:
 
+        def order(scope: Scope) -> Any:
+            a, b = left(scope), right(scope)
+            kind = a.__class__
+            if kind is b.__class__ and (kind is int or kind is float):
+                return python(a, b)
+            return apply(scope, a, b)
+
+        return order
+
+    def calculate(scope: Scope) -> Any:
+        a, b = left(scope), right(scope)
+        kind = a.__class__
+        if kind is b.__class__:
+            if kind is float:
+                return python(a, b)
+            if kind is int and INT_MIN <= (result := python(a, b)) <= INT_MAX:
+                return result
+        return apply(scope, a, b)
+
+    return calculate
+
+
+def _equality(apply: Callable[..., Any], left: Closure, right: Closure, *, same: bool) -> Closure:
     def compare(scope: Scope) -> Any:
         a, b = left(scope), right(scope)
         kind = a.__class__
@@ -487,6 +533,18 @@ def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
         return apply(scope, a, b)
 
     return compare
+
+
+#: What operators are in Python, for two numbers of one class.
+_PYTHON: dict[str, Callable[[Any, Any], Any]] = {
+    "<": python_operators.lt,
+    "<=": python_operators.le,
+    ">": python_operators.gt,
+    ">=": python_operators.ge,
+    "+": python_operators.add,
+    "-": python_operators.sub,
+    "*": python_operators.mul,
+}
 
 
 def apply_operator(node: Binary | Unary) -> Callable[..., Any]:

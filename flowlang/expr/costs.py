@@ -157,14 +157,14 @@ def text_cost(value: Any) -> int:
     return size >> 2 if value.__class__ is bytes or value.isascii() else size
 
 
-def text_charge(name: str) -> TextCharge:
+def text_charge(name: str) -> TextCharge | None:
     """Find how a function pays for the texts that it is given.
 
     Args:
         name: The function's.
 
     Returns:
-        Takes the scope and the arguments.
+        Takes the scope and the arguments; None where it does not look into them, or pays by itself.
     """
     return _TEXT_CHARGES.get(name, _read_all)
 
@@ -184,13 +184,9 @@ def _read_beginning(scope: Scope, values: tuple[Any, ...]) -> None:
         scope.spend(len(values[1]) >> 6)
 
 
-def _nothing(scope: Scope, values: tuple[Any, ...]) -> None:
-    """The function does not look into its arguments, or pays for them itself."""
-
-
-_TEXT_CHARGES: Final[dict[str, TextCharge]] = {
+_TEXT_CHARGES: Final[dict[str, TextCharge | None]] = {
     **dict.fromkeys(
-        ("size", "type", "dyn", "optional.of", "optional.ofNonZeroValue", "matches", "first", "last"), _nothing
+        ("size", "type", "dyn", "optional.of", "optional.ofNonZeroValue", "matches", "first", "last"), None
     ),
     "startsWith": _read_beginning,
     "endsWith": _read_beginning,

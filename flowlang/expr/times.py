@@ -7,16 +7,17 @@ Nothing here reads a clock.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from flowlang.expr.errors import BAD_ARGUMENT, OUT_OF_RANGE, EvaluationError
 
 SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: From the beginning of Python's calendar to the epoch.
+_EPOCH_SECONDS: Final = _EPOCH.toordinal() * 86_400
 #: 0001-01-01T00:00:00Z and the last nanosecond of 9999, in nanoseconds since the epoch.
 MIN_TIMESTAMP: Final = -62_135_596_800 * SECOND
 MAX_TIMESTAMP: Final = 253_402_300_800 * SECOND - 1
@@ -25,7 +26,7 @@ MAX_DURATION: Final = 315_576_000_000 * SECOND
 MAX_DIFFERENCE: Final = 2**63 - 1
 
 _RFC3339: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _DURATION_PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w)")
 _UNITS: Final = {
@@ -40,12 +41,45 @@ _UNITS: Final = {
     "d": 86_400 * SECOND,
     "w": 604_800 * SECOND,
 }
+#: Characters of a duration; reading takes as long as there are parts.
+_LONGEST_DURATION: Final = 200
 _OFFSET: Final = re.compile(r"([+-]?)([0-9]{1,2}):([0-9]{2})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Duration:
-    """A span of time, exact to the nanosecond.
+class Time:
+    """What instants and spans have in common: nanoseconds, compared within one class.
+
+    Not a frozen dataclass, since making one of those takes several times as long.
+    """
+
+    __slots__ = ("ns",)
+
+    ns: int
+
+    def __eq__(self, other: object) -> bool:
+        return self.ns == other.ns if isinstance(other, Time) and other.__class__ is self.__class__ else NotImplemented
+
+    def __lt__(self, other: Self) -> bool:
+        return self.ns < other.ns if other.__class__ is self.__class__ else NotImplemented
+
+    def __le__(self, other: Self) -> bool:
+        return self.ns <= other.ns if other.__class__ is self.__class__ else NotImplemented
+
+    def __gt__(self, other: Self) -> bool:
+        return self.ns > other.ns if other.__class__ is self.__class__ else NotImplemented
+
+    def __ge__(self, other: Self) -> bool:
+        return self.ns >= other.ns if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.ns)
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(ns={self.ns})"
+
+
+class Duration(Time):
+    """A span of time, exact to the nanosecond; immutable.
 
     Args:
         ns: Nanoseconds; negative for a span backwards.
@@ -54,11 +88,12 @@ class Duration:
         EvaluationError: More than about 10,000 years.
     """
 
-    ns: int
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if not -MAX_DURATION <= self.ns <= MAX_DURATION:
+    def __init__(self, ns: int) -> None:
+        if not -MAX_DURATION <= ns <= MAX_DURATION:
             raise EvaluationError("the duration is longer than 315576000000 s (10,000 years)", OUT_OF_RANGE)
+        self.ns = ns
 
     @classmethod
     def parse(cls, text: str) -> Duration:
@@ -73,6 +108,8 @@ class Duration:
         Raises:
             EvaluationError: The text is no duration, or too long.
         """
+        if len(text) > _LONGEST_DURATION:
+            raise EvaluationError(f"`{text[:40]}` is too long for a duration", OUT_OF_RANGE)
         body = text[1:] if text[:1] in {"-", "+"} else text
         total, position = 0, 0
         while position < len(body):
@@ -107,9 +144,8 @@ class Duration:
         return self.ns // unit_ns if self.ns >= 0 else -(-self.ns // unit_ns)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Timestamp:
-    """An instant, exact to the nanosecond.
+class Timestamp(Time):
+    """An instant, exact to the nanosecond; immutable.
 
     Args:
         ns: Nanoseconds since 1970-01-01T00:00:00Z.
@@ -118,11 +154,12 @@ class Timestamp:
         EvaluationError: Outside the years 0001 to 9999.
     """
 
-    ns: int
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if not MIN_TIMESTAMP <= self.ns <= MAX_TIMESTAMP:
+    def __init__(self, ns: int) -> None:
+        if not MIN_TIMESTAMP <= ns <= MAX_TIMESTAMP:
             raise EvaluationError("the timestamp is outside the years 0001 to 9999", OUT_OF_RANGE)
+        self.ns = ns
 
     @classmethod
     def from_ms(cls, ms: int) -> Timestamp:
@@ -153,14 +190,15 @@ class Timestamp:
         if found is None:
             hint = "write one like 2026-06-10T12:00:00Z"
             raise EvaluationError(f"`{text[:60]}` is no timestamp; {hint}", BAD_ARGUMENT)
-        year, month, day, hour, minute, second = (int(group) for group in found.groups()[:6])
-        nanos = int((found.group(7) or "0")[:9].ljust(9, "0"))
+        fraction, offset = found.groups()
         try:
-            civil = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            civil = datetime.fromisoformat(text[:19])
         except ValueError as error:
             raise EvaluationError(f"`{text[:60]}` is no timestamp: {error}", BAD_ARGUMENT) from None
-        seconds = (civil - _EPOCH) // timedelta(seconds=1) - _offset_seconds(found.group(8), text)
-        return cls(seconds * SECOND + nanos)
+        seconds = civil.toordinal() * 86_400 + civil.hour * 3_600 + civil.minute * 60 + civil.second - _EPOCH_SECONDS
+        if offset not in {"Z", "z"}:
+            seconds -= _offset_seconds(offset, text)
+        return cls(seconds * SECOND + (int(fraction[:9].ljust(9, "0")) if fraction else 0))
 
     def __str__(self) -> str:
         civil = self.civil("")
@@ -218,8 +256,6 @@ def _fraction(nanos: int) -> str:
 
 
 def _offset_seconds(offset: str, text: str) -> int:
-    if offset in {"Z", "z"}:
-        return 0
     hours, minutes = int(offset[1:3]), int(offset[4:6])
     if hours > 23 or minutes > 59:
         raise EvaluationError(f"`{text[:60]}` is no timestamp: its offset is too large", BAD_ARGUMENT)
