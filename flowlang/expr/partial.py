@@ -3,8 +3,8 @@
 `incoming.data.id == steps.order.output.id && vars.live` becomes `incoming.data.id == 'o1'` where `vars.live` is true,
 or the value `false` where it is not. So a person sees what a wait still waits for, or why an event was not taken.
 
-A known part without a value stays as it is written, since `||`, `&&` or `?:` may yet do without it. The bounds on work
-and `uuid()` aside, which is never computed beforehand, the rest gives what the whole would have given, errors included.
+A known part without a value stays as it is written, since `||`, `&&` or `?:` may yet do without it. The rest gives what
+the whole would have given, errors included; bounds on work aside, and calls of `now()` and `uuid()` that are not pinned.
 """
 
 from __future__ import annotations

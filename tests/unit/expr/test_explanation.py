@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlang.expr import Optional, Pins, Timestamp, compile_expression
+from flowlang.expr import ExpressionSyntaxError, Optional, Pins, Timestamp, compile_expression
 from flowlang.expr.analysis import analyse
 from flowlang.expr.explanation import Part, explain
 from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
 from flowlang.expr.value_literals import shortened
 from flowlang.expr.watcher import KEPT_TURNS, State
-from tests.unit.expr.trees import DATA, alike, answer, texts
+from tests.unit.expr.trees import DATA, alike, answer, cases, texts
 
 LAW = settings(deadline=None, max_examples=200)
 
@@ -179,6 +179,19 @@ def test_what_is_nested_for_ever_is_shortened_too() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert shortened(endless).endswith("[… 1 more]" + "]" * 6)
+
+
+def test_every_case_of_the_tables_is_explained_with_what_it_gives() -> None:
+    for text, bindings in cases():
+        try:
+            expression = compile_expression(text)
+        except ExpressionSyntaxError:
+            continue
+        kind, wanted = answer(expression, bindings)
+        found = explain(expression, bindings)
+        assert (found.error is None) == (kind == "value"), text
+        assert alike(found.value, wanted) if found.error is None else found.error.code == wanted, text
+        assert found.lines()
 
 
 NAMES = ["k", "l", "m"]

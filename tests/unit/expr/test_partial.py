@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowlang.expr import Pins, Timestamp, compile_expression
+from flowlang.expr import ExpressionSyntaxError, Pins, Timestamp, compile_expression
 from flowlang.expr.partial import Residual, residual
-from tests.unit.expr.trees import DATA, alike, answer, texts
+from tests.unit.expr.trees import DATA, alike, answer, cases, texts
 
 LAW = settings(deadline=None, max_examples=200)
 
@@ -159,6 +159,22 @@ def test_the_rest_gives_what_the_whole_gives(text: str, bindings: dict[str, Any]
     assert alone == kind
     assert kind == "error" or alike(remainder, whole)
     assert found.errors or kind == "value" or remainder == whole
+
+
+def test_the_rest_of_every_case_of_the_tables_gives_what_the_case_gives() -> None:
+    for text, bindings in cases():
+        try:
+            expression = compile_expression(text)
+        except ExpressionSyntaxError:
+            continue
+        kind, whole = answer(expression, bindings, pins=PINS)
+        for known in [[], list(bindings), *([name] for name in bindings)]:
+            found = residual(expression, {name: bindings[name] for name in known}, pins=PINS)
+            again = (
+                ("value", found.value) if found.expression is None else answer(found.expression, bindings, pins=PINS)
+            )
+            assert again[0] == kind, text
+            assert again[1] == whole if kind == "error" else alike(again[1], whole), text
 
 
 @LAW

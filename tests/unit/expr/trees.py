@@ -15,7 +15,7 @@ from flowlang.expr import EvaluationError, Expression, Optional, Pins, UInt
 from flowlang.expr.registry import functions
 from flowlang.expr.scope import NO_PINS
 from flowlang.expr.syntax import Node
-from tests.conformance.cases import load, same
+from tests.conformance.cases import decode, load, same
 
 ROOT = Path(__file__).parents[3]
 CEL_CASES = ROOT.parent / "shared" / "cel"
@@ -55,6 +55,17 @@ def expressions() -> Iterator[tuple[str, str, frozenset[str]]]:
             yield case["expr"], "", frozenset()
     for example in itertools.chain.from_iterable(function.examples for function in functions().values()):
         yield example, "", frozenset()
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each expression of the conformance folders and tables with its bindings, those of plain names only."""
+    for path in sorted(CEL_CASES.glob("*.json")):
+        for case in load(path):
+            if not case["container"] and not any("." in name for name in case["bindings"]):
+                yield case["expr"], {name: decode(value) for name, value in case["bindings"].items()}
+    for path in sorted((ROOT / "tests/conformance").glob("*.yaml")):
+        for case in yaml.safe_load(path.read_text(encoding="utf-8")):
+            yield case["expr"], case.get("with", {})
 
 
 _LEAVES = [
