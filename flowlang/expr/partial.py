@@ -4,7 +4,7 @@
 or the value `false` where it is not. So a person sees what a wait still waits for, or why an event was not taken.
 
 A known part without a value stays as it is written, since `||`, `&&` or `?:` may yet do without it. The rest gives what
-the whole would have given, errors included; bounds on work aside, and calls of `now()` and `uuid()` that are not pinned.
+the whole would have given, errors included; bounds on work aside, and calls of `now()` and `uuid()` without a pin.
 """
 
 from __future__ import annotations
