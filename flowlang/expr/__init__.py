@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowlang.expr.json_values import to_json, to_text
     from flowlang.expr.partial import Residual, residual
     from flowlang.expr.program import Expression, compile_expression
+    from flowlang.expr.schema_types import type_of_schema
     from flowlang.expr.scope import Pins
     from flowlang.expr.template import PlacedExpression, Template, compile_bare_expression, compile_template
     from flowlang.expr.times import Duration, Timestamp
@@ -66,6 +67,7 @@ __all__ = [
     "to_json",
     "to_text",
     "type_names",
+    "type_of_schema",
     "unparse",
 ]
 
@@ -107,6 +109,7 @@ _MODULES = {
     "to_json": "json_values",
     "to_text": "json_values",
     "type_names": "values",
+    "type_of_schema": "schema_types",
     "unparse": "unparser",
 }
 
