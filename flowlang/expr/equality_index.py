@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowlang.expr.errors import EvaluationError
+from flowlang.expr.errors import EvaluationError, ExpressionSyntaxError
 from flowlang.expr.operators import select
 from flowlang.expr.program import Expression, compile_expression
 from flowlang.expr.syntax import Binary, Index, ListNode, Literal, Logic, Name, Node, Select
@@ -61,22 +61,12 @@ def equalities(expression: Expression, root: str = "incoming") -> Equalities:
         root: Name of the value that arrives later.
 
     Returns:
-        The equalities and what else must be true.
+        The equalities and what else must be true; of an expression near the bound on texts, none may be found.
     """
-    found: list[Equality] = []
-    others: list[Node] = []
-    for part in _conjuncts(expression.root):
-        equality = _equality(part, root)
-        if equality is None:
-            others.append(part)
-        else:
-            found.append(equality)
-    if not others:
-        return Equalities(tuple(found), None)
-    if not found:
+    try:
+        return _split(expression, root)
+    except ExpressionSyntaxError:  # a part that is written anew would be too long
         return Equalities((), expression)
-    rest = others[0] if len(others) == 1 else Logic(others[0].start, others[-1].end, "&&", tuple(others))
-    return Equalities(tuple(found), compile_expression(unparse(rest)))
 
 
 def index_key(value: object) -> bytes | None:
@@ -116,6 +106,23 @@ def key_at(value: object, path: tuple[str, ...]) -> bytes | None:
         except EvaluationError:
             return None
     return index_key(value)
+
+
+def _split(expression: Expression, root: str) -> Equalities:
+    found: list[Equality] = []
+    others: list[Node] = []
+    for part in _conjuncts(expression.root):
+        equality = _equality(part, root)
+        if equality is None:
+            others.append(part)
+        else:
+            found.append(equality)
+    if not others:
+        return Equalities(tuple(found), None)
+    if not found:
+        return Equalities((), expression)
+    rest = others[0] if len(others) == 1 else Logic(others[0].start, others[-1].end, "&&", tuple(others))
+    return Equalities(tuple(found), compile_expression(unparse(rest)))
 
 
 def _conjuncts(node: Node) -> list[Node]:

@@ -32,9 +32,11 @@ from flowlang.expr import (
     literal,
     to_json,
 )
+from flowlang.expr.value_literals import shortened
 from flowlang.source import SourceText
 
-if TYPE_CHECKING:  # only a schema needs the checker
+if TYPE_CHECKING:  # only a schema needs the checker, and only `--explain` explanations
+    from flowlang.expr.explanation import Part
     from flowlang.expr.types import Type
 
 #: What `now()` answers; tests put another clock here.
@@ -304,13 +306,13 @@ def _shown(value: object) -> dict[str, Any]:
     return {**shown, "cel": literal(value)}
 
 
-def _plain_part(part: Any) -> dict[str, Any]:
-    """A part of an explanation for programs."""
+def _plain_part(part: Part) -> dict[str, Any]:
+    """A part of an explanation for programs; lists and maps are shortened, or data would stand there many times."""
     plain: dict[str, Any] = {"text": part.text, "start": part.start, "end": part.end, "state": part.state.value}
     if part.error is not None:
         plain["error"] = {"code": part.error.code, "message": part.error.message}
-    elif part.state.value == "value":
-        plain |= _shown(part.value)
+    elif part.state == "value":
+        plain |= _brief(part.value)
     if part.parts:
         plain["parts"] = [_plain_part(each) for each in part.parts]
     if part.turn_count:
@@ -318,9 +320,18 @@ def _plain_part(part: Any) -> dict[str, Any]:
         plain["turns"] = [
             {
                 "number": turn.number,
-                "variables": {name: _shown(value) for name, value in turn.variables},
+                "variables": {name: _brief(value) for name, value in turn.variables},
                 "parts": [_plain_part(each) for each in turn.parts],
             }
             for turn in part.turns
         ]
     return plain
+
+
+def _brief(value: object) -> dict[str, Any]:
+    scalar = value is None or isinstance(value, str | bool | int | float)
+    brief: dict[str, Any] = {"shown": shortened(value)}
+    if scalar:
+        with suppress(CelError):  # NaN and infinities
+            brief["value"] = to_json(value)
+    return brief

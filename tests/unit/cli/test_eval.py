@@ -125,9 +125,9 @@ def test_a_program_gets_value_expression_and_parts(desk: Desk, files: dict[str, 
         "explanation"
     ]
     assert (explained["state"], explained["value"], explained["turn_count"]) == ("value", True, 2)
-    assert explained["turns"][1]["variables"]["l"]["value"] == {"sku": "b", "cents": 250}
+    assert explained["turns"][1]["variables"] == {"l": {"shown": "{'sku': 'b', 'cents': 250}"}}
     assert explained["turns"][1]["parts"][0]["parts"][0] | {"parts": []} == {
-        "text": "l.sku", "start": 22, "end": 27, "state": "value", "value": "b", "cel": "'b'", "parts": [],
+        "text": "l.sku", "start": 22, "end": 27, "state": "value", "value": "b", "shown": "'b'", "parts": [],
     }  # fmt: skip
 
 

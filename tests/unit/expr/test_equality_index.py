@@ -51,6 +51,11 @@ def test_equalities_are_what_stands_between_the_ands_at_the_top(
     assert shown(equalities(compile_expression(text))) == (parts, rest)
 
 
+def test_what_could_not_be_read_again_stays_whole() -> None:
+    expression = compile_expression("incoming.a==k" + "+1" * 9_000)
+    assert equalities(expression) == Equalities((), expression)
+
+
 def test_an_equality_knows_its_place_and_the_root_can_have_another_name() -> None:
     text = "a.x > 1 && a.id == run.id"
     (part,) = equalities(compile_expression(text), root="a").parts
