@@ -335,7 +335,12 @@ class ClosureCompiler:
                 return Optional.NONE
             scope.slots[slot] = value.value
             result = body(scope)
-            return _optional(result, node.body) if node.flat else Optional.of(result)
+            if not node.flat:
+                return Optional.of(result)
+            if result.__class__ is Optional:
+                return result
+            message = f"`optFlatMap` needs an optional as its result, and this is {kind_name(result)}; use optMap"
+            raise EvaluationError(message, NO_OVERLOAD, node.body.start, node.body.end)
 
         return mapped
 

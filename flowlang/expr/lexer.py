@@ -69,7 +69,7 @@ _TOKEN: Final = re.compile(
     "|".join(
         [
             r"(?P<SPACE>(?:[ \t\n\f\r]|//[^\n]*)+)",
-            rf"(?P<BYTES>{_quoted('[bB]', '(?:[bB][rR]|[rR][bB])')})",
+            rf"(?P<BYTES>{_quoted('[bB]', '[bB][rR]')})",
             rf"(?P<STRING>{_quoted('', '[rR]')})",
             r"(?P<IDENT>[A-Za-z_][A-Za-z0-9_]*)",
             r"(?P<FLOAT>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|\.[0-9]+(?:[eE][+-]?[0-9]+)?)",

@@ -429,8 +429,6 @@ def is_zero(value: Any) -> bool:
         return not value
     if value.__class__ in {Timestamp, Duration}:
         return bool(value.ns == 0)
-    if value.__class__ is Optional:
-        return not value.present
     if value.__class__ in _NUMBERS:
         return bool(value == 0)
     return (is_map(value) or is_list(value) or isinstance(value, str | bytes)) and len(value) == 0

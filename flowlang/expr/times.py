@@ -201,7 +201,7 @@ class Timestamp(Time):
         return cls(seconds * SECOND + (int(fraction[:9].ljust(9, "0")) if fraction else 0))
 
     def __str__(self) -> str:
-        civil = self.civil("")
+        civil, _ = self._civil("")
         nanos = _fraction(self.ns % SECOND)
         return f"{civil.year:04}-{civil.month:02}-{civil.day:02}T{civil:%H:%M:%S}{nanos}Z"
 
@@ -212,18 +212,40 @@ class Timestamp(Time):
             zone: IANA name or offset such as `+05:30`; empty for UTC.
 
         Returns:
-            The local date and time.
+            The local date and time; `year` tells its year, which may be one that `datetime` does not have.
 
         Raises:
             EvaluationError: There is no such zone.
         """
+        return self._civil(zone)[0]
+
+    def year(self, zone: str) -> int:
+        """Tell the year in a zone.
+
+        Args:
+            zone: As for `civil`.
+
+        Returns:
+            The year, 0 to 10000: a zone moves the first and the last day of time out of the years that there are.
+
+        Raises:
+            EvaluationError: There is no such zone.
+        """
+        local, moved = self._civil(zone)
+        return local.year + moved
+
+    def _civil(self, zone: str) -> tuple[datetime, int]:
+        """Give the local time, and by how many years it is to be moved."""
         instant = _EPOCH + timedelta(seconds=self.ns // SECOND)
         if zone in {"", "UTC"}:
-            return instant
+            return instant, 0
+        zone_info = _zone(zone)
         try:
-            return instant.astimezone(_zone(zone))
+            return instant.astimezone(zone_info), 0
         except OverflowError:
-            raise EvaluationError("the local time is outside the years 0001 to 9999", OUT_OF_RANGE) from None
+            # Every 400 years the calendar is the same, days of the week included.
+            moved = -400 if instant.year == 1 else 400
+            return instant.replace(year=instant.year - moved).astimezone(zone_info), moved
 
 
 def difference(later: Timestamp, earlier: Timestamp) -> Duration:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flowlang.expr import CelError, Duration, Expression, Timestamp, TypeValue, UInt
+from flowlang.expr import CelError, Duration, Expression, Optional, Timestamp, TypeValue, UInt
 from flowlang.expr.check import check_text
 from flowlang.expr.environment import Environment
 from flowlang.expr.operators import make_map
@@ -78,15 +78,13 @@ def same(a: Any, b: Any) -> bool:
     if kind_of(a) != kind_of(b):
         return False
     if is_map(a):
-        rest = list(b.items())
-        for key, value in a.items():
-            found = next((entry for entry in rest if same(key, entry[0]) and same(value, entry[1])), None)
-            if found is None:
-                return False
-            rest.remove(found)
-        return not rest
+        return len(a) == len(b) and all(
+            any(same(key, other) and same(value, content) for other, content in b.items()) for key, value in a.items()
+        )
     if is_list(a):
         return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, Optional):
+        return bool(a.present == b.present) and (not a.present or same(a.value, b.value))
     if isinstance(a, float):
         return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1.0, a) == math.copysign(1.0, b))
     return bool(a == b)

@@ -73,7 +73,7 @@ def _json(scope: Scope, value: Any) -> str:
 
 
 @declare(
-    "sum(list<A>) -> A",
+    *(f"sum(list<{kind}>) -> {kind}" for kind in ("int", "uint", "double", "duration")),
     doc="Adds the numbers or durations of a list; an empty list gives 0.",
     examples=("sum([1, 2, 3]) == 6", "sum([0.5, 0.25]) == 0.75", "sum([]) == 0"),
     needs_scope=True,

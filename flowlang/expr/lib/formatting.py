@@ -15,9 +15,11 @@ from flowlang.expr.scope import Scope
 from flowlang.expr.values import UInt, is_list, is_map, kind_name
 
 _CLAUSE: Final = re.compile(r"%(?:\.([0-9]+))?(.?)", re.DOTALL)
-_MAX_PRECISION: Final = 100
+_MAX_PRECISION: Final = 1_000
 _CHARACTERS_PER_UNIT: Final = 16
 _INTEGERS: Final = frozenset({int, UInt})
+#: Octets that are no UTF-8, as Python reads them with `surrogateescape`; a run of them is written as one mark.
+_INVALID: Final = re.compile("[\udc80-\udcff]+")
 
 
 @declare(
@@ -38,6 +40,8 @@ def _format(scope: Scope, text: str, values: Sequence[Any]) -> str:
         if clause.group() == "%%":
             written.append("%")
             continue
+        if not clause[2]:
+            raise EvaluationError("the text ends inside a clause; write %% for a percent sign", BAD_ARGUMENT)
         if used >= len(values):
             raise EvaluationError(f"there is no value for clause {used + 1}, `{clause.group()}`", BAD_ARGUMENT)
         scope.spend_on(values[used])
@@ -79,13 +83,15 @@ def _text(value: Any, precision: int = 6) -> str:
     if kind == "double":
         return go_text(value) if math.isfinite(value) else _special(value)
     if kind == "bytes":
-        return bytes(value).decode(errors="replace")
+        return _INVALID.sub("\ufffd", bytes(value).decode(errors="surrogateescape"))
+    if kind == "timestamp":
+        return f"{str(value)[:-1].rstrip('0').rstrip('.')}Z" if "." in str(value) else str(value)
     if is_list(value):
         return f"[{', '.join(_text(element, precision) for element in value)}]"
     if is_map(value):
         entries = sorted((_text(key, precision), _text(other, precision)) for key, other in value.items())
         return "{" + ", ".join(f"{key}: {other}" for key, other in entries) + "}"
-    if kind in {"string", "int", "uint", "timestamp", "duration", "type"}:
+    if kind in {"string", "int", "uint", "duration", "type"}:
         return str(value)
     raise _refuse(value, "%s", "no such value")
 

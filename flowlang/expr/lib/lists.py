@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from flowlang.expr.errors import BAD_ARGUMENT, NO_INDEX, NO_OVERLOAD, EvaluationError
 from flowlang.expr.limits import MAX_RANGE
@@ -12,6 +12,9 @@ from flowlang.expr.operators import PLAIN, equals
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 from flowlang.expr.values import Optional, is_list, kind_name
+
+#: Types whose values have an order.
+_ORDERED: Final = ("int", "uint", "double", "string", "bytes", "bool", "timestamp", "duration")
 
 
 @declare(
@@ -38,7 +41,7 @@ def _distinct(scope: Scope, values: Sequence[Any]) -> list[Any]:
 
 
 @declare(
-    "list<dyn>.flatten() -> list<dyn>",
+    "list<list<A>>.flatten() -> list<A>",
     doc="Puts the elements of inner lists in their place, one level deep or as many as given.",
     examples=("[1, [2, [3]]].flatten() == [1, 2, [3]]", "[1, [2, [3]]].flatten(2) == [1, 2, 3]"),
     needs_scope=True,
@@ -76,7 +79,7 @@ def _slice(scope: Scope, values: Sequence[Any], start: int, end: int) -> list[An
 
 
 @declare(
-    "list<A>.sort() -> list<A>",
+    *(f"list<{kind}>.sort() -> list<{kind}>" for kind in _ORDERED),
     doc="Puts numbers, texts, bools, timestamps or durations in order.",
     examples=("[3, 1, 2].sort() == [1, 2, 3]",),
     needs_scope=True,

@@ -12,6 +12,7 @@ from flowlang.expr.registry import declare
 from flowlang.expr.values import INT_MAX, UINT_MAX, UInt, checked_int, is_list, kind_name
 
 _NUMBERS: Final = frozenset({int, UInt, float})
+_KINDS: Final = ("int", "uint", "double")
 
 
 def _extreme(name: str, operator: str, values: Sequence[Any]) -> Any:
@@ -29,8 +30,16 @@ def _extreme(name: str, operator: str, values: Sequence[Any]) -> Any:
     return best
 
 
+def _extreme_signatures(name: str) -> tuple[str, ...]:
+    """Write the signatures of one type, of two, and of more: only the first have a result that is known."""
+    alike = [f"{name}({kind}) -> {kind}" for kind in _KINDS]
+    lists = [f"{name}(list<{kind}>) -> {kind}" for kind in _KINDS]
+    pairs = [f"{name}({first}, {second}) -> dyn" for first in _KINDS for second in _KINDS if first != second]
+    return (*alike, *lists, *pairs, f"{name}(dyn, dyn, dyn) -> dyn")
+
+
 @declare(
-    "math.greatest(dyn) -> dyn",
+    *_extreme_signatures("math.greatest"),
     doc="Gives the greatest of its arguments, or of the elements of one list.",
     examples=("math.greatest(1, 3, 2) == 3", "math.greatest([1.5, -2.0]) == 1.5"),
     any_count=True,
@@ -40,7 +49,7 @@ def _greatest(*values: Any) -> Any:
 
 
 @declare(
-    "math.least(dyn) -> dyn",
+    *_extreme_signatures("math.least"),
     doc="Gives the least of its arguments, or of the elements of one list.",
     examples=("math.least(1, 3, 2) == 1", "math.least([1.5, -2.0]) == -2.0"),
     any_count=True,

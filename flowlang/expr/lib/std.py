@@ -101,11 +101,6 @@ def _int_of_timestamp(value: Timestamp) -> int:
     return value.ns // SECOND
 
 
-@declare("int(duration) -> int", doc="", examples=())
-def _int_of_duration(value: Duration) -> int:
-    return value.total(SECOND)
-
-
 @declare(
     "uint(uint) -> uint",
     "uint(int) -> uint",
@@ -192,7 +187,7 @@ def _bytes_of_text(text: str) -> bytes:
         raise EvaluationError("the text holds half of a surrogate pair", BAD_ARGUMENT) from None
 
 
-@declare("type(A) -> type", doc="Gives the type of a value.", examples=("type(1) == int", "type([]) == list"))
+@declare("type(A) -> type<A>", doc="Gives the type of a value.", examples=("type(1) == int", "type([]) == list"))
 def _type(value: Any) -> TypeValue:
     return TypeValue(kind_of(value))
 
@@ -238,8 +233,3 @@ def _duration(value: Duration) -> Duration:
 @declare("duration(string) -> duration", doc="", examples=())
 def _duration_of_text(text: str) -> Duration:
     return Duration.parse(text)
-
-
-@declare("duration(int) -> duration", doc="", examples=())
-def _duration_of_int(seconds: int) -> Duration:
-    return Duration(seconds * SECOND)

@@ -11,7 +11,6 @@ from flowlang.expr.times import SECOND, Duration, Timestamp
 
 #: Name, what it gives, how it is read from a local date and time, and an example.
 _PARTS: Final[tuple[tuple[str, str, Callable[[datetime], int], int], ...]] = (
-    ("getFullYear", "the year", lambda civil: civil.year, 2026),
     ("getMonth", "the month, from 0", lambda civil: civil.month - 1, 5),
     ("getDayOfYear", "the day of the year, from 0", lambda civil: civil.timetuple().tm_yday - 1, 160),
     ("getDayOfMonth", "the day of the month, from 0", lambda civil: civil.day - 1, 9),
@@ -39,6 +38,20 @@ def _declare_part(name: str, what: str, read: Callable[[datetime], int], example
 
 for _entry in _PARTS:
     _declare_part(*_entry)
+
+
+@declare(
+    "timestamp.getFullYear() -> int",
+    doc="Gives the year, in UTC or in a zone such as 'Europe/Berlin' or '+02:00'.",
+    examples=("timestamp('2026-06-10T12:30:15Z').getFullYear() == 2026",),
+)
+def _year(value: Timestamp) -> int:
+    return value.year("")
+
+
+@declare("timestamp.getFullYear(string) -> int", doc="", examples=())
+def _year_in_zone(value: Timestamp, zone: str) -> int:
+    return value.year(zone)
 
 
 @declare(
