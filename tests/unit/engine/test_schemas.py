@@ -93,6 +93,73 @@ def test_a_failure_never_shows_the_value() -> None:
             {"n": 1.0, "kids": [{"n": 2.0, "kids": [{"n": 3.0}]}]},
             {"n": 1, "kids": [{"n": 2, "kids": [{"n": 3}]}]},
         ),
+        ({"enum": [1, 2, None]}, 1.0, 1),
+        ({"const": 1.0}, 1, 1.0),
+        ({"enum": [1, 2.5]}, 1, 1.0),
+        ({"type": "string", "enum": [1, "a"]}, "a", "a"),
+        ({"type": "integer", "allOf": [{"type": "number"}]}, 3, 3),
+        ({"type": "number", "allOf": [{"type": "integer"}]}, 3.0, 3),
+        ({"type": "number", "anyOf": [{"type": "integer"}, {"minimum": 9}]}, 3.0, 3),
+        ({"type": "number", "anyOf": [{"minimum": 9}, {"type": "integer"}]}, 3, 3),
+        ({"type": "number", "anyOf": [{"type": "integer", "const": 2**53 + 1}]}, 2**53 + 1, 2**53 + 1),
+        (
+            {"allOf": [{"properties": {"a": {"type": "number"}}}, {"additionalProperties": {"type": "integer"}}]},
+            {"a": 1.0, "b": 2.0},
+            {"a": 1, "b": 2},
+        ),
+        (
+            {"patternProperties": {"^n": {"type": "number"}, "i$": {"type": "integer"}}},
+            {"n": 1, "ni": 1.0, "i": 2.0, "x": 3.0},
+            {"n": 1.0, "ni": 1, "i": 2, "x": 3.0},
+        ),
+        (
+            {
+                "properties": {"n": {"type": "number"}},
+                "patternProperties": {"^x": {}},
+                "additionalProperties": {"type": "integer"},
+            },
+            {"n": 1, "x": 1.0, "y": 1.0},
+            {"n": 1.0, "x": 1.0, "y": 1},
+        ),
+        (
+            {
+                "properties": {"n": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+                "required": ["n"],
+            },
+            {"n": 1.0, "next": {"n": 2.0, "next": None}},
+            {"n": 1, "next": {"n": 2, "next": None}},
+        ),
+        (
+            {
+                "$id": "https://example.com/a",
+                "items": {"anyOf": [{"$ref": "b#r"}, True]},
+                "$defs": {"b": {"$id": "b", "$defs": {"r": {"$anchor": "r", "type": "integer"}}}},
+            },
+            [1.0, "a"],
+            [1, "a"],
+        ),
+        ({"$ref": "#/$defs/a%20~1b", "$defs": {"a /b": {"oneOf": [{"type": "integer"}]}}}, 1.0, 1),
+        ({"prefixItems": [True], "allOf": [{"items": {"type": "integer"}}]}, [1.0, 2.0], [1, 2]),
+        (
+            {
+                "prefixItems": [{"type": "number"}, True],
+                "allOf": [{"prefixItems": [True], "items": {"type": "integer"}}],
+            },
+            [1, 2.0, 3.0],
+            [1.0, 2, 3],
+        ),
+        ({"type": "integer", "allOf": [{"$ref": "#"}]}, 1.0, 1),
+        ({"$ref": "#", "type": "integer"}, 1.0, 1),
+        ({"if": {"type": "integer"}, "then": {"type": "integer"}, "not": {"type": "string"}}, 1.0, 1.0),
+        (
+            {
+                "type": ["string", "object", "array"],
+                "properties": {"a": {"type": "integer"}},
+                "items": {"type": "integer"},
+            },
+            [1.0],
+            [1],
+        ),
         ({"type": "boolean"}, True, True),
         (None, {"a": 1.0}, {"a": 1.0}),
         (True, 1.0, 1.0),
@@ -104,6 +171,14 @@ def test_numbers_get_the_type_that_the_schema_says(schema: Any, data: Any, expec
     assert checked.ok
     assert jsondata.dumps(checked.data) == jsondata.dumps(expected)  # tells 3 from 3.0
     assert jsondata.dumps(data) == jsondata.dumps(before)
+
+
+def test_an_integer_beyond_64_bits_is_refused_at_its_place() -> None:
+    validator = EventValidator({"properties": {"a": {"items": {"patternProperties": {"^n": {"type": "integer"}}}}}})
+    checked = validator.check({"a": [{}, {"n": 1e30}]})
+    assert checked.failures == (Failure("data.a[1].n", "is an integer beyond 64 bits"),)
+    assert validator.check({"a": [{"n": -(2.0**63)}]}).data == {"a": [{"n": -(2**63)}]}
+    assert not validator.check({"a": [{"n": 2.0**63}]}).ok
 
 
 @pytest.mark.parametrize(
@@ -140,6 +215,13 @@ def test_a_pattern_that_makes_backtracking_engines_hang_is_harmless() -> None:
             {"a": 1, "b": 2},
         ),
         ({"properties": {"a": {"default": 1}}}, [1], [1]),
+        ({"allOf": [{"$ref": "#"}], "properties": {"a": {"default": 1}}}, {}, {"a": 1}),
+        (
+            {"$ref": "x#a", "$defs": {"x": {"$id": "x", "$anchor": "a", "properties": {"a": {"default": 1}}}}},
+            {},
+            {"a": 1},
+        ),
+        ({"anyOf": [{"properties": {"a": {"default": 1}}}]}, {}, {}),
         (None, {"a": 1}, {"a": 1}),
         (True, {}, {}),
     ],
