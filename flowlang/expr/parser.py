@@ -225,7 +225,8 @@ def _hint(text: str, token: Any) -> str | None:
     if token.type == "IDENT":
         if before[-1:].isdigit() and token.value.startswith("_"):
             return "numbers are written without underscores"
-        return _WORD_HINTS.get(token.value)
+        # `not` begins like a name, so the mistake shows only behind it.
+        return _WORD_HINTS.get("not" if before.endswith("not") else token.value)
     if token.type == "LBRACE" and before:
         return "a map is written {'key': value}; there are no messages"
     if token.type in {"TRUE", "FALSE", "NULL", "IN"} and before.endswith("."):
