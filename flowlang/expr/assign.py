@@ -35,6 +35,8 @@ from flowlang.expr.types import (
 #: What is known of the variables.
 Substitution = Mapping[str, Type]
 
+#: Kinds that a place for any `number` takes.
+_NUMBERS: Final = frozenset({"int", "uint", "double"})
 #: Kinds that null fits, as the checkers of CEL have it for historical reasons.
 _NULL_FITS: Final = frozenset({"timestamp", "duration", "optional", "null", "nullable"})
 
@@ -81,6 +83,8 @@ def _same_shape(known: dict[str, Type], given: Type, wanted: Type) -> bool:
             return _all_fit(known, parts(given), parts(as_map(wanted)))
         case (Scalar(), Scalar()):
             return given.kind == wanted.kind
+        case (Scalar(), Opaque("number")):
+            return given.kind in _NUMBERS
         case (TypeOf(), TypeOf()):
             return True
         case (Opaque(name, a), Opaque(other, b)):
@@ -210,14 +214,13 @@ def as_map(object_: ObjectOf) -> MapOf:
         object_: Any object.
 
     Returns:
-        A map whose values have the type that all fields share, or `dyn`.
+        A map whose values have the type that all fields share, or `dyn`. An object without a type for unnamed fields
+        may have such fields all the same: a schema that is silent on them allows them.
     """
     types = [field.type for field in object_.fields.values()]
-    if object_.rest is not None:
-        types.append(object_.rest)
-    if not types or any(type_ != types[0] for type_ in types):
+    if object_.rest is None or any(type_ != object_.rest for type_ in types):
         return MapOf(STRING, DYN)
-    return MapOf(STRING, types[0])
+    return MapOf(STRING, object_.rest)
 
 
 def substitute(known: Substitution, type_: Type, *, unknown: Type | None = None) -> Type:

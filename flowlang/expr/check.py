@@ -82,6 +82,7 @@ from flowlang.expr.types import (
     plain,
     without_null,
 )
+from flowlang.expr.types import parts as parts_of
 from flowlang.expr.values import UInt
 
 _LITERALS: Mapping[type, Type] = {
@@ -388,8 +389,11 @@ class _Checker:
         if unknown and sum(self._fit(each, given) is not None for each in candidates) > 1:
             # The first overload that fits must not decide what the element of an empty list is.
             self.known = assign(self.known, [DYN] * len(unknown), unknown) or self.known
+        certain = not any(is_dyn(part) for type_ in map(self._known, given) for part in (type_, *parts_of(type_)))
         result: Type | None = None
         for each in candidates:
+            if result is not None and each.is_fallback and certain:
+                continue
             found = self._fit(each, given)
             if found is None:
                 continue

@@ -15,12 +15,10 @@ from flowlang.expr.costs import ABSORBED, COMPARED, LIST_PLACE, SHORT, TextCharg
 from flowlang.expr.errors import (
     NO_NAME,
     NO_OVERLOAD,
-    TOO_MUCH_WORK,
     UNABSORBABLE,
     EvaluationError,
 )
 from flowlang.expr.lib.regex import search, searcher
-from flowlang.expr.limits import MAX_TEXT_VALUE
 from flowlang.expr.operators import (
     BINARY,
     PLAIN,
@@ -609,7 +607,4 @@ def _spend(scope: Scope, operator: str, a: Any, b: Any) -> None:
 def _spend_on_join(scope: Scope, a: Any, b: Any) -> None:
     if a.__class__ is not b.__class__:
         return
-    if len(a) + len(b) > MAX_TEXT_VALUE:
-        raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
-    narrow = a.__class__ is bytes or (a.isascii() and b.isascii())
-    scope.spend((len(a) + len(b)) >> 2 if narrow else len(a) + len(b))
+    scope.make_text(len(a) + len(b), narrow=a.__class__ is bytes or (a.isascii() and b.isascii()))

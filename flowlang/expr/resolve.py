@@ -147,6 +147,7 @@ class _Resolver:
         *,
         late_calls: bool,
     ) -> None:
+        registry.functions()  # libraries bring types too, whose names must be known
         self.problems: list[Problem] = []
         self.slots = 0
         self._container = container
@@ -273,8 +274,8 @@ class _Resolver:
 
     def _namespaced(self, node: Call, names: Names) -> Call:
         """Fold `math.abs(x)` into a call of the function `math.abs`."""
-        prefix = dotted(node.target)[0] if node.target is not None else ""
-        if (node.target is not None and not prefix) or prefix.partition(".")[0] in names:
+        prefix, absolute = dotted(node.target) if node.target is not None else ("", node.absolute)
+        if (node.target is not None and not prefix) or (not absolute and prefix.partition(".")[0] in names):
             return node
         name = f"{prefix}.{node.name}" if prefix else node.name
         known = registry.functions()

@@ -60,6 +60,21 @@ class Scope:
         if self.work < 0:
             raise EvaluationError("the expression does too much work on this data", TOO_MUCH_WORK)
 
+    def make_text(self, size: int, *, narrow: bool = False) -> None:
+        """Count a text or octets before they are made.
+
+        Args:
+            size: Code points or octets.
+            narrow: Whether each takes one byte, which only ASCII and octets do.
+
+        Raises:
+            EvaluationError: The text is too long, or the evaluation has used up its bound.
+        """
+        if size > limits.MAX_TEXT_VALUE:
+            message = f"the text would have more than {limits.MAX_TEXT_VALUE} characters"
+            raise EvaluationError(message, TOO_MUCH_WORK)
+        self.spend(size >> 2 if narrow else size)
+
     def spend_on(self, value: Any) -> None:
         """Count work for every scalar in a value; shared parts count as often as they are reached.
 

@@ -1,6 +1,7 @@
 """Reads the types that signatures are written with: `list<A>`, `map<string, A>`, `optional<int>`.
 
-Single capital letters are parameters of the signature; each call may give them other types.
+Single capital letters are parameters of the signature; each call may give them other types. `number` takes an int, a
+uint or a double.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from flowlang.expr.types import SCALARS, ListOf, MapOf, Opaque, OptionalOf, Type
 
 _TOKEN: Final = re.compile(r"\s*([\w.]+|[<>,])")
 _ANY: Final = Variable("T")
+_NUMBER: Final = Opaque("number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Signature:
     parameters: tuple[Type, ...]
     result: Type
     text: str
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it counts only where no signature before it fits: it takes numbers of several types at once."""
+        return any(_NUMBER in {parameter, *parts(parameter)} for parameter in self.parameters)
 
     def variables(self) -> frozenset[str]:
         """List the names of its parameters of type."""
@@ -110,4 +117,5 @@ def _named(name: str, inner: tuple[Type, ...]) -> Type:
             return TypeOf(_ANY)
         case ("type", (value,)):
             return TypeOf(value)
-    return Opaque(name, inner) if inner or name not in SCALARS else SCALARS[name]
+        case _:
+            return Opaque(name, inner) if inner or name not in SCALARS else SCALARS[name]

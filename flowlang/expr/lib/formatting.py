@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from flowlang.expr.doubles import go_text
-from flowlang.expr.errors import BAD_ARGUMENT, TOO_MUCH_WORK, EvaluationError
-from flowlang.expr.limits import MAX_TEXT_VALUE
+from flowlang.expr.errors import BAD_ARGUMENT, EvaluationError
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 from flowlang.expr.values import UInt, is_list, is_map, kind_name
 
 _CLAUSE: Final = re.compile(r"%(?:\.([0-9]+))?(.?)", re.DOTALL)
 _MAX_PRECISION: Final = 1_000
-_CHARACTERS_PER_UNIT: Final = 16
 _INTEGERS: Final = frozenset({int, UInt})
 #: Octets that are no UTF-8, as Python reads them with `surrogateescape`; a run of them is written as one mark.
 _INVALID: Final = re.compile("[\udc80-\udcff]+")
@@ -33,7 +31,7 @@ _INVALID: Final = re.compile("[\udc80-\udcff]+")
 )
 def _format(scope: Scope, text: str, values: Sequence[Any]) -> str:
     written: list[str] = []
-    size, position, used = 0, 0, 0
+    position, used = 0, 0
     for clause in _CLAUSE.finditer(text):
         written.append(text[position : clause.start()])
         position = clause.end()
@@ -47,11 +45,9 @@ def _format(scope: Scope, text: str, values: Sequence[Any]) -> str:
         scope.spend_on(values[used])
         written.append(_write(clause, values[used]))
         used += 1
-        size += len(written[-1])
-        if size > MAX_TEXT_VALUE:
-            raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
-        scope.spend(len(written[-1]) // _CHARACTERS_PER_UNIT + 1)
+        scope.make_text(len(written[-1]))
     written.append(text[position:])
+    scope.make_text(sum(map(len, written)))
     return "".join(written)
 
 

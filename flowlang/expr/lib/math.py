@@ -31,11 +31,9 @@ def _extreme(name: str, operator: str, values: Sequence[Any]) -> Any:
 
 
 def _extreme_signatures(name: str) -> tuple[str, ...]:
-    """Write the signatures of one type, of two, and of more: only the first have a result that is known."""
-    alike = [f"{name}({kind}) -> {kind}" for kind in _KINDS]
-    lists = [f"{name}(list<{kind}>) -> {kind}" for kind in _KINDS]
-    pairs = [f"{name}({first}, {second}) -> dyn" for first in _KINDS for second in _KINDS if first != second]
-    return (*alike, *lists, *pairs, f"{name}(dyn, dyn, dyn) -> dyn")
+    """Write the signatures of numbers of one type, whose result is known, and of several."""
+    kinds = (*((kind, kind) for kind in _KINDS), ("number", "dyn"))
+    return tuple(f"{name}({form.format(kind)}) -> {gives}" for form in ("{}", "list<{}>") for kind, gives in kinds)
 
 
 @declare(

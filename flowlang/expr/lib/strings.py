@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from flowlang.expr.errors import NO_INDEX, NO_OVERLOAD, TOO_MUCH_WORK, EvaluationError
-from flowlang.expr.limits import MAX_TEXT_VALUE
+from flowlang.expr.errors import NO_INDEX, NO_OVERLOAD, EvaluationError
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 from flowlang.expr.values import kind_name
@@ -31,20 +30,12 @@ _QUOTES: Final = str.maketrans(
         '"': '\\"',
     }
 )
-_COPIED_PER_UNIT: Final = 64
 
 
 def _checked(place: int, size: int) -> int:
     if 0 <= place <= size:
         return place
     raise EvaluationError(f"position {place} is out of range; the text has {size} characters", NO_INDEX)
-
-
-def _pay(scope: Scope, size: int) -> None:
-    """Count the copying of a text before it is made."""
-    if size > MAX_TEXT_VALUE:
-        raise EvaluationError(f"the text would have more than {MAX_TEXT_VALUE} characters", TOO_MUCH_WORK)
-    scope.spend(size // _COPIED_PER_UNIT)
 
 
 @declare(
@@ -116,7 +107,8 @@ def _replace(scope: Scope, text: str, old: str, new: str) -> str:
 @declare("string.replace(string, string, int) -> string", doc="", examples=(), needs_scope=True)
 def _replace_some(scope: Scope, text: str, old: str, new: str, count: int) -> str:
     times = text.count(old) if count < 0 else min(count, text.count(old))
-    _pay(scope, len(text) + times * max(len(new) - len(old), 0))
+    size = len(text) + times * max(len(new) - len(old), 0)
+    scope.make_text(size, narrow=text.isascii() and new.isascii())
     return text.replace(old, new, count)
 
 
@@ -188,7 +180,8 @@ def _join_with(scope: Scope, parts: Sequence[Any], separator: str) -> str:
         if not isinstance(part, str):
             message = f"`join` joins texts, and one element is {kind_name(part)}; convert with map(x, string(x))"
             raise EvaluationError(message, NO_OVERLOAD)
-    _pay(scope, sum(map(len, parts)) + len(separator) * len(parts))
+    size = sum(map(len, parts)) + len(separator) * len(parts)
+    scope.make_text(size, narrow=separator.isascii() and all(map(str.isascii, parts)))
     return separator.join(parts)
 
 
