@@ -171,6 +171,34 @@ class Idempotency(msgspec.Struct, frozen=True, omit_defaults=True):
     ttl_ms: int = 86_400_000
 
 
+class Places(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the expressions of a plan are written, so that an error at run time can say it."""
+
+    file: str  #: from the project's root
+    steps: tuple[str, ...] = ()  #: path of each step in its document, such as `steps[2].catch[0].steps[1]`
+    #: By path of a text with expressions: triples of an offset in it, and line and column of that character; from
+    #: there on the characters follow each other, up to the next triple.
+    texts: dict[str, tuple[int, ...]] = {}
+
+    def find(self, path: str, offset: int) -> str:
+        """Tell where a character of a text is written.
+
+        Args:
+            path: Of the text in its document.
+            offset: Of the character.
+
+        Returns:
+            Such as `pipelines/order.yaml:12:9`; empty when it is not known.
+        """
+        anchors = self.texts.get(path, ())
+        found = ""
+        for start, line, column in zip(anchors[::3], anchors[1::3], anchors[2::3], strict=True):
+            if start > max(offset, 0) and found:
+                break
+            found = f"{self.file}:{line}:{column + max(offset, 0) - start}"
+        return found
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pipeline, compiled."""
 
@@ -190,6 +218,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     retention_ms: int = 7 * 86_400_000
     labels: dict[str, str] = {}
     closure: str = ""  #: digest of schemas and handler signatures that it was checked against
+    places: Places | None = None  #: where it is written; no part of the version, since it changes nothing that runs
 
     def to_json(self) -> bytes:
         """The stored form."""
@@ -197,8 +226,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def digest(self) -> str:
-        """The version: SHA-256 of the stored form, 64 hex digits."""
-        return jsondata.digest(msgspec.to_builtins(self))
+        """The version: SHA-256 of the stored form without the places, 64 hex digits."""
+        return jsondata.digest(msgspec.to_builtins(msgspec.structs.replace(self, places=None)))
 
 
 class PlanFormatError(ValueError):

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from flowlang.compiler.findings import Findings, near
-from flowlang.expr import Expression, ExpressionSyntaxError, Problem, compile_expression, compile_value
+from flowlang.compiler.place_types import EVERYWHERE, step_type, type_of_value
+from flowlang.expr import (
+    Expression,
+    ExpressionSyntaxError,
+    Problem,
+    Template,
+    compile_expression,
+    compile_template,
+    compile_value,
+)
 from flowlang.expr import Reference as Reading
+from flowlang.expr import errors as problems
+from flowlang.expr.check import Checked, check_expression, check_text
+from flowlang.expr.environment import Environment
+from flowlang.expr.facts import NOTHING, Facts, Implied
+from flowlang.expr.json_types import as_json, no_json, no_text
+from flowlang.expr.types import DYN, STRING, Field, Nullable, ObjectOf, Type
+from flowlang.expr.types import ERROR as REPORTED
+from flowlang.expr.value_template import texts_of
+from flowlang.jsondata import render_path
 from flowlang.model import Path
 from flowlang.model.expression import ExpressionText
 
@@ -36,6 +54,21 @@ _WHERE: Final = {
 }
 
 
+#: The code of a finding for each kind of problem that the checker of expressions has.
+_CODES: Final = {
+    problems.SYNTAX: "FL201",
+    problems.WRONG_TYPE: "FL211",
+    problems.NOT_BOOL: "FL212",
+    problems.MAY_BE_MISSING: "FL213",
+    problems.UNKNOWN_FIELD: "FL214",
+    problems.MAY_BE_NULL: "FL215",
+    problems.BAD_CONSTANT: "FL216",
+    problems.NEVER_EQUAL: "FL217",
+}
+
+Span = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What an expression may read where it stands.
@@ -45,12 +78,16 @@ class Place:
         steps: Ids of the steps that it sees.
         vars: Names of the vars that it sees.
         pinned: Whether `now()` and `uuid()` have a meaning there.
+        types: Types of the root names, as far as they are known and not the same everywhere.
+        facts: What is known of the data there, by the conditions that were true before.
     """
 
     names: frozenset[str]
     steps: frozenset[str] = frozenset()
     vars: frozenset[str] = frozenset()
     pinned: bool = True
+    types: Mapping[str, Type] = field(default_factory=dict)
+    facts: Facts = NOTHING
 
     def seeing(self, steps: frozenset[str]) -> Place:
         """The same place, seeing more steps."""
@@ -59,6 +96,29 @@ class Place:
     def knowing(self, *names: str) -> Place:
         """The same place, with more names."""
         return replace(self, names=self.names | set(names))
+
+    def typed(self, **types: Type) -> Place:
+        """The same place, with names of which the types are known."""
+        return replace(self, names=self.names | set(types), types={**self.types, **types})
+
+    def given(self, facts: Facts) -> Place:
+        """The same place, where more is known of the data."""
+        return replace(self, facts=self.facts | facts) if facts is not NOTHING else self
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A checked expression or value.
+
+    Attributes:
+        plain: As the plan stores it.
+        type: What it gives, as JSON.
+        implied: What follows where it is true, and where it is false.
+    """
+
+    plain: Any
+    type: Type = DYN
+    implied: Implied = field(default_factory=Implied)
 
 
 @dataclass(slots=True)
@@ -71,6 +131,7 @@ class Checker:
         environ: Variables of the environment, when they must be there; None: they need not.
         env_read: Collects the names of those that are read.
         vars_read: Collects the vars that are read.
+        places: Collects where the texts with expressions are written, as `plan.Places` has it.
     """
 
     findings: Findings
@@ -78,40 +139,110 @@ class Checker:
     environ: Mapping[str, str] | None = None
     env_read: set[str] = field(default_factory=set)
     vars_read: set[str] = field(default_factory=set)
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _steps: ObjectOf = field(init=False)
+    _vars: ObjectOf = field(init=False)
 
-    def expression(self, written: ExpressionText, path: Path, place: Place) -> str:
-        """Check an expression under a key that takes one; returns its text."""
+    def __post_init__(self) -> None:
+        # Which of them can be read where is `Place`'s to say; here they only have types, which become known by and by.
+        self._steps = ObjectOf("the pipeline's steps", {name: Field(step_type(DYN)) for name in self.step_ids})
+        self._vars = ObjectOf("the vars", {}, DYN)
+
+    def learn_step(self, name: str, output: Type) -> None:
+        """Take the type of a step's output, for the expressions that come after it."""
+        self._steps.fields[name] = Field(step_type(output))
+
+    def learn_var(self, name: str, type_: Type) -> None:
+        """Take the type of a var, for the expressions that come after it."""
+        self._vars.fields[name] = Field(type_)
+
+    def expression(self, written: ExpressionText, path: Path, place: Place, *, expected: Type | None = None) -> Written:
+        """Check an expression under a key that takes one.
+
+        Args:
+            written: The expression.
+            path: Where it is written.
+            place: What it may read.
+            expected: The type that the key takes; None: any.
+        """
+        checked = self._expression(written.text, path, written.offset, place, expected)
+        self._remember(path, written.offset, written.offset + len(written.text))
+        return Written(written.text, as_json(checked.type), checked.implied)
+
+    def value(self, tree: Any, path: Path, place: Place) -> Written:
+        """Check a value with templates."""
+        types: dict[tuple[str | int, ...], Type] = {}
         try:
-            compiled = compile_expression(written.text)
+            texts = list(texts_of(tree))
         except ExpressionSyntaxError as error:
-            for problem in error.problems:
-                self._syntax(problem, path, written.offset)
-            return written.text
-        self._check(compiled, path, written.offset, place)
-        return written.text
+            self._problems(error.problems, (*path, *error.problems[0].path), 0, set())
+            return Written(tree)
+        for inner, text in texts:
+            at = (*path, *inner)
+            try:
+                template = compile_template(text)
+            except ExpressionSyntaxError as error:
+                self._problems(error.problems, at, 0, set())
+                types[inner] = DYN
+            else:
+                if not template.is_literal:
+                    types[inner] = self._template(template, at, place)
+                    self._remember(at, 0, len(text))
+        return Written(tree, type_of_value(tree, types))
 
-    def value(self, tree: Any, path: Path, place: Place) -> Any:
-        """Check a value with templates; returns it."""
+    def _remember(self, path: Path, start: int, end: int) -> None:
+        self.places[render_path(path)] = self.findings.document.anchors(path, start, end)
+
+    def _template(self, template: Template, path: Path, place: Place) -> Type:
+        found: Type = STRING
+        for placed in template.expressions:
+            type_ = self._expression(placed.expression.text, path, placed.offset, place, None).type
+            wrong = no_json(type_) if template.keeps_type else no_text(type_)
+            if wrong is not None:
+                part = (placed.offset, placed.offset + len(placed.expression.text))
+                code = "FL215" if isinstance(type_, Nullable) else "FL211"
+                self.findings.at(path, code, wrong[0], part=part, hint=wrong[1])
+            if template.keeps_type:
+                found = as_json(type_)
+        return found
+
+    def _expression(self, text: str, path: Path, offset: int, place: Place, expected: Type | None) -> Checked:
+        """Check the names and the types of an expression."""
+        environment = self._environment(place)
         try:
-            compiled = compile_value(tree)
-        except ExpressionSyntaxError as error:
-            for problem in error.problems:
-                self._syntax(problem, (*path, *problem.path), 0)
-            return tree
-        for inner, template in compiled.templates:
-            for placed in template.expressions:
-                self._check(placed.expression, (*path, *inner), placed.offset, place)
-        return tree
+            compiled = compile_expression(text)
+        except ExpressionSyntaxError:
+            checked = check_text(text, environment, expected=expected)
+            self._problems(checked.problems, path, offset, set())
+            return Checked(REPORTED)
+        reported = self._check(compiled, path, offset, place)
+        checked = check_expression(compiled, environment, expected=expected)
+        self._problems(checked.problems, path, offset, reported)
+        return checked
 
-    def _syntax(self, problem: Problem, path: Path, offset: int) -> None:
+    def _environment(self, place: Place) -> Environment:
+        types = {name: place.types.get(name) or EVERYWHERE.get(name, DYN) for name in place.names}
+        if "steps" in types:
+            types["steps"] = self._steps
+        if "vars" in types:
+            types["vars"] = self._vars
+        return Environment(types, facts=place.facts, closed=False)
+
+    def _problems(self, found: Iterable[Problem], path: Path, offset: int, reported: set[Span]) -> None:
         if self.findings.document.is_broken(path):
             return  # what YAML did to it has been reported
-        part = (offset + problem.start, offset + problem.end)
-        self.findings.at(path, "FL201", problem.message, part=part, hint=problem.hint)
+        for problem in found:
+            if (problem.start, problem.end) not in reported:
+                part = (offset + problem.start, offset + problem.end)
+                self.findings.at(path, _CODES[problem.kind], problem.message, part=part, hint=problem.hint)
 
-    def _check(self, expression: Expression, path: Path, offset: int, place: Place) -> None:
-        for reading in expression.references:
-            self._reading(reading, path, offset, place)
+    def _check(self, expression: Expression, path: Path, offset: int, place: Place) -> set[Span]:
+        """Check the names that an expression reads. Returns the places that have been reported."""
+        reported = {
+            span
+            for reading in expression.references
+            if (span := self._reading(reading, path, offset, place)) is not None
+        }
         if not place.pinned:
             for name in sorted(expression.calls & {"now", "uuid"}):
                 start = expression.text.find(f"{name}(")
@@ -122,65 +253,71 @@ class Checker:
                     part=(offset + start, offset + start + len(name)),
                     hint="read `event.time` instead" if name == "now" else "read `event.id` instead",
                 )
+        return reported
 
-    def _reading(self, reading: Reading, path: Path, offset: int, place: Place) -> None:
+    def _reading(self, reading: Reading, path: Path, offset: int, place: Place) -> Span | None:
+        """Check a path that an expression reads. Returns the place in the expression that has been reported."""
         root = reading.path[0]
-        part = _shifted(reading.spans[0], offset)
         if root not in place.names:
             hint = near(root, place.names) or _WHERE.get(root) or near(root, place.names, listing="the names here are")
             if root in _WHERE and root not in {"item", "inputs", "outputs"}:
                 hint = _WHERE[root]
-            self.findings.at(path, "FL202", f"there is no `{root}` here", part=part, hint=hint)
-        elif root == "steps":
-            self._step(reading, path, offset, place)
-        elif root == "vars":
-            self._var(reading, path, offset, place)
-        elif root == "env":
-            self._env(reading, path, offset)
-
-    def _step(self, reading: Reading, path: Path, offset: int, place: Place) -> None:
+            return self._wrong(reading, 0, path, offset, code="FL202", message=f"there is no `{root}` here", hint=hint)
         if len(reading.path) < 2:
-            return
+            if root == "vars":
+                self.vars_read |= place.vars
+            return None
+        match root:
+            case "steps":
+                return self._step(reading, path, offset, place)
+            case "vars":
+                return self._var(reading, path, offset, place)
+            case "env":
+                return self._env(reading, path, offset)
+            case _:
+                return None
+
+    def _step(self, reading: Reading, path: Path, offset: int, place: Place) -> Span | None:
         name = reading.path[1]
-        part = _shifted(reading.spans[1], offset)
         if name not in self.step_ids:
             hint = near(name, self.step_ids, listing="the steps are")
-            self.findings.at(path, "FL203", f"the pipeline has no step `{name}`", part=part, hint=hint)
-        elif name not in place.steps:
-            self.findings.at(
-                path,
-                "FL204",
-                f"the step `{name}` cannot be seen from here",
-                part=part,
-                hint="a step sees those that must have ended before it; of a loop only the loop itself",
+            return self._wrong(
+                reading, 1, path, offset, code="FL203", message=f"the pipeline has no step `{name}`", hint=hint
             )
-        elif len(reading.path) > 2 and reading.path[2] not in STEP_FIELDS:
+        if name not in place.steps:
+            hint = "a step sees those that must have ended before it; of a loop only the loop itself"
+            return self._wrong(
+                reading, 1, path, offset, code="FL204", message=f"the step `{name}` cannot be seen from here", hint=hint
+            )
+        if len(reading.path) > 2 and reading.path[2] not in STEP_FIELDS:
             wrong = reading.path[2]
             hint = near(wrong, STEP_FIELDS) or f"its result is `steps.{name}.output`"
-            message = f"a step has no `{wrong}`"
-            self.findings.at(path, "FL206", message, part=_shifted(reading.spans[2], offset), hint=hint)
+            return self._wrong(reading, 2, path, offset, code="FL206", message=f"a step has no `{wrong}`", hint=hint)
+        return None
 
-    def _var(self, reading: Reading, path: Path, offset: int, place: Place) -> None:
-        if len(reading.path) < 2:
-            self.vars_read |= place.vars
-            return
+    def _var(self, reading: Reading, path: Path, offset: int, place: Place) -> Span | None:
         name = reading.path[1]
         self.vars_read.add(name)
-        if name not in place.vars and not reading.guarded:
-            hint = near(name, place.vars, listing="the vars here are")
-            self.findings.at(
-                path, "FL205", f"there is no var `{name}` here", part=_shifted(reading.spans[1], offset), hint=hint
-            )
+        if name in place.vars or reading.guarded:
+            return None
+        hint = near(name, place.vars, listing="the vars here are")
+        return self._wrong(reading, 1, path, offset, code="FL205", message=f"there is no var `{name}` here", hint=hint)
 
-    def _env(self, reading: Reading, path: Path, offset: int) -> None:
-        if len(reading.path) < 2:
-            return
+    def _env(self, reading: Reading, path: Path, offset: int) -> Span | None:
         name = reading.path[1]
         self.env_read.add(name)
-        if self.environ is not None and name not in self.environ and not reading.guarded:
-            part = _shifted(reading.spans[1], offset)
-            hint = f"set {name} and deploy again"
-            self.findings.at(path, "FL208", f"the variable {name} is not set", part=part, hint=hint)
+        if self.environ is None or name in self.environ or reading.guarded:
+            return None
+        hint = f"set {name} and deploy again"
+        return self._wrong(reading, 1, path, offset, code="FL208", message=f"the variable {name} is not set", hint=hint)
+
+    def _wrong(
+        self, reading: Reading, segment: int, path: Path, offset: int, *, code: str, message: str, hint: str | None
+    ) -> Span:
+        """Report a segment of a path."""
+        span = reading.spans[segment]
+        self.findings.at(path, code, message, part=(span[0] + offset, span[1] + offset), hint=hint)
+        return span
 
 
 def expressions_in(tree: Any) -> Iterator[Expression]:
@@ -192,7 +329,3 @@ def expressions_in(tree: Any) -> Iterator[Expression]:
     for _, template in compiled.templates:
         for placed in template.expressions:
             yield placed.expression
-
-
-def _shifted(span: tuple[int, int], offset: int) -> tuple[int, int]:
-    return span[0] + offset, span[1] + offset

@@ -10,18 +10,21 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.compiler import not_yet
-from flowlang.compiler.expressions import Checker, Place, expressions_in
+from flowlang.compiler.expressions import Checker, Place, Written, expressions_in
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.inputs import ProjectInput
+from flowlang.compiler.place_types import TICK, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
 from flowlang.compiler.steps import Around, StepLowering
 from flowlang.diagnostics import Diagnostic, Severity, has_errors
 from flowlang.durations import milliseconds
+from flowlang.expr.schema_types import type_of_schema
+from flowlang.expr.types import BOOL, DYN, Type
 from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
 from flowlang.model.step import Step
 from flowlang.model.trigger import CronTrigger as WrittenCron
 from flowlang.model.trigger import EventTrigger as WrittenEvent
-from flowlang.plan import CronTrigger, EventTrigger, Idempotency, Plan, RetryRule, Trigger, Uses
+from flowlang.plan import CronTrigger, EventTrigger, Idempotency, Places, Plan, RetryRule, Trigger, Uses
 
 WEEK_MS = 7 * 86_400_000
 
@@ -66,9 +69,11 @@ class PipelineLowering:
         """
         pipeline = self._pipeline
         not_yet.check_pipeline(pipeline, self._findings)
+        input_schema = self._input()
+        started = event_type(self._data_type(input_schema))
         triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
-        own_vars = self._own_vars()
-        place = Place(ROOTS, vars=self._vars)
+        own_vars = self._own_vars(started)
+        place = Place(ROOTS, vars=self._vars, types={"event": started})
         around = Around(place, retry=self._own_retry())
         block, seen = self._lowering.block(pipeline.steps, around)
         everything = place.seeing(seen)
@@ -76,10 +81,9 @@ class PipelineLowering:
         on_failure, _ = self._lowering.block(pipeline.on_failure, failed)
         output: Any = msgspec.UNSET
         if pipeline.has("output"):
-            output = self._checker.value(pipeline.output, ("output",), everything)
+            output = self._checker.value(pipeline.output, ("output",), everything).plain
         labels = self._labels(place)
         idempotency = self._idempotency(place)
-        input_schema = self._input()
         self._check_emitted()
         env = self._env()
         if has_errors(self._findings.found):
@@ -100,25 +104,52 @@ class PipelineLowering:
             retention_ms=self._retention(),
             labels=labels,
         )
-        return msgspec.structs.replace(plan, closure=self._closure(plan)), self._findings.found
+        places = Places(self._findings.document.source.path, tuple(self._lowering.paths), self._checker.places)
+        return msgspec.structs.replace(plan, closure=self._closure(plan), places=places), self._findings.found
 
     # Triggers and input ---------------------------------------------------------------------------------------------
 
     def _trigger(self, number: int, trigger: WrittenEvent | WrittenCron) -> Trigger:
         path: Path = ("triggers", number)
-        condition = None
+        condition = Written(None)
+        place = Place(frozenset({"event"}), types={"event": event_type(self._sent_type(trigger))})
         if trigger.if_ is not None:
-            place = Place(frozenset({"event"}), pinned=False)
-            condition = self._checker.expression(trigger.if_, (*path, "if"), place)
+            unpinned = replace(place, pinned=False)
+            condition = self._checker.expression(trigger.if_, (*path, "if"), unpinned, expected=BOOL)
         data: Any = msgspec.UNSET
         if trigger.has("data"):
-            data = self._checker.value(trigger.data, (*path, "data"), Place(frozenset({"event"})))
+            matched = place.given(condition.implied.when_true)
+            data = self._checker.value(trigger.data, (*path, "data"), matched).plain
         if isinstance(trigger, WrittenCron):
-            return CronTrigger(tuple(trigger.cron), trigger.timezone, condition, data)
+            return CronTrigger(tuple(trigger.cron), trigger.timezone, condition.plain, data)
         for position, name in enumerate(trigger.event):
             place_of_name = (*path, "event", position) if len(trigger.event) > 1 else (*path, "event")
             self._check_event(name, place_of_name)
-        return EventTrigger(tuple(trigger.event), condition, data)
+        return EventTrigger(tuple(trigger.event), condition.plain, data)
+
+    def _sent_type(self, trigger: WrittenEvent | WrittenCron) -> Type:
+        """The type of the data of a trigger's events, as they come."""
+        if isinstance(trigger, WrittenCron):
+            return TICK
+        types = [self._event_data(name) for name in trigger.event]
+        return types[0] if len(types) == 1 else DYN
+
+    def _event_data(self, name: str) -> Type:
+        schema = self._project.schemas.get(name)
+        return DYN if schema is None else type_of_schema(schema.schema, name=_data_of(name))
+
+    def _data_type(self, input_schema: Any) -> Type:
+        """The type of `event.data` in a run: what the input says, and what the conditions of a trigger add."""
+        if input_schema is not None:
+            trigger = next(iter(self._pipeline.triggers), None)
+            owner = "the pipeline's input"
+            if self._pipeline.input is None and isinstance(trigger, WrittenEvent):
+                owner = _data_of(trigger.event[0])
+            return type_of_schema(input_schema, name=owner, defaults_filled=True)
+        triggers = self._pipeline.triggers
+        if len(triggers) == 1 and not triggers[0].has("data"):
+            return self._sent_type(triggers[0])
+        return DYN
 
     def _check_event(self, name: str, path: Path) -> None:
         if name.startswith("pipeline/"):
@@ -157,16 +188,21 @@ class PipelineLowering:
 
     # Vars, labels, keys ---------------------------------------------------------------------------------------------
 
-    def _own_vars(self) -> tuple[tuple[str, Any], ...]:
+    def _own_vars(self, started: Type) -> tuple[tuple[str, Any], ...]:
         """The pipeline's vars: each sees the project's and those above it."""
+        for name, value in self._project_vars.items():
+            self._checker.learn_var(name, literal_type(value))
         before = set(self._project_vars)
         lowered = []
         for name, value in self._pipeline.vars.items():
             if name in self._project_vars:
                 message = f"`{name}` is a var of the project already"
                 self._findings.at(("vars", name), "FL209", message, key=True, hint="choose another name")
-            place = Place(frozenset({"event", "run", "vars", "env"}), vars=frozenset(before))
-            lowered.append((name, self._checker.value(value, ("vars", name), place)))
+            names = frozenset({"event", "run", "vars", "env"})
+            place = Place(names, vars=frozenset(before), types={"event": started})
+            written = self._checker.value(value, ("vars", name), place)
+            self._checker.learn_var(name, written.type)
+            lowered.append((name, written.plain))
             before.add(name)
         return tuple(lowered)
 
@@ -182,7 +218,7 @@ class PipelineLowering:
     def _labels(self, place: Place) -> dict[str, Any]:
         defaults = {} if self._file is None else self._file.defaults.labels
         own = {
-            name: self._checker.value(value, ("labels", name), replace(place, steps=frozenset()))
+            name: self._checker.value(value, ("labels", name), replace(place, steps=frozenset())).plain
             for name, value in self._pipeline.labels.items()
         }
         return {**defaults, **own}
@@ -193,7 +229,7 @@ class PipelineLowering:
             return None
         names = frozenset({"event", "run", "vars"})
         key = self._checker.expression(written.key, ("idempotency", "key"), replace(place, names=names, pinned=False))
-        return Idempotency(key, milliseconds(written.ttl))
+        return Idempotency(key.plain, milliseconds(written.ttl))
 
     def _env(self) -> dict[str, str]:
         """The values of the environment that the pipeline reads, as they are now."""
@@ -244,6 +280,11 @@ class PipelineLowering:
                 "events": {name: schemas[name].schema for name in events if name in schemas},
             }
         )
+
+
+def _data_of(event: str) -> str:
+    """What to call the data of an event in messages."""
+    return f"the data of `{event}`"
 
 
 def _ids(pipeline: Pipeline) -> list[str]:

@@ -77,7 +77,7 @@ def _check_vars(file: ProjectFile, findings: Findings, environ: Mapping[str, str
     before: set[str] = set()
     for name, value in file.vars.items():
         place = Place(frozenset({"event", "run", "vars", "env"}), vars=frozenset(before))
-        checker.value(value, ("vars", name), place)
+        checker.learn_var(name, checker.value(value, ("vars", name), place).type)
         before.add(name)
 
 

@@ -14,12 +14,16 @@ import msgspec
 
 from flowlang.compiler import not_yet
 from flowlang.compiler.calls import check_call
-from flowlang.compiler.expressions import Checker, Place
+from flowlang.compiler.expressions import Checker, Place, Written
 from flowlang.compiler.findings import Findings
+from flowlang.compiler.place_types import results_type
 from flowlang.compiler.policies import Policies, declared_policies, lower_policies
 from flowlang.durations import milliseconds, parse_duration
 from flowlang.expr import type_names
+from flowlang.expr.facts import Facts, Implied
+from flowlang.expr.types import BOOL, DYN, NULL, ListOf, Type
 from flowlang.handler.signature import Signature
+from flowlang.jsondata import render_path
 from flowlang.model import Step
 from flowlang.model import step as written
 from flowlang.model.verbs import CONTAINERS
@@ -47,6 +51,9 @@ ATTEMPT_TIMEOUT_MS = 600_000
 #: Stands for a step that cannot be lowered; its pipeline has errors and gets no plan.
 _NOTHING = Steps(())
 
+#: Stands for a value that a step does not have.
+_ABSENT = Written(msgspec.UNSET)
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -67,6 +74,10 @@ class Around:
     def seeing(self, steps: frozenset[str]) -> Around:
         """The same, with expressions that see more steps."""
         return replace(self, place=self.place.seeing(steps))
+
+    def given(self, facts: Facts) -> Around:
+        """The same, where more is known of the data."""
+        return replace(self, place=self.place.given(facts))
 
 
 class StepLowering:
@@ -92,7 +103,10 @@ class StepLowering:
         complete: bool,
     ) -> None:
         self.steps: list[PlanStep] = []
+        self.paths: list[str] = []
         self.emitted: list[tuple[str, tuple[str | int, ...]]] = []
+        self._implied: dict[int, Implied] = {}
+        self._set_type: Type = DYN
         self._findings = findings
         self._checker = checker
         self._signatures = signatures
@@ -112,10 +126,20 @@ class StepLowering:
             number, ids = self.step(step, around.seeing(seen))
             numbers.append(number)
             seen |= ids
+            if step.verb in {"stop", "fail"}:  # what follows runs only where its condition was false
+                around = around.given(self._implied[number].when_false)
         return tuple(numbers), seen
 
-    def beside(self, steps: Sequence[Step], around: Around) -> tuple[tuple[int, ...], frozenset[str]]:
-        """Lower steps that see one another only by `needs`: branches of a parallel or race, cases of a switch."""
+    def beside(
+        self, steps: Sequence[Step], around: Around, *, exclusive: bool = False
+    ) -> tuple[tuple[int, ...], frozenset[str]]:
+        """Lower steps that see one another only by `needs`: branches of a parallel or race, cases of a switch.
+
+        Args:
+            steps: The branches.
+            around: What surrounds them.
+            exclusive: Whether a branch runs only where the conditions before it were false.
+        """
         numbers = []
         ended: dict[str, frozenset[str]] = {}
         seen: frozenset[str] = frozenset()
@@ -126,6 +150,8 @@ class StepLowering:
             seen |= ids
             if step.id is not None:
                 ended[step.id] = ids | before
+            if exclusive:
+                around = around.given(self._implied[number].when_false)
         return tuple(numbers), seen
 
     def step(self, step: Step, around: Around) -> tuple[int, frozenset[str]]:
@@ -137,19 +163,25 @@ class StepLowering:
         number = len(self.steps)
         key = step.id or f"{step.verb.replace('_', '-')}-{number + 1}"
         self.steps.append(PlanStep(number, key, _NOTHING))
+        self.paths.append(render_path(step.path))
         runnable = not not_yet.check_step(step, self._findings)
         condition = self._condition(step, around)
-        foreach = self._foreach(step, around)
-        inner = self._inside(step, around, number, foreach)
+        self._implied[number] = condition.implied
+        around = around.given(condition.implied.when_true)
+        foreach, item = self._foreach(step, around)
+        inner = self._inside(step, around, number, foreach, item)
         verb, within = self._verb(step, inner, runnable=runnable)
         body = inner.seeing(within)
         own = frozenset() if step.id is None else frozenset({step.id})
         if step.repeat is not None:
-            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), body.seeing(own).place)
+            ends = body.seeing(own).place
+            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), ends, expected=BOOL)
         if step.undo is not None and step.undo.with_ is not None:
             undoing = body.seeing(own).place.knowing("error", "secrets")
             self._checker.value(step.undo.with_, (*step.path, "undo", "with"), undoing)
         output = self._value(step, "output", body)
+        collect = self._collect(step, around, item)
+        self._learn(step, verb, output, collect)
         catch, caught = self._catch(step, body)
         last, finished = self.block(step.finally_, _handling(body))
         self.steps[number] = PlanStep(
@@ -158,42 +190,44 @@ class StepLowering:
             verb=verb,
             named=step.id is not None,
             loops=around.loops,
-            condition=condition,
+            condition=condition.plain,
             foreach=foreach,
-            collect=self._collect(step, around),
+            collect=collect.plain,
             tolerate=_tolerate(step),
             catch=catch,
             finally_=last,
             retry=self._policies(step, around) if step.uses is not None else (),
             timeout_ms=self._container_timeout(step),
-            output=output,
+            output=output.plain,
         )
         hides = step.foreach is not None or step.repeat is not None
         return number, own if hides else own | within | caught | finished
 
     # Parts ----------------------------------------------------------------------------------------------------------
 
-    def _condition(self, step: Step, around: Around) -> str | None:
+    def _condition(self, step: Step, around: Around) -> Written:
         if step.if_ is None:
-            return None
-        return self._checker.expression(step.if_, (*step.path, "if"), around.place)
+            return Written(None)
+        return self._checker.expression(step.if_, (*step.path, "if"), around.place, expected=BOOL)
 
-    def _foreach(self, step: Step, around: Around) -> Foreach | None:
+    def _foreach(self, step: Step, around: Around) -> tuple[Foreach | None, Type]:
+        """Lower a loop. Returns it with the type of its items."""
         loop = step.foreach
         if loop is None:
-            return None
+            return None, NULL
         path = (*step.path, "foreach")
         if loop.as_ in type_names():
             message = f"`{loop.as_}` is a type of the expression language, which would win over the item"
             self._findings.at((*path, "as"), "FL105", message, hint=f"such as `{loop.as_}_item`")
-        items = self._checker.expression(loop.in_, (*path, "in"), around.place)
-        return Foreach(items, loop.as_, loop.max_parallel, loop.chunk)
+        items = self._checker.expression(loop.in_, (*path, "in"), around.place, expected=ListOf(DYN))
+        item = items.type.element if isinstance(items.type, ListOf) else DYN
+        return Foreach(items.plain, loop.as_, loop.max_parallel, loop.chunk), ListOf(item) if loop.chunk else item
 
-    def _inside(self, step: Step, around: Around, number: int, foreach: Foreach | None) -> Around:
+    def _inside(self, step: Step, around: Around, number: int, foreach: Foreach | None, item: Type) -> Around:
         """What surrounds the step's own body: an item of its loop, and its policies for the steps inside."""
         inner = around
         if foreach is not None:
-            place = around.place.knowing(foreach.name, "index")
+            place = around.place.typed(**{foreach.name: item}).knowing("index")
             inner = replace(inner, place=place, loops=(*around.loops, number))
         if step.repeat is not None:
             inner = replace(inner, place=inner.place.knowing("index", "last"))
@@ -202,15 +236,30 @@ class StepLowering:
             inner = replace(inner, retry=(rules, *inner.retry))
         return inner
 
-    def _value(self, step: Step, key: str, around: Around) -> Any:
+    def _value(self, step: Step, key: str, around: Around) -> Written:
         if not step.has(key):
-            return msgspec.UNSET
+            return _ABSENT
         return self._checker.value(getattr(step, key), (*step.path, key), around.place)
 
-    def _collect(self, step: Step, around: Around) -> Any:
+    def _collect(self, step: Step, around: Around, item: Type) -> Written:
         if not step.has("collect"):
-            return msgspec.UNSET
-        return self._checker.value(step.collect, (*step.path, "collect"), around.place.knowing("results"))
+            return _ABSENT
+        place = around.place.typed(results=results_type(item))
+        return self._checker.value(step.collect, (*step.path, "collect"), place)
+
+    def _learn(self, step: Step, verb: Verb, output: Written, collect: Written) -> None:
+        """Tell the checker the type of the step's output, where what is written says it."""
+        if step.id is None:
+            return
+        found: Type = DYN
+        if step.has("collect"):
+            found = collect.type
+        elif step.foreach is None and step.repeat is None and not step.catch:
+            if step.has("output"):
+                found = output.type
+            elif isinstance(verb, SetValues):
+                found = self._set_type
+        self._checker.learn_step(step.id, found)
 
     def _catch(self, step: Step, around: Around) -> tuple[tuple[CatchArm, ...], frozenset[str]]:
         arms = []
@@ -220,7 +269,7 @@ class StepLowering:
             block, ids = self.block(arm.steps, handling)
             output: Any = msgspec.UNSET
             if arm.has("output"):
-                output = self._checker.value(arm.output, (*arm.path, "output"), handling.seeing(ids).place)
+                output = self._checker.value(arm.output, (*arm.path, "output"), handling.seeing(ids).place).plain
             arms.append(CatchArm(block, () if "all" in arm.errors else tuple(arm.errors), output))
             seen |= ids
         return tuple(arms), seen
@@ -259,11 +308,13 @@ class StepLowering:
             case "emit":
                 verb = self._emit(step, place)
             case "set":
-                verb = SetValues(self._checker.value(dict(step.set or {}), (*step.path, "set"), place))
+                values = self._checker.value(dict(step.set or {}), (*step.path, "set"), place)
+                self._set_type = values.type
+                verb = SetValues(values.plain)
             case "sleep":
-                verb = Sleep(self._checker.value(step.sleep, (*step.path, "sleep"), place))
+                verb = Sleep(self._checker.value(step.sleep, (*step.path, "sleep"), place).plain)
             case "stop":
-                verb = Stop(self._checker.value(step.stop, (*step.path, "stop"), place))
+                verb = Stop(self._checker.value(step.stop, (*step.path, "stop"), place).plain)
             case "fail":
                 verb = self._fail(step, around)
             case "steps":
@@ -273,7 +324,7 @@ class StepLowering:
                 block, inside = self.beside(step.parallel or (), around)
                 verb = Parallel(block)
             case "switch":
-                block, inside = self.beside(step.switch or (), around)
+                block, inside = self.beside(step.switch or (), around, exclusive=True)
                 verb = Switch(block)
             case "race":
                 _, inside = self.beside(step.race or (), around)
@@ -290,7 +341,7 @@ class StepLowering:
         timeout = self._milliseconds(step) if step.timeout is not None else None
         if timeout is None and signature is not None and signature.timeout is not None:
             timeout = milliseconds(parse_duration(signature.timeout))
-        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets"))
+        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets")).plain
         effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
         return Uses(step.uses, arguments, effect, ATTEMPT_TIMEOUT_MS if timeout is None else timeout)
 
@@ -301,7 +352,7 @@ class StepLowering:
         ident = sent.id
         if ident is not None:
             self._checker.value(ident, (*step.path, "emit", "id"), place)
-        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place), ident)
+        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain, ident)
 
     def _fail(self, step: Step, around: Around) -> Fail:
         how = step.fail
@@ -321,7 +372,7 @@ class StepLowering:
     def _wait(self, step: Step, place: Place) -> None:
         assert step.wait_for is not None
         matching = replace(place.knowing("incoming"), pinned=False)
-        self._checker.expression(step.wait_for.match, (*step.path, "wait_for", "match"), matching)
+        self._checker.expression(step.wait_for.match, (*step.path, "wait_for", "match"), matching, expected=BOOL)
         if isinstance(step.timeout, str):
             self._checker.value(step.timeout, (*step.path, "timeout"), place)
 

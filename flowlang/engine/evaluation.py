@@ -15,6 +15,7 @@ from flowlang.engine.view import RunView, bindings, pins
 from flowlang.expr import (
     CelError,
     Duration,
+    EvaluationError,
     Expression,
     Pins,
     Template,
@@ -146,8 +147,9 @@ class Evaluator:
             self._first.binding = True
         try:
             return evaluate(pins(self._view, self._instance(frame), slot, frame, self._now_ms))
-        except CelError as error:
-            raise self.error(frame, "expression", f"{slot}: {error}") from error
+        except EvaluationError as error:
+            place = self._program.place(ROOT if frame is None else frame.step, slot, error)
+            raise self.error(frame, "expression", f"{slot}: {error}{place}") from error
 
     def _instance(self, frame: StepFrame | None) -> str:
         return "" if frame is None else self._program.frame_instance(frame, self._state.loops)

@@ -10,8 +10,9 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 
+from flowlang import jsondata
 from flowlang.engine.state import ScopeState, StepFrame, encode
-from flowlang.expr import Expression, Template, ValueTemplate, compile_expression, compile_value
+from flowlang.expr import EvaluationError, Expression, Template, ValueTemplate, compile_expression, compile_value
 from flowlang.plan import Emit, Fail, Parallel, Plan, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
 ROOT = -1  #: stands for the pipeline where a step's number is asked for
@@ -19,6 +20,9 @@ ROOT = -1  #: stands for the pipeline where a step's number is asked for
 #: What of a step a scope runs: all of it from its `if` on, one item of its foreach, or one of its branches.
 Part = Literal["line", "item", "branches"]
 
+
+#: Where a slot's value is written, when not under a key of its name.
+_KEYS = {"foreach": "foreach.in", "id": "emit.id"}
 
 _TIMES = frozenset({("run",), ("run", "started_at")})
 
@@ -55,6 +59,28 @@ class Program:
         if found is None:
             found = self._values[step, slot] = compile_value(tree)
         return found
+
+    def place(self, step: int, slot: str, error: EvaluationError) -> str:
+        """Where in its file the part of an expression is written that failed.
+
+        Args:
+            step: The step's number, or `ROOT`.
+            slot: Which of its values, or of the pipeline's: `vars.x`, `triggers[0].if`.
+            error: What was raised.
+
+        Returns:
+            Such as ` (pipelines/order.yaml:12:9)`; empty when it is not known.
+        """
+        places = self.plan.places
+        if places is None:
+            return ""
+        owner = f"{places.steps[step]}." if 0 <= step < len(places.steps) else ""
+        inner = jsondata.render_path(error.path) if error.path else ""
+        path = f"{owner}{_KEYS.get(slot, slot)}"
+        if inner:
+            path += inner if inner.startswith("[") else f".{inner}"
+        found = places.find(path, error.start)
+        return f" ({found})" if found else ""
 
     def block(self, owner: int, slot: str) -> tuple[int, ...]:
         """The steps of a block, by its owner and slot (see `state.BlockFrame`)."""

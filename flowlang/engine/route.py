@@ -28,6 +28,7 @@ from flowlang.engine.intake import (
 )
 from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed
 from flowlang.engine.ports import Sealer
+from flowlang.engine.program import ROOT
 from flowlang.engine.schedule import Tick
 from flowlang.engine.schemas import Failure, fill_defaults
 from flowlang.engine.state import Event, RunMeta, encode
@@ -260,7 +261,9 @@ class _Start:
         except EvaluationError as error:
             text = compiled.text if isinstance(compiled, Expression) else ""
             values = _values(compiled, names)
-            raise self._wrong(where, str(error), code=error.code, expression=text, values=values) from error
+            slot = f"triggers[{self.index}].{where}" if where in {"if", "data"} else where
+            message = f"{error}{self.starter.program.place(ROOT, slot, error)}"
+            raise self._wrong(where, message, code=error.code, expression=text, values=values) from error
 
     def _names(self, event: Event, run: str, variables: Mapping[str, Any] | None) -> dict[str, Any]:
         program, plan = self.starter.program, self.starter.program.plan

@@ -52,6 +52,8 @@ class Catalogs:
                 return False
             epoch, payload = found
             manifest = manifest_from_json(payload)
+            for version in manifest.pipelines.values():
+                self._programs.pop(version, None)  # a version that was deployed again may be written in other places
             programs = {name: self._program(version) for name, version in manifest.pipelines.items()}
             self._catalog = Catalog(manifest, epoch, programs, self._salt)
             return True
