@@ -90,7 +90,7 @@ FL207 not-repeatable         `now()` and `uuid()` cannot be used where an event 
 FL208 missing-env            A variable of the environment that a pipeline reads is not set.
 FL209 duplicate-var          A pipeline has a var of the same name as the project.
 FL210 no-error-here          `${{ error }}` is thrown on where no error is being handled.
-FL211 wrong-type             An operator or function gets a value of a type that it does not take.
+FL211 type-mismatch          An operator or function gets a value of a type that it does not take.
 FL212 not-a-condition        A condition must be true or false, and gives something else.
 FL213 may-be-missing         A field that may be absent is read without a guard.
 FL214 unknown-field          A field is read that the data does not have.
