@@ -6,7 +6,7 @@ import json
 import math
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,8 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def evaluate(case: Case) -> Any:
-    """Evaluate a case's expression; names with dots and containers are resolved as its declarations say."""
+def compile_case(case: Case) -> tuple[Expression, dict[str, Any]]:
+    """Compile a case's expression, and decode its bindings; names with dots are resolved as its declarations say."""
     bindings = {name: decode(value) for name, value in case["bindings"].items()}
     resolved = resolve(
         parse(case["expr"]),
@@ -99,11 +99,11 @@ def evaluate(case: Case) -> Any:
         late_calls=bool(case["disable_check"]),
         variables=frozenset(bindings),
     )
-    return Expression(case["expr"], resolved.root, resolved.slots).evaluate(bindings)
+    return Expression(case["expr"], resolved.root, resolved.slots), bindings
 
 
 def judge(case: Case) -> str | None:
-    """Check and run a case; the answer is None when it passed, else what went wrong."""
+    """Check a case and run it in both tiers; the answer is None when it passed, else what went wrong."""
     expected = case["expect"]
     if not case["disable_check"]:
         checked = check_text(case["expr"], environment(case))
@@ -115,7 +115,19 @@ def judge(case: Case) -> str | None:
     if case["check_only"]:
         return None
     try:
-        answer = evaluate(case)
+        expression, bindings = compile_case(case)
+    except CelError as error:
+        return None if expected["kind"] == "error" else f"{error.__class__.__name__}: {error}"
+    for tier in (expression.exactly, expression.specialise(None)):
+        found = _judge_answer(expected, tier, bindings)
+        if found is not None:
+            return found
+    return None
+
+
+def _judge_answer(expected: dict[str, Any], evaluate: Callable[..., Any], bindings: dict[str, Any]) -> str | None:
+    try:
+        answer = evaluate(bindings)
     except CelError as error:
         return None if expected["kind"] == "error" else f"{error.__class__.__name__}: {error}"
     if expected["kind"] != "value":
@@ -195,4 +207,4 @@ def encode_type(type_: Type) -> str:
             return "null_type" if type_ == NULL else str(type_)
 
 
-__all__ = ["Case", "decode", "evaluate", "judge", "load", "same"]
+__all__ = ["Case", "compile_case", "decode", "judge", "load", "same"]
