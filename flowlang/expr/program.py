@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from flowlang.expr import limits
 from flowlang.expr.analysis import Reference, analyse
 from flowlang.expr.closures import Closure, ClosureCompiler
-from flowlang.expr.errors import TOO_DEEP, EvaluationError, ExpressionSyntaxError, Problem
+from flowlang.expr.errors import OUT_OF_RANGE, TOO_DEEP, EvaluationError, ExpressionSyntaxError, Problem
 from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
 from flowlang.expr.scope import NO_PINS, Pins, Scope
@@ -77,6 +77,12 @@ class Expression:
             raise error.at(0, len(self.text))  # noqa: B904 - the same error
         except RecursionError:
             raise EvaluationError("the data is nested too deeply", TOO_DEEP, 0, len(self.text)) from None
+        except (OverflowError, ValueError) as error:
+            if error.__class__ is ValueError and "int_max_str_digits" not in str(error):
+                raise
+            # Python neither writes numbers of thousands of digits nor makes doubles of them.
+            message = "a number in the data does not fit 64 bits"
+            raise EvaluationError(message, OUT_OF_RANGE, 0, len(self.text)) from None
 
     def optimise(self) -> None:
         """Generate code at once, as a worker does when it starts; without effect where that is not possible."""

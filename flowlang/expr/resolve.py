@@ -6,6 +6,7 @@ Names that the caller binds are left alone: which of them exist is the caller's 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -230,9 +231,8 @@ class _Resolver:
         variable = self._variable(node, node.name, absolute=node.absolute)
         if variable is not None:
             return variable
-        if node.name in type_names():
-            return TypeName(node.start, node.end, node.name)
-        return node
+        named = self._type(node, node.name, absolute=node.absolute)
+        return node if named is None else named
 
     def _select(self, node: Select, names: Names) -> Node:
         path, absolute = dotted(node)
@@ -240,21 +240,31 @@ class _Resolver:
             variable = self._variable(node, path, absolute=absolute)
             if variable is not None:
                 return variable
-            if path in type_names():
-                return TypeName(node.start, node.end, path)
+            named = self._type(node, path, absolute=absolute)
+            if named is not None:
+                return named
         return replace(node, operand=self.visit(node.operand, names))
 
     def _variable(self, node: Node, path: str, *, absolute: bool) -> Name | None:
         """Seek a declared variable by its whole path, in the container and in those around it."""
         if not self._variables:
             return None
-        scopes = [] if absolute else self._container.split(".") if self._container else []
+        found = next((name for name in self._candidates(path, absolute=absolute) if name in self._variables), None)
+        return None if found is None else Name(node.start, node.end, found, absolute=True)
+
+    def _type(self, node: Node, path: str, *, absolute: bool) -> TypeName | None:
+        """Seek a type in the same way: in the container `google`, `protobuf.Timestamp` is one."""
+        known = type_names()
+        found = next((name for name in self._candidates(path, absolute=absolute) if name in known), None)
+        return None if found is None else TypeName(node.start, node.end, found)
+
+    def _candidates(self, path: str, *, absolute: bool) -> Iterator[str]:
+        """Iterate over what a path may stand for: in the container first, in the root last."""
+        scopes = [] if absolute or not self._container else self._container.split(".")
         while scopes:
-            candidate = ".".join([*scopes, path])
-            if candidate in self._variables:
-                return Name(node.start, node.end, candidate, absolute=True)
+            yield ".".join([*scopes, path])
             scopes.pop()
-        return Name(node.start, node.end, path, absolute=True) if path in self._variables else None
+        yield path
 
     def _call(self, node: Call, names: Names) -> Node:
         numbered = _numbered(node)

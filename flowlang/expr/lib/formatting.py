@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flowlang.expr.doubles import go_text
 from flowlang.expr.errors import BAD_ARGUMENT, EvaluationError
+from flowlang.expr.operators import as_double
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 from flowlang.expr.values import UInt, is_list, is_map, kind_name
@@ -102,7 +103,7 @@ def _decimal(value: Any, _: int) -> str:
 
 def _double(value: Any, clause: str) -> float:
     if value.__class__ is float or value.__class__ in _INTEGERS:
-        return float(value)
+        return as_double(value)
     if value.__class__ is str and value in {"NaN", "Infinity", "-Infinity"}:
         return float(value)
     raise _refuse(value, clause, "numbers")
