@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Final
 
 from flowlang.expr import limits, registry
 from flowlang.expr.assign import as_map, assign, join, most_general, substitute
@@ -65,6 +67,7 @@ from flowlang.expr.types import (
     ERROR,
     INT,
     NULL,
+    SCALARS,
     STRING,
     UINT,
     ListOf,
@@ -169,7 +172,10 @@ def check(root: Node, environment: Environment, *, expected: Type | None = None)
     if expected is not None:
         checker.expect(root, found, expected)
     known = checker.known
-    types = {node: substitute(known, type_, unknown=DYN) for node, type_ in checker.types.items()}
+    types = {
+        node: type_ if type_.__class__ in _WITHOUT_PARTS else substitute(known, type_, unknown=DYN)
+        for node, type_ in checker.types.items()
+    }
     problems = sorted(checker.problems, key=lambda problem: problem.start)[: limits.MAX_PROBLEMS]
     return Checked(types[root], tuple(problems), types, implied(root))
 
@@ -364,7 +370,8 @@ class _Checker:
         parts = node.args if node.target is None else (node.target, *node.args)
         given = [self.visit(part) for part in parts]
         key = (node.name, node.target is not None)
-        signatures = (*_declared(key, len(parts)), *self._environment.functions.get(key, ()))
+        signatures = _declared(key, len(parts))
+        signatures = self._environment.functions.get(key) or signatures
         if not signatures or any(kind(type_) == "error" for type_ in given):
             return ERROR if not signatures else self._result(signatures, given)
         problems = constant_problems(node)
@@ -379,11 +386,24 @@ class _Checker:
 
     def _result(self, signatures: Sequence[Signature], given: Sequence[Type]) -> Type:
         """What a call gives in whose arguments something has been reported."""
-        results = {each.result for each in signatures if len(each.parameters) == len(given) and not each.variables()}
+        results = {each.result for each in signatures if len(each.parameters) == len(given) and not each.variables}
         return results.pop() if len(results) == 1 else ERROR
 
     def _overload(self, signatures: Sequence[Signature], parts: Sequence[Node], given: Sequence[Type]) -> Type | None:
         """Find the overloads that take the arguments; what they give, or None when there is none."""
+        kinds = _certain_kinds(given)
+        if not kinds:
+            return self._search(signatures, parts, given)
+        # For scalars of which the types are certain, the answer depends on nothing else.
+        key = id(signatures), kinds
+        known = _ANSWERS.get(key)
+        if known is None or known[0] is not signatures:
+            if len(_ANSWERS) >= limits.CACHE_SIZE:
+                _ANSWERS.clear()
+            known = _ANSWERS[key] = signatures, self._search(signatures, (), [SCALARS[kind] for kind in kinds])
+        return known[1]
+
+    def _search(self, signatures: Sequence[Signature], parts: Sequence[Node], given: Sequence[Type]) -> Type | None:
         candidates = [each for each in signatures if len(each.parameters) == len(given)]
         unknown = [type_ for type_ in map(self._known, given) if isinstance(type_, Variable)]
         if unknown and sum(self._fit(each, given) is not None for each in candidates) > 1:
@@ -399,7 +419,8 @@ class _Checker:
                 continue
             gives, self.known = found
             if result is None:
-                self._nulls(parts, given, each)
+                if parts:
+                    self._nulls(parts, given, each)
                 result = self._known(gives)
             elif not is_dyn(result) and self._known(gives) != result:
                 result = DYN
@@ -413,10 +434,9 @@ class _Checker:
 
     def _instantiate(self, declared: Signature) -> Signature:
         """Give the parameters of a signature fresh names, so that calls do not mix."""
-        names = declared.variables()
-        if not names:
+        if not declared.variables:
             return declared
-        renamed = {name: self._variable() for name in sorted(names)}
+        renamed = {name: self._variable() for name in sorted(declared.variables)}
         return Signature(
             tuple(substitute(renamed, parameter) for parameter in declared.parameters),
             substitute(renamed, declared.result),
@@ -695,7 +715,7 @@ class _Checker:
     # The rest -------------------------------------------------------------------------------------------------------
 
     def _known(self, type_: Type) -> Type:
-        return substitute(self.known, type_)
+        return type_ if type_.__class__ in _WITHOUT_PARTS else substitute(self.known, type_)
 
     def _open(self, type_: Type) -> bool:
         """Whether nothing is known of a type; it is not found out later, since it was used as something else now."""
@@ -708,6 +728,26 @@ class _Checker:
         self.problems.append(Problem(message, node.start, node.end, hint, kind=problem_kind))
 
 
+#: Types in which nothing is to be found out.
+_WITHOUT_PARTS: Final = frozenset({Scalar, ObjectOf})
+#: What signatures give for scalars of certain kinds, by identity of the signatures; those are declared once.
+_ANSWERS: dict[tuple[int, tuple[str, ...]], tuple[Sequence[Signature], Type | None]] = {}
+
+
+def _certain_kinds(types: Sequence[Type]) -> tuple[str, ...] | None:
+    """List the kinds of types that are all scalars and neither null nor unknown; None for other types."""
+    kinds = []
+    for type_ in types:
+        if not isinstance(type_, Scalar) or type_.kind in _UNCERTAIN:
+            return None
+        kinds.append(type_.kind)
+    return tuple(kinds)
+
+
+_UNCERTAIN: Final = frozenset({"dyn", "error", "null"})
+
+
+@cache
 def _declared(key: tuple[str, bool], count: int) -> tuple[Signature, ...]:
     """The signatures of one of the language's functions; a last parameter that may be repeated is."""
     function = registry.functions().get(key)

@@ -16,7 +16,8 @@ class Environment:
 
     Args:
         variables: Types by name.
-        functions: Signatures beside the language's own, by name and whether they are called on a target.
+        functions: Signatures beside the language's own, by name and whether they are called on a target; they replace
+            those that the language has by the same name.
         container: Namespace in which names are sought first.
         facts: What is known of the data in that place, for example by a condition that was true before.
         closed: Whether other names are mistakes; else nothing is known of them.

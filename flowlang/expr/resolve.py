@@ -149,6 +149,7 @@ class _Resolver:
         late_calls: bool,
     ) -> None:
         registry.functions()  # libraries bring types too, whose names must be known
+        self._types = type_names()
         self.problems: list[Problem] = []
         self.slots = 0
         self._container = container
@@ -165,7 +166,8 @@ class _Resolver:
             case Select():
                 return self._select(node, names)
             case Index():
-                return replace(node, operand=self.visit(node.operand, names), index=self.visit(node.index, names))
+                operand, index = self.visit(node.operand, names), self.visit(node.index, names)
+                return Index(node.start, node.end, operand, index, node.optional)
             case Call():
                 return self._call(node, names)
             case Unary():
@@ -173,7 +175,8 @@ class _Resolver:
             case Binary():
                 return self._binary(node, names)
             case Logic():
-                return replace(node, operands=tuple(self.visit(operand, names) for operand in node.operands))
+                operands = tuple([self.visit(operand, names) for operand in node.operands])
+                return Logic(node.start, node.end, node.operator, operands)
             case Conditional(start, end, condition, then, otherwise):
                 return Conditional(
                     start,
@@ -183,17 +186,19 @@ class _Resolver:
                     self.visit(otherwise, names),
                 )
             case ListNode():
-                return replace(node, elements=tuple(self._element(element, names) for element in node.elements))
+                elements = tuple([self._element(element, names) for element in node.elements])
+                return ListNode(node.start, node.end, elements)
             case MapNode():
-                return replace(node, entries=tuple(self._entry(entry, names) for entry in node.entries))
+                return MapNode(node.start, node.end, tuple([self._entry(entry, names) for entry in node.entries]))
             case _:
                 return node
 
     def _element(self, element: Element, names: Names) -> Element:
-        return replace(element, value=self.visit(element.value, names))
+        return Element(element.start, element.end, self.visit(element.value, names), element.optional)
 
     def _entry(self, entry: Entry, names: Names) -> Entry:
-        return replace(entry, key=self.visit(entry.key, names), value=self.visit(entry.value, names))
+        key, value = self.visit(entry.key, names), self.visit(entry.value, names)
+        return Entry(entry.start, entry.end, key, value, entry.optional)
 
     def _literal(self, node: RawLiteral, *, negative: bool = False) -> Node:
         try:
@@ -211,7 +216,7 @@ class _Resolver:
         if node.operator == "-" and adjacent and isinstance(operand, RawLiteral):
             literal = self._literal(operand, negative=True)
             return replace(literal, start=node.start)
-        return replace(node, operand=self.visit(operand, names))
+        return Unary(node.start, node.end, node.operator, self.visit(operand, names))
 
     def _binary(self, node: Binary, names: Names) -> Node:
         """Walk down the left spine in a loop: a long sum is deep only to the left."""
@@ -220,7 +225,7 @@ class _Resolver:
             spine.append(spine[-1].left)
         left = self.visit(spine[-1].left, names)
         for part in reversed(spine):
-            left = replace(part, left=left, right=self.visit(part.right, names))
+            left = Binary(part.start, part.end, part.operator, left, self.visit(part.right, names))
         return left
 
     def _name(self, node: Name, names: Names) -> Node:
@@ -243,7 +248,8 @@ class _Resolver:
             named = self._type(node, path, absolute=absolute)
             if named is not None:
                 return named
-        return replace(node, operand=self.visit(node.operand, names))
+        operand = self.visit(node.operand, names)
+        return Select(node.start, node.end, operand, node.field, node.field_start, node.optional)
 
     def _variable(self, node: Node, path: str, *, absolute: bool) -> Name | None:
         """Seek a declared variable by its whole path, in the container and in those around it."""
@@ -254,8 +260,7 @@ class _Resolver:
 
     def _type(self, node: Node, path: str, *, absolute: bool) -> TypeName | None:
         """Seek a type in the same way: in the container `google`, `protobuf.Timestamp` is one."""
-        known = type_names()
-        found = next((name for name in self._candidates(path, absolute=absolute) if name in known), None)
+        found = next((name for name in self._candidates(path, absolute=absolute) if name in self._types), None)
         return None if found is None else TypeName(node.start, node.end, found)
 
     def _candidates(self, path: str, *, absolute: bool) -> Iterator[str]:
@@ -280,7 +285,8 @@ class _Resolver:
                 return macro
         self._check_function(node)
         target = None if node.target is None else self.visit(node.target, names)
-        return replace(node, target=target, args=tuple(self.visit(arg, names) for arg in node.args))
+        args = tuple([self.visit(arg, names) for arg in node.args])
+        return Call(node.start, node.end, target, node.name, args, node.name_start, node.name_end, node.absolute)
 
     def _namespaced(self, node: Call, names: Names) -> Call:
         """Fold `math.abs(x)` into a call of the function `math.abs`."""

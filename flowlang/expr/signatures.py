@@ -7,7 +7,7 @@ uint or a double.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
@@ -26,19 +26,20 @@ class Signature:
         parameters: Types of the arguments; of a method, the target's first.
         result: Type of the result.
         text: As declared, for messages.
+
+    Attributes:
+        variables: Names of its parameters of type.
+        is_fallback: Whether it counts only where no signature before it fits: it takes numbers of several types at
+            once.
     """
 
     parameters: tuple[Type, ...]
     result: Type
     text: str
+    variables: frozenset[str] = field(init=False)
+    is_fallback: bool = field(init=False)
 
-    @property
-    def is_fallback(self) -> bool:
-        """Whether it counts only where no signature before it fits: it takes numbers of several types at once."""
-        return any(_NUMBER in {parameter, *parts(parameter)} for parameter in self.parameters)
-
-    def variables(self) -> frozenset[str]:
-        """List the names of its parameters of type."""
+    def __post_init__(self) -> None:
         names: set[str] = set()
         pending = [*self.parameters, self.result]
         while pending:
@@ -46,7 +47,9 @@ class Signature:
             if isinstance(part, Variable):
                 names.add(part.name)
             pending += parts(part)
-        return frozenset(names)
+        object.__setattr__(self, "variables", frozenset(names))
+        takes_numbers = any(_NUMBER in {parameter, *parts(parameter)} for parameter in self.parameters)
+        object.__setattr__(self, "is_fallback", takes_numbers)
 
 
 @cache
