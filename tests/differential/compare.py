@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
+from unittest import mock
 
-from flowlang.expr import CelError, EvaluationError, compile_expression
-from tests.conformance.cases import same
-from tests.differential.differences import DIFFERENCES
+from flowlang.expr import CelError, Optional, closures, compile_expression
+from flowlang.expr.values import is_list, is_map
+from tests.differential.differences import BENDS, SAID, Bend
 from tests.differential.generator import Case, generate
-from tests.differential.reference import Answer, agrees, ask
+from tests.differential.reference import FAILED_INSIDE, Answer, agrees, ask
+from tests.differential.tiers import ESCAPING, OTHER_TYPE, PINS, tier_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,8 @@ class Finding:
 
     def __str__(self) -> str:
         case = generate(self.seed)
-        return "\n    ".join(
-            (f"{self.what}, seed {self.seed}: {case.text}", f"with {case.bindings}", self.ours, self.theirs)
-        )
+        parts = f"{self.what}, seed {self.seed}: {case.text}", f"with {case.bindings}", self.ours, self.theirs
+        return "\n    ".join(parts)
 
 
 @dataclass(slots=True)
@@ -66,20 +68,23 @@ ERRORS: Final = "both errors"
 EXPLAINED: Final = "explained"
 UNEXPLAINED: Final = "unexplained"
 ESCAPED: Final = "escaped exceptions"
-TIERS: Final = "tiers differ"
+TIERS: Final = "tier differences"
+#: `dyn` fits every type, as CEL has it, so that a value may be of another type than the one that was deduced. Generated
+#: code is guarded against it; the law that schemas alone are believed is `tests/unit/expr/test_check_laws`.
+DEDUCED: Final = "values of another type than was deduced"
+#: What must never be.
+WRONG: Final = (UNEXPLAINED, ESCAPED, TIERS)
+#: More than one difference at once.
+SEVERAL: Final = "several of these at once"
 
 
 def evaluate(case: Case) -> Outcome:
     """Evaluate in the closure tier."""
-    return _outcome(lambda: compile_expression(case.text).exactly(case.bindings))
+    return outcome(lambda: compile_expression(case.text).exactly(case.bindings, PINS))
 
 
-def evaluate_generated(case: Case) -> Outcome:
-    """Evaluate in the tier of generated code."""
-    return _outcome(lambda: compile_expression(case.text).specialise(None)(case.bindings))
-
-
-def _outcome(run: Callable[[], Any]) -> Outcome:
+def outcome(run: Callable[[], Any]) -> Outcome:
+    """Run something of ours."""
     try:
         return Outcome(value=run())
     except CelError as error:
@@ -88,35 +93,33 @@ def _outcome(run: Callable[[], Any]) -> Outcome:
         return Outcome(escaped=error)
 
 
-def same_in_both_tiers(first: Outcome, second: Outcome) -> bool:
-    """Whether two tiers say the same: the value, or the error's code and place."""
-    if isinstance(first.error, EvaluationError) and isinstance(second.error, EvaluationError):
-        a, b = first.error, second.error
-        return (a.code, a.start, a.end) == (b.code, b.start, b.end)
-    if first.error is not None or second.error is not None:
-        return first.error.__class__ is second.error.__class__
-    return first.escaped is None and second.escaped is None and same(first.value, second.value)
+def compare(cases: Iterable[Case], *, reference: Callable[[str, Mapping[str, Any]], Answer] | None = ask) -> Tally:
+    """Compare our answers with the reference's and our tiers with one another.
 
-
-def compare(cases: Iterable[Case], *, reference: Callable[[str, dict[str, Any]], Answer] = ask) -> Tally:
-    """Compare our answers with the reference's."""
+    Args:
+        cases: What to compare.
+        reference: Gives the reference's answer; None: there is no reference here.
+    """
     tally = Tally()
     for case in cases:
-        ours = evaluate(case)
-        generated = evaluate_generated(case)
-        theirs = reference(case.text, case.bindings)
         tally.counts[COMPARED] += 1
-        if not same_in_both_tiers(ours, generated):
-            tally.counts[TIERS] += 1
-            tally.findings.append(Finding(TIERS, case.seed, f"closures: {ours}", f"generated: {generated}"))
+        problems, reached = tier_problems(case)
+        tally.counts.update(reached)
+        for what, first, second in problems:
+            verdict = {ESCAPING: ESCAPED, OTHER_TYPE: DEDUCED}.get(what, TIERS)
+            tally.counts[verdict] += 1
+            if verdict in WRONG:
+                tally.findings.append(Finding(f"{verdict} ({what})", case.seed, first, second))
+        if reference is None:
+            continue
+        ours, theirs = evaluate(case), reference(case.text, case.bindings)
         verdict, reason = judge(case, ours, theirs)
         tally.counts[verdict] += 1
         if reason is not None:
             tally.explained[reason] += 1
-        if verdict in {UNEXPLAINED, ESCAPED}:
-            tally.findings.append(
-                Finding(verdict, case.seed, f"ours: {ours}", f"theirs: {theirs.printed or theirs.message}")
-            )
+        if verdict == UNEXPLAINED:
+            said = theirs.printed or theirs.message
+            tally.findings.append(Finding(verdict, case.seed, f"ours: {ours}", f"theirs: {said}"))
     return tally
 
 
@@ -128,7 +131,48 @@ def judge(case: Case, ours: Outcome, theirs: Answer) -> tuple[str, str | None]:
         return ERRORS, None
     if theirs.kind == "value" and ours.error is None and agrees(ours.value, theirs):
         return EQUAL, None
-    for difference in DIFFERENCES:
-        if difference.explains(case, ours, theirs):
-            return EXPLAINED, difference.reason
-    return UNEXPLAINED, None
+    for said in SAID:
+        if said.explains(case, ours, theirs):
+            return EXPLAINED, said.reason
+    for bend in BENDS:
+        if _explains(case, theirs, bend):
+            return EXPLAINED, bend.reason
+    return (EXPLAINED, SEVERAL) if _explains_together(case, theirs) else (UNEXPLAINED, None)
+
+
+def _explains_together(case: Case, theirs: Answer) -> bool:
+    alternatives: dict[str, list[Bend]] = {}
+    for bend in BENDS:
+        alternatives.setdefault(bend.reason, []).append(bend)
+    most = max(map(len, alternatives.values()))
+    return any(
+        _explains(case, theirs, *(bends[turn % len(bends)] for bends in alternatives.values())) for turn in range(most)
+    )
+
+
+def _explains(case: Case, theirs: Answer, *bends: Bend) -> bool:
+    """Whether our answer would be the reference's if we did as it does."""
+    with ExitStack() as stack:
+        # Times that are written as literals are made before any function is called.
+        stack.enter_context(mock.patch.object(closures, "time_literal", create=True, return_value=None))
+        for bend in bends:
+            stack.enter_context(bend.bend())
+        bent = outcome(lambda: compile_expression.__wrapped__(case.text).exactly(case.bindings, PINS))
+        if bent.escaped is not None:
+            return False
+        if bent.error is not None or isinstance(bent.value, CelError):
+            return theirs.kind == "error" and any(bend.says_it(theirs.message) for bend in bends)
+        if theirs.kind == "value":
+            return agrees(bent.value, theirs)
+        return FAILED_INSIDE.search(theirs.printed) is not None and _failed_inside(bent.value)
+
+
+def _failed_inside(value: Any) -> bool:
+    """Whether a value of bent expressions has an error in it."""
+    if is_map(value):
+        return any(map(_failed_inside, value.values()))
+    if is_list(value):
+        return any(map(_failed_inside, value))
+    if value.__class__ is Optional and value.present:
+        return isinstance(value._value, CelError) or _failed_inside(value._value)
+    return False

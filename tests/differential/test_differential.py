@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.differential.compare import COMPARED, EQUAL, ERRORS, evaluate, evaluate_generated, same_in_both_tiers
+from tests.differential.compare import COMPARED, EQUAL, ERRORS, compare
 from tests.differential.generator import generate
 from tests.differential.reference import installed
+from tests.differential.tiers import TYPED
 from tests.differential.workers import run
 
 #: Some seconds of one core.
-COUNT = 3_000
+COUNT = 1_500
 
 
 @pytest.mark.skipif(not installed(), reason="cel_expr_python is not installed: there is no wheel for this platform")
@@ -20,18 +19,16 @@ def test_generated_expressions_mean_what_they_mean_to_googles_implementation() -
     tally = run(1, COUNT)
     assert tally.counts[COMPARED] == COUNT
     assert not tally.findings, "\n".join(map(str, tally.findings[:5]))
-    assert tally.counts[EQUAL] > COUNT // 3
-    assert tally.counts[ERRORS] < COUNT * 2 // 3
+    assert tally.counts[EQUAL] > COUNT // 2
+    assert tally.counts[ERRORS] < COUNT // 2
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**63))
-def test_both_tiers_say_the_same_and_nothing_but_our_errors_escapes(seed: int) -> None:
-    case = generate(seed)
-    first, second = evaluate(case), evaluate_generated(case)
-    assert first.escaped is None, str(first)
-    assert same_in_both_tiers(first, second), f"{case}: {first} / {second}"
+def test_all_tiers_say_the_same_and_nothing_but_our_errors_escapes() -> None:
+    tally = compare(map(generate, range(1_000_000, 1_000_400)), reference=None)
+    assert not tally.findings, "\n".join(map(str, tally.findings[:5]))
+    assert tally.counts[TYPED] > 200
 
 
 def test_a_seed_gives_the_same_case_each_time() -> None:
-    assert [generate(seed) for seed in range(20)] == [generate(seed) for seed in range(20)]
+    # Written out: types from schemas are equal to nothing but themselves, and data may have NaN.
+    assert [repr(generate(seed)) for seed in range(50)] == [repr(generate(seed)) for seed in range(50)]

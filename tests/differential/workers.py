@@ -10,10 +10,13 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Final
 
 from tests.differential.compare import COMPARED, Finding, Tally, compare
 from tests.differential.generator import generate
+from tests.differential.reference import ask, installed
 
 #: What a worker compares before it makes room for the next.
 _CASES: Final = 5_000
@@ -32,23 +35,39 @@ def work(first: int, count: int, out: IO[str]) -> None:
     for seed in range(first, first + count):
         out.write(f"{seed}\n")
         out.flush()
-        tally.add(compare([generate(seed)]))
+        tally.add(compare([generate(seed)], reference=ask if installed() else None))
     findings = [(finding.what, finding.seed, finding.ours, finding.theirs) for finding in tally.findings]
     out.write(json.dumps({"counts": tally.counts, "explained": tally.explained, "findings": findings}) + "\n")
     out.flush()
     del kept
 
 
-def run(first: int, count: int) -> Tally:
-    """Compare the cases of so many seeds, in workers."""
+def run(first: int, count: int, processes: int = 1, tell: Callable[[int], None] = lambda _: None) -> Tally:
+    """Compare the cases of so many seeds, in workers.
+
+    Args:
+        first: The first seed.
+        count: How many.
+        processes: How many workers at a time.
+        tell: Is told, now and then, how many have been compared.
+    """
     tally = Tally()
-    position, end = first, first + count
+    starts = range(first, first + count, _CASES)
+    with ThreadPoolExecutor(processes) as threads:
+        for part in threads.map(lambda start: _part(start, min(_CASES, first + count - start)), starts):
+            tally.add(part)
+            tell(tally.counts[COMPARED])
+    return tally
+
+
+def _part(position: int, count: int) -> Tally:
+    """Compare some cases; what crashes the reference is counted as compared."""
+    tally, end = Tally(), position + count
     while position < end:
-        done, last = _worker(position, min(_CASES, end - position))
+        done, last = _worker(position, end - position)
         if done is not None:
             tally.add(done)
-            position = min(position + _CASES, end)
-            continue
+            break
         if last > position:  # what came before the crash is compared again, by a worker that ends
             again, _ = _worker(position, last - position)
             tally.add(again or Tally())
