@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
-from flowlang.expr.doubles import go_text
 from flowlang.expr.errors import BAD_ARGUMENT, EvaluationError
 from flowlang.expr.operators import as_double
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
+from flowlang.expr.times import SECOND
 from flowlang.expr.values import UInt, is_list, is_map, kind_name
 
 _CLAUSE: Final = re.compile(r"%(?:\.([0-9]+))?(.?)", re.DOTALL)
@@ -71,6 +72,14 @@ def _special(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def _plain(value: float) -> str:
+    """Write a double in base 10: unlike `string()`, never with an exponent."""
+    if not math.isfinite(value):
+        return _special(value)
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _text(value: Any, precision: int = 6) -> str:
     kind = kind_name(value)
     if kind == "null":
@@ -78,9 +87,11 @@ def _text(value: Any, precision: int = 6) -> str:
     if kind == "bool":
         return "true" if value else "false"
     if kind == "double":
-        return go_text(value) if math.isfinite(value) else _special(value)
+        return _plain(value)
     if kind == "bytes":
         return _INVALID.sub("\ufffd", bytes(value).decode(errors="surrogateescape"))
+    if kind == "duration":
+        return f"{_plain(value.ns / SECOND)}s"
     if kind == "timestamp":
         return f"{str(value)[:-1].rstrip('0').rstrip('.')}Z" if "." in str(value) else str(value)
     if is_list(value):
@@ -88,7 +99,7 @@ def _text(value: Any, precision: int = 6) -> str:
     if is_map(value):
         entries = sorted((_text(key, precision), _text(other, precision)) for key, other in value.items())
         return "{" + ", ".join(f"{key}: {other}" for key, other in entries) + "}"
-    if kind in {"string", "int", "uint", "duration", "type"}:
+    if kind in {"string", "int", "uint", "type"}:
         return str(value)
     raise _refuse(value, "%s", "no such value")
 
@@ -97,7 +108,7 @@ def _decimal(value: Any, _: int) -> str:
     if value.__class__ in _INTEGERS:
         return str(value)
     if value.__class__ is float:
-        return _special(value) if not math.isfinite(value) else go_text(value)
+        return _plain(value)
     raise _refuse(value, "%d", "numbers")
 
 
