@@ -356,15 +356,27 @@ def _nan_as(text: str) -> Callable[[Implementation], Implementation]:
 @contextmanager
 def _six_digits() -> Iterator[None]:
     """%s writes doubles with six digits, and %d with six places."""
-    decimal = formatting._decimal
+    decimal, special = formatting._decimal, formatting._special
 
     def six_places(value: Any, precision: int) -> str:
         return f"{value:.6f}" if value.__class__ is float and math.isfinite(value) else decimal(value, precision)
 
     with (
-        mock.patch.object(formatting, "go_text", lambda value: f"{value:g}"),
+        mock.patch.object(formatting, "_plain", lambda value: f"{value:g}" if math.isfinite(value) else special(value)),
         mock.patch.dict(formatting._WRITERS, {"d": six_places}),
     ):
+        yield
+
+
+@contextmanager
+def _long_fractions() -> Iterator[None]:
+    """%s writes durations with three, six or nine places."""
+    plain = formatting._text
+
+    def text(value: Any, precision: int = 6) -> str:
+        return str(value) if value.__class__ is Duration else plain(value, precision)
+
+    with mock.patch.object(formatting, "_text", text), mock.patch.dict(formatting._WRITERS, {"s": text}):
         yield
 
 
@@ -539,6 +551,7 @@ BENDS: Final[tuple[Bend, ...]] = (
         _overload("regex.replace", "regex.replace(string, string, string, int)", _replace_in_place),
     ),
     Bend("%s and %d of the reference write six digits of a double", _six_digits),
+    Bend("%s of the reference writes durations with three, six or nine places", _long_fractions),
     Bend("%s of the reference writes years without zeros", _short_years),
     Bend("%s of the reference keeps octets that are no UTF-8, each of which is read as a mark", _marks),
     Bend("the reference writes NaN and infinity as C++ does", _overload("string", "string(double)", _nan_as("nan"))),
