@@ -32,8 +32,8 @@ _HEAD: Final = """\
 Written from the declarations in `flowlang/expr/lib` by `python -m flowlang.cli.reference_pages`; change them there.
 Each example is an expression that is true; the tests run them all.
 
-In a signature, `A` stands for any type, and `string.size()` is called on a text: `'abc'.size()`. Operators, `has` and
-the macros `all`, `exists`, `map`, `filter` and `sortBy` are in [the guide](../guide/expressions.md).
+In a signature, `A` stands for any type, and `string.size()` is called on a text: `'abc'.size()`. Operators, literals,
+`has` and macros such as `all`, `map` and `filter` have [a page of their own](operators.md).
 """
 
 
