@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from itertools import chain
 from typing import Final
 
 from flowlang.expr.language import LANGUAGE, PRECEDENCE, RESERVED, Construct
@@ -28,6 +28,10 @@ A macro evaluates its last arguments once for each element, with names for it. L
 keys and values; with one name, it is the element or the key.
 """,
 }
+
+
+#: What stands between spaces and commas and has no letter in it.
+_MARKS: Final = re.compile(r"(?<![^ ])[^\w ,]+(?=,| |$)")
 
 
 def operators_page() -> str:
@@ -58,16 +62,21 @@ def _part(title: str, constructs: tuple[Construct, ...]) -> str:
 
 
 def _section(construct: Construct) -> str:
-    forms = "\n".join(dict.fromkeys(chain(construct.forms, *map(_signatures, construct.operators))))
+    forms = "\n".join([*construct.forms, *_signatures(construct.operators)])
     examples = "\n".join(construct.examples)
-    return f"\n### {construct.title}\n\n{construct.sentence}\n\n```text\n{forms}\n```\n\n```cel\n{examples}\n```\n"
+    heading = _MARKS.sub(r"`\g<0>`", construct.title)  # some of the marks mean something in Markdown
+    return f"\n### {heading}\n\n{construct.sentence}\n\n```text\n{forms}\n```\n\n```cel\n{examples}\n```\n"
 
 
-def _signatures(operator: str) -> list[str]:
-    """What an operator takes and gives, as it is written; before one value and between two."""
-    between = OPERATORS.get(operator, ())
-    before = UNARY.get(operator, ())
-    return [
-        *(f"{each.parameters[0]} {operator} {each.parameters[1]} -> {each.result}" for each in between),
-        *(f"{operator}{each.parameters[0]} -> {each.result}" for each in before),
-    ]
+def _signatures(operators: tuple[str, ...]) -> list[str]:
+    """What the first of the operators takes and gives: those that stand together take the same."""
+    return [row for operator in operators[:1] for row in (*_between(operator), *_before(operator))]
+
+
+def _between(operator: str) -> list[str]:
+    found = OPERATORS.get(operator, ())
+    return [f"{each.parameters[0]} {operator} {each.parameters[1]} -> {each.result}" for each in found]
+
+
+def _before(operator: str) -> list[str]:
+    return [f"{operator}{each.parameters[0]} -> {each.result}" for each in UNARY.get(operator, ())]

@@ -19,7 +19,7 @@ class Construct:
         title: Its name on the page.
         sentence: What it does.
         examples: Expressions that are true.
-        operators: The operators that it is about; their signatures are shown.
+        operators: The operators that it is about, which take the same; their signatures are shown.
         forms: How it is written, where that is not what its operators' signatures show.
     """
 

@@ -34,6 +34,14 @@ def test_every_operator_and_macro_is_declared() -> None:
     assert {name for name in _GLOBAL_MACROS if f"{name}(" not in forms} == set()
 
 
+def test_operators_that_stand_together_take_the_same() -> None:
+    for construct in CONSTRUCTS:
+        taken = {
+            tuple((each.parameters, each.result) for each in OPERATORS.get(name, ())) for name in construct.operators
+        }
+        assert len(taken) <= 1, construct.title
+
+
 def test_reserved_words_are_the_ones_that_are_refused() -> None:
     assert set(RESERVED) == _RESERVED
 
