@@ -142,12 +142,12 @@ def e10(bindings: Data) -> bool:
     return _EMAIL.search(bindings["event"]["data"]["email"]) is not None
 
 
-def e11(bindings: Data) -> bool:
+def e11(bindings: Data) -> Any:
     data = bindings["event"]["data"]
     return (data["quantity"] * data["unit_cents"] - data["discount_cents"]) // 100 % 7 == 3
 
 
-def e12(bindings: Data) -> str:
+def e12(bindings: Data) -> Any:
     data = bindings["event"]["data"]
     return "Order " + data["id"] + " of " + data["email"] + " is " + data["status"]
 

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowlang.expr import loops, registry
-from flowlang.expr.costs import ABSORBED, COMPARED, LIST_PLACE, SHORT, TextCharge, loop_cost, text_charge
+from flowlang.expr.costs import (
+    ABSORBED,
+    COMPARED,
+    LIST_PLACE,
+    SHORT,
+    UNSIGNED,
+    Charge,
+    charge_for,
+    loop_cost,
+    read_texts,
+)
 from flowlang.expr.errors import (
     NO_NAME,
     NO_OVERLOAD,
@@ -19,6 +29,7 @@ from flowlang.expr.errors import (
     EvaluationError,
 )
 from flowlang.expr.lib.regex import search, searcher
+from flowlang.expr.literals import time_literal
 from flowlang.expr.operators import (
     BINARY,
     PLAIN,
@@ -55,7 +66,7 @@ from flowlang.expr.syntax import (
     TypeName,
     Unary,
 )
-from flowlang.expr.values import INT_MAX, INT_MIN, Optional, TypeValue, is_list, kind_name
+from flowlang.expr.values import INT_MAX, INT_MIN, Optional, TypeValue, UInt, is_list, kind_name
 
 Closure = Callable[[Scope], Any]
 
@@ -164,10 +175,12 @@ class ClosureCompiler:
     def _index(self, node: Index) -> Closure:
         operand, key = self.compile(node.operand), self.compile(node.index)
         start, end = node.index.start, node.index.end
-        read = index_optional if node.optional else index
+        read, plain = (index_optional, False) if node.optional else (index, True)
 
         def indexed(scope: Scope) -> Any:
             value, place = operand(scope), key(scope)
+            if plain and place.__class__ is int and value.__class__ is list and 0 <= place < len(value):
+                return value[place]
             try:
                 if place.__class__ is str and len(place) > SHORT:
                     scope.spend(len(place) // COMPARED)
@@ -178,6 +191,9 @@ class ClosureCompiler:
         return indexed
 
     def _call(self, node: Call) -> Closure:
+        time = time_literal(node)
+        if time is not None:
+            return _constant(time)
         method = node.target is not None
         function = registry.functions().get((node.name, method))
         if function is None:
@@ -410,7 +426,7 @@ def call_function(node: Call, function: Function, count: int) -> Callable[..., A
         Takes the scope and the arguments.
     """
     resolve = function.resolver(count)
-    charge = text_charge(node.name)
+    charge = charge_for(node.name)
     start, end = node.start, node.end
     chosen: dict[tuple[type, ...], Callable[..., Any]] = {}
 
@@ -418,7 +434,8 @@ def call_function(node: Call, function: Function, count: int) -> Callable[..., A
         """Bind an overload to what it needs: the scope, and to be paid for the texts that it is given."""
         overload = resolve(values)
         implementation, needs_scope = overload.implementation, overload.needs_scope
-        if charge is not None and any(value.__class__ is str or value.__class__ is bytes for value in values):
+        texts = any(value.__class__ is str or value.__class__ is bytes for value in values)
+        if charge is not None and (texts or charge is not read_texts):
             return _paid(charge, implementation, needs_scope=needs_scope)
         return implementation if needs_scope else lambda _, *values: implementation(*values)
 
@@ -436,7 +453,7 @@ def call_function(node: Call, function: Function, count: int) -> Callable[..., A
     return _matcher(node, pattern.value, call) if isinstance(pattern, Literal) and count == 2 else call
 
 
-def _paid(charge: TextCharge, implementation: Callable[..., Any], *, needs_scope: bool) -> Callable[..., Any]:
+def _paid(charge: Charge, implementation: Callable[..., Any], *, needs_scope: bool) -> Callable[..., Any]:
     def call(scope: Scope, *values: Any) -> Any:
         charge(scope, values)
         return implementation(scope, *values) if needs_scope else implementation(*values)
@@ -507,9 +524,11 @@ def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
 
         def order(scope: Scope) -> Any:
             a, b = left(scope), right(scope)
-            kind = a.__class__
-            if kind is b.__class__ and (kind is int or kind is float):
+            kind, other = a.__class__, b.__class__
+            if kind is other and (kind is int or kind is float or (kind is str and len(a) <= SHORT)):
                 return python(a, b)
+            if kind in _NUMBERS and other in _NUMBERS:
+                return python(float(a), float(b))
             return apply(scope, a, b)
 
         return order
@@ -530,14 +549,18 @@ def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
 def _equality(apply: Callable[..., Any], left: Closure, right: Closure, *, same: bool) -> Closure:
     def compare(scope: Scope) -> Any:
         a, b = left(scope), right(scope)
-        kind = a.__class__
-        if kind is b.__class__ and (kind in _SMALL or (kind is str and len(a) <= SHORT)):
+        kind, other = a.__class__, b.__class__
+        if kind is other and (kind in _SMALL or (kind is str and len(a) <= SHORT)):
             return (a == b) is same
+        if kind in _NUMBERS and other in _NUMBERS:
+            return (float(a) == float(b)) is same
         return apply(scope, a, b)
 
     return compare
 
 
+_NUMBERS = frozenset({int, float})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "%"})
 #: What operators are in Python, for two numbers of one class.
 _PYTHON: dict[str, Callable[[Any, Any], Any]] = {
     "<": python_operators.lt,
@@ -582,8 +605,10 @@ def apply_operator(node: Binary | Unary) -> Callable[..., Any]:
 
 
 def _spend(scope: Scope, operator: str, a: Any, b: Any) -> None:
-    """Count what joining, comparing or searching costs, where that depends on sizes."""
-    if b.__class__ is str or b.__class__ is bytes:
+    """Count what joining, comparing or searching costs, where that depends on classes and sizes."""
+    if b.__class__ is UInt:
+        scope.spend(UNSIGNED if operator in _ARITHMETIC else 0)
+    elif b.__class__ is str or b.__class__ is bytes:
         if operator == "+":
             _spend_on_join(scope, a, b)
         elif len(b) > SHORT and a.__class__ is b.__class__:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flowlang.expr import fast_paths
 from flowlang.expr import python_tree as py
 from flowlang.expr.closures import apply_operator
+from flowlang.expr.costs import JOINED
 from flowlang.expr.emitter import BOOL, DOUBLE, INT, LIST, STRING, Code
 from flowlang.expr.intervals import INT64, Interval, combine, widest_bound
 from flowlang.expr.operators import divide, modulo
@@ -119,11 +120,11 @@ def _short(generator: Generator, joined: ast.expr, operations: int) -> Code:
     first, again = emitter.twice(Code(joined))
     size = py.call(emitter.known(len), first)
     if not emitter.budget.in_loop:
-        emitter.charge(operations * fast_paths.NEAR)
+        emitter.charge(operations * (fast_paths.NEAR + JOINED))
         guard: ast.expr = py.compare(size, "<=", py.constant(fast_paths.NEAR))
     else:
         # A unit pays for one character of any kind, or for four of ASCII.
-        emitter.charge(operations * fast_paths.MADE_IN_LOOP)
+        emitter.charge(operations * (fast_paths.MADE_IN_LOOP + JOINED))
         ascii_only = py.call(py.attribute(again, "isascii"))
         longer = py.compare(py.call(emitter.known(len), again), "<=", py.constant(4 * fast_paths.MADE_IN_LOOP))
         short = py.compare(size, "<=", py.constant(fast_paths.MADE_IN_LOOP))

@@ -101,5 +101,5 @@ def _written(generator: Generator, node: Node, codes: Iterator[Code]) -> ast.exp
     if node.name == "now":
         return py.attribute(py.attribute(py.name("pins"), "now"), "ns")
     read = fast_paths.moment if node.name == "timestamp" else fast_paths.span
-    emitter.charge(fast_paths.IN_LOOP)
+    emitter.charge(fast_paths.LONGEST_MOMENT if node.name == "timestamp" else fast_paths.SPAN)
     return py.call(emitter.known(read), next(codes).expr)

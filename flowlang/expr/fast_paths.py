@@ -30,7 +30,10 @@ SEARCHED: Final = 1_024
 SEARCHED_IN_LOOP: Final = 32
 
 #: Longest timestamp whose reading is remembered.
-_LONGEST_MOMENT: Final = 64
+LONGEST_MOMENT: Final = 64
+#: Longest duration whose reading is remembered, and what the closure tier pays for it.
+_LONGEST_SPAN: Final = 16
+SPAN: Final = 60 * _LONGEST_SPAN
 _NUMBERS: Final = frozenset({int, float})
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 
@@ -166,7 +169,7 @@ def moment(text: str) -> int:
     Returns:
         Nanoseconds since 1970.
     """
-    if text.__class__ is not str or len(text) > _LONGEST_MOMENT:
+    if text.__class__ is not str or len(text) > LONGEST_MOMENT:
         raise Unsure
     return Timestamp.parse(text).ns
 
@@ -181,7 +184,7 @@ def span(text: str) -> int:
     Returns:
         Nanoseconds.
     """
-    if text.__class__ is not str or len(text) > _LONGEST_MOMENT:
+    if text.__class__ is not str or len(text) > _LONGEST_SPAN:
         raise Unsure
     return Duration.parse(text).ns
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flowlang.expr.errors import ExpressionSyntaxError, Problem
-from flowlang.expr.syntax import RawLiteral
+from flowlang.expr.errors import EvaluationError, ExpressionSyntaxError, Problem
+from flowlang.expr.syntax import Call, Literal, Node, RawLiteral
+from flowlang.expr.times import Duration, Timestamp
 from flowlang.expr.values import INT_MAX, INT_MIN, UINT_MAX, UInt
 
 _SIMPLE_ESCAPES: Final = {
@@ -27,6 +28,29 @@ _ESCAPE: Final = re.compile(
     r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.?))", re.DOTALL
 )
 _CONSTANTS: Final = {"TRUE": True, "FALSE": False, "NULL": None}
+
+
+def time_literal(node: Node) -> Timestamp | Duration | None:
+    """Read `timestamp("…")` or `duration("…")` of a constant text, which is a literal in all but its syntax.
+
+    Args:
+        node: Any node of a resolved tree.
+
+    Returns:
+        The time; None where the node is something else, or no such text.
+    """
+    if not isinstance(node, Call) or node.target is not None or len(node.args) != 1:
+        return None
+    argument, time = node.args[0], _TIMES.get(node.name)
+    if time is None or not isinstance(argument, Literal) or not isinstance(argument.value, str):
+        return None
+    try:
+        return time.parse(argument.value)
+    except EvaluationError:
+        return None
+
+
+_TIMES: Final[dict[str, type[Timestamp | Duration]]] = {"timestamp": Timestamp, "duration": Duration}
 
 
 def decode(literal: RawLiteral, *, negative: bool = False) -> object:

@@ -143,6 +143,9 @@ class Function:
         for overload in candidates:
             if overload.takes(kinds):
                 return overload
+        raise EvaluationError(lambda: self._none_takes(candidates, arguments), NO_OVERLOAD)
+
+    def _none_takes(self, candidates: list[Overload], arguments: tuple[Any, ...]) -> str:
         given = [kind_name(argument) for argument in arguments]
         if self.method:
             call = f"`{self.name}` on a value of type {given[0]}"
@@ -153,7 +156,7 @@ class Function:
         hint = ""
         if arguments and arguments[0].__class__ is Optional:
             hint = "; unwrap the optional with orValue(…)"
-        raise EvaluationError(f"{call} does not take ({', '.join(given)}){hint}; there is {taken}", NO_OVERLOAD)
+        return f"{call} does not take ({', '.join(given)}){hint}; there is {taken}"
 
 
 _functions: dict[tuple[str, bool], Function] = {}

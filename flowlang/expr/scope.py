@@ -11,6 +11,9 @@ from flowlang.expr.errors import TOO_MUCH_WORK, EvaluationError
 from flowlang.expr.times import Timestamp
 from flowlang.expr.values import Optional, is_list, is_map
 
+#: Units for walking a list or map, and for each element in it.
+CONTAINER: Final = 100
+SCALAR: Final = 20
 _SCALARS: Final = frozenset({str, int, float, bool, type(None), bytes})
 
 
@@ -51,7 +54,7 @@ class Scope:
         """Count work.
 
         Args:
-            units: About one for an operation on a scalar, or for 64 characters copied.
+            units: Of about 20 ns or 4 bytes; see `costs`.
 
         Raises:
             EvaluationError: The evaluation has used up its bound.
@@ -75,11 +78,12 @@ class Scope:
             raise EvaluationError(message, TOO_MUCH_WORK)
         self.spend(size >> 2 if narrow else size)
 
-    def spend_on(self, value: Any) -> None:
+    def spend_on(self, value: Any, *, weight: int = 1) -> None:
         """Count work for every scalar in a value; shared parts count as often as they are reached.
 
         Args:
             value: What will be walked, such as an operand of `==`.
+            weight: How much more is done with each scalar than comparing it.
 
         Raises:
             EvaluationError: The evaluation has used up its bound.
@@ -90,8 +94,8 @@ class Scope:
             if part.__class__ is Optional:
                 pending += [part.value] if part.present else []
             elif is_map(part):
-                self.spend(len(part) + 1)
+                self.spend(weight * (CONTAINER + SCALAR * len(part)))
                 pending += [other for other in part.values() if other.__class__ not in _SCALARS]
             elif is_list(part):
-                self.spend(len(part) + 1)
+                self.spend(weight * (CONTAINER + SCALAR * len(part)))
                 pending += [other for other in part if other.__class__ not in _SCALARS]

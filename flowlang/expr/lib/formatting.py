@@ -17,6 +17,9 @@ from flowlang.expr.values import UInt, is_list, is_map, kind_name
 
 _CLAUSE: Final = re.compile(r"%(?:\.([0-9]+))?(.?)", re.DOTALL)
 _MAX_PRECISION: Final = 1_000
+#: Units of a clause, and how much more than walking a value it takes to write it.
+_CLAUSE_UNITS: Final = 200
+_WRITTEN: Final = 4
 _INTEGERS: Final = frozenset({int, UInt})
 #: Octets that are no UTF-8, as Python reads them with `surrogateescape`; a run of them is written as one mark.
 _INVALID: Final = re.compile("[\udc80-\udcff]+")
@@ -44,7 +47,8 @@ def _format(scope: Scope, text: str, values: Sequence[Any]) -> str:
             raise EvaluationError("the text ends inside a clause; write %% for a percent sign", BAD_ARGUMENT)
         if used >= len(values):
             raise EvaluationError(f"there is no value for clause {used + 1}, `{clause.group()}`", BAD_ARGUMENT)
-        scope.spend_on(values[used])
+        scope.spend(_CLAUSE_UNITS)
+        scope.spend_on(values[used], weight=_WRITTEN)
         written.append(_write(clause, values[used]))
         used += 1
         scope.make_text(len(written[-1]))

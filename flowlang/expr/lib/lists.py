@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from flowlang.expr.costs import LIST_PLACE
 from flowlang.expr.errors import BAD_ARGUMENT, NO_INDEX, NO_OVERLOAD, EvaluationError
 from flowlang.expr.limits import MAX_RANGE
-from flowlang.expr.loops import SortKey
+from flowlang.expr.loops import sorted_places
 from flowlang.expr.operators import PLAIN, equals
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
@@ -15,6 +16,11 @@ from flowlang.expr.values import Optional, is_list, kind_name
 
 #: Types whose values have an order.
 _ORDERED: Final = ("int", "uint", "double", "string", "bytes", "bool", "timestamp", "duration")
+
+#: Units of an element for `distinct`, `flatten` and `lists.range`: its place, and what is made for it.
+_DISTINCT: Final = 60
+_FLATTENED: Final = 20
+_NUMBER: Final = 10
 
 
 @declare(
@@ -26,6 +32,7 @@ _ORDERED: Final = ("int", "uint", "double", "string", "bytes", "bool", "timestam
 def _distinct(scope: Scope, values: Sequence[Any]) -> list[Any]:
     kept: list[Any] = []
     seen: set[tuple[bool, Any]] = set()
+    scope.spend(_DISTINCT * len(values))
     for value in values:
         if value.__class__ in PLAIN:
             mark = (value.__class__ is bool, value)
@@ -58,7 +65,7 @@ def _flatten_levels(scope: Scope, values: Sequence[Any], levels: int) -> list[An
     for _ in range(levels):
         if not any(is_list(value) for value in flat):
             break
-        scope.spend(len(flat) + sum(len(value) for value in flat if is_list(value)))
+        scope.spend(_FLATTENED * (len(flat) + sum(len(value) for value in flat if is_list(value))))
         flat = [part for value in flat for part in (value if is_list(value) else (value,))]
     return flat
 
@@ -74,7 +81,7 @@ def _slice(scope: Scope, values: Sequence[Any], start: int, end: int) -> list[An
         raise EvaluationError(
             f"the slice {start} to {end} is out of range; the list has {len(values)} elements", NO_INDEX
         )
-    scope.spend((end - start) // 8)
+    scope.spend((end - start) * LIST_PLACE)
     return list(values[start:end])
 
 
@@ -85,11 +92,10 @@ def _slice(scope: Scope, values: Sequence[Any], start: int, end: int) -> list[An
     needs_scope=True,
 )
 def _sort(scope: Scope, values: Sequence[Any]) -> list[Any]:
-    scope.spend(len(values) * len(values).bit_length())
     kinds = {kind_name(value) for value in values}
     if len(kinds) > 1:
         raise EvaluationError(f"a list of {' and '.join(sorted(kinds))} has no order", NO_OVERLOAD)
-    return sorted(values, key=SortKey)
+    return [values[place] for place in sorted_places(scope, values)]
 
 
 @declare(
@@ -99,7 +105,7 @@ def _sort(scope: Scope, values: Sequence[Any]) -> list[Any]:
     needs_scope=True,
 )
 def _reverse(scope: Scope, values: Sequence[Any]) -> list[Any]:
-    scope.spend(len(values) // 8)
+    scope.spend(len(values) * LIST_PLACE)
     return list(values)[::-1]
 
 
@@ -112,7 +118,7 @@ def _reverse(scope: Scope, values: Sequence[Any]) -> list[Any]:
 def _range(scope: Scope, count: int) -> list[int]:
     if count > MAX_RANGE:
         raise EvaluationError(f"a range has at most {MAX_RANGE} numbers", BAD_ARGUMENT)
-    scope.spend(max(count, 0))
+    scope.spend(max(count, 0) * _NUMBER)
     return list(range(count))
 
 

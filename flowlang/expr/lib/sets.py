@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from flowlang.expr.operators import PLAIN, contains
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
 
+#: Units for comparing two scalars.
+_PAIR: Final = 20
+
 
 def _spend(scope: Scope, container: Sequence[Any], elements: Sequence[Any]) -> None:
-    scope.spend(len(container) * len(elements))
+    scope.spend(_PAIR * len(container) * len(elements))
     if not all(element.__class__ in PLAIN for element in elements):
         for _ in elements:
             scope.spend_on(container)

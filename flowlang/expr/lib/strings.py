@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from flowlang.expr.costs import LIST_PLACE
 from flowlang.expr.errors import NO_INDEX, NO_OVERLOAD, EvaluationError
 from flowlang.expr.registry import declare
 from flowlang.expr.scope import Scope
@@ -30,6 +31,10 @@ _QUOTES: Final = str.maketrans(
         '"': '\\"',
     }
 )
+
+
+#: Units of a text in a list of texts: its place, and what Python needs around its characters.
+_PART: Final = 24
 
 
 def _checked(place: int, size: int) -> int:
@@ -124,13 +129,16 @@ def _split(scope: Scope, text: str, separator: str) -> list[str]:
 
 @declare("string.split(string, int) -> list<string>", doc="", examples=(), needs_scope=True)
 def _split_some(scope: Scope, text: str, separator: str, limit: int) -> list[str]:
-    scope.spend(len(text) // 8)
     if limit == 0:
         return []
     if limit == 1:
         return [text]
     if separator:
+        parts = text.count(separator) + 1
+        scope.spend(_PART * (parts if limit < 0 else min(parts, limit)))
         return text.split(separator, limit - 1 if limit > 0 else -1)
+    # Python has each ASCII character once, and makes all others.
+    scope.spend(len(text) * (LIST_PLACE if text.isascii() else _PART))
     characters = list(text)
     return characters if limit < 0 or len(characters) <= limit else [*characters[: limit - 1], text[limit - 1 :]]
 
