@@ -33,6 +33,7 @@ from flowlang.expr.literals import time_literal
 from flowlang.expr.operators import (
     BINARY,
     PLAIN,
+    as_double,
     did_you_mean,
     has_field,
     index,
@@ -528,7 +529,7 @@ def _operation(node: Binary, left: Closure, right: Closure) -> Closure:
             if kind is other and (kind is int or kind is float or (kind is str and len(a) <= SHORT)):
                 return python(a, b)
             if kind in _NUMBERS and other in _NUMBERS:
-                return python(float(a), float(b))
+                return python(as_double(a), as_double(b))
             return apply(scope, a, b)
 
         return order
@@ -553,7 +554,7 @@ def _equality(apply: Callable[..., Any], left: Closure, right: Closure, *, same:
         if kind is other and (kind in _SMALL or (kind is str and len(a) <= SHORT)):
             return (a == b) is same
         if kind in _NUMBERS and other in _NUMBERS:
-            return (float(a) == float(b)) is same
+            return (as_double(a) == as_double(b)) is same
         return apply(scope, a, b)
 
     return compare

@@ -92,7 +92,9 @@ def _answer(evaluate: Any, x: Any) -> Any:
         return error.code
 
 
-@pytest.mark.parametrize(("text", "x", "wanted"), CONFUSED, ids=[f"{text} of {x!r}" for text, x, _ in CONFUSED])
+@pytest.mark.parametrize(
+    ("text", "x", "wanted"), CONFUSED, ids=[f"{n}: {text}" for n, (text, _, _) in enumerate(CONFUSED)]
+)
 def test_generated_code_means_what_the_language_says(text: str, x: Any, wanted: Any) -> None:
     expression = compile_expression(text)
     for evaluate in (expression.specialise(None), expression.exactly):
