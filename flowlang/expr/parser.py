@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from flowlang.expr import limits
 from flowlang.expr.errors import ExpressionSyntaxError, Problem
-from flowlang.expr.lexer import Token
+from flowlang.expr.lexer import Token, tokenize
 from flowlang.expr.syntax import (
     Binary,
     Call,
@@ -212,7 +212,7 @@ def _unexpected(text: str, error: Any) -> Problem:
     expected = _describe(set(error.interactive_parser.accepts()))
     if token.type == "$END":
         found, start, end = (
-            ("the expression is empty" if not text.strip() else "the expression ends too early"),
+            ("the expression ends too early" if any(tokenize(text)) else "the expression is empty"),
             *(2 * (len(text),)),
         )
     else:
