@@ -154,7 +154,7 @@ def _explains(case: Case, theirs: Answer, *bends: Bend) -> bool:
     """Whether our answer would be the reference's if we did as it does."""
     with ExitStack() as stack:
         # Times that are written as literals are made before any function is called.
-        stack.enter_context(mock.patch.object(closures, "time_literal", create=True, return_value=None))
+        stack.enter_context(mock.patch.object(closures, "time_literal", return_value=None))
         for bend in bends:
             stack.enter_context(bend.bend())
         bent = outcome(lambda: compile_expression.__wrapped__(case.text).exactly(case.bindings, PINS))

@@ -75,6 +75,7 @@ def ask(text: str, bindings: Mapping[str, Any]) -> Answer:
     bound = {name: value for name, value in bindings.items() if name not in data and re.search(rf"\b{name}\b", text)}
     text = _EXISTS_ONE.sub(".exists_one(", text)
     for name, value in bound.items():
+        text = re.sub(rf"(?<![\w)\]}}?.])\.{name}\b", f" {name}", text)  # `.t` is the root's, which has none here
         text = f"cel.bind({name}, {literal(value)}, {text}\n)"
     try:
         result = _environment().compile(text, disable_check=True).eval(data=data)
