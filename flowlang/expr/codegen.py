@@ -356,10 +356,12 @@ class Generator:
             return Code(py.compare(py.constant(node.field), "in", operand.expr), BOOL)
         return Code(self.has(*self.emitter.twice(operand), node.field), BOOL)
 
-    def has(self, first: ast.expr, again: ast.expr, field: str) -> ast.expr:
+    def has(
+        self, first: ast.expr, again: ast.expr, field: str, *, otherwise: Callable[[Any, str], bool] = has_field
+    ) -> ast.expr:
         """Look for a field: in a dict at once, in anything else by a function."""
-        otherwise = py.call(self.emitter.known(has_field), again, py.constant(field))
-        return py.choose(self.is_class(first, dict), py.compare(py.constant(field), "in", again), otherwise)
+        look = py.call(self.emitter.known(otherwise), again, py.constant(field))
+        return py.choose(self.is_class(first, dict), py.compare(py.constant(field), "in", again), look)
 
     def is_class(self, expr: ast.expr, python_class: type) -> ast.expr:
         """`expr.__class__ is python_class`."""
@@ -731,7 +733,9 @@ def _chain(generator: Generator, operand: Node, fields: list[str]) -> tuple[ast.
     conditions = []
     for field in fields:
         first, again = generator.emitter.twice(code)
-        conditions.append(generator.has(first, again, field))
+        # Behind the first field an optional is a value of the map, which no field is read of.
+        look = fast_paths.has_field_of_map if conditions else has_field
+        conditions.append(generator.has(first, again, field, otherwise=look))
         code = Code(py.subscript(again, py.constant(field)))
     return py.every(conditions), code.expr
 

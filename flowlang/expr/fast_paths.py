@@ -14,10 +14,10 @@ from typing import Any, Final, NoReturn
 from flowlang.expr import limits
 from flowlang.expr.costs import SHORT
 from flowlang.expr.doubles import go_text
-from flowlang.expr.operators import BINARY, contains, equals, index
+from flowlang.expr.operators import BINARY, contains, equals, has_field, index
 from flowlang.expr.scope import Scope
 from flowlang.expr.times import Duration, Timestamp
-from flowlang.expr.values import INT_MAX, INT_MIN, is_list, is_map
+from flowlang.expr.values import INT_MAX, INT_MIN, Optional, is_list, is_map
 
 #: Longest text that generated code reads or makes outside loops.
 NEAR: Final = 4_096
@@ -45,6 +45,17 @@ class Unsure(Exception):  # noqa: N818 - a signal that never leaves generated co
 def fail() -> NoReturn:
     """Leave the evaluation to the closure tier."""
     raise Unsure
+
+
+def has_field_of_map(value: Any, field: str) -> bool:
+    """Look for a field of a map; what an optional holds is left to the closure tier.
+
+    Raises:
+        Unsure: The value is an optional.
+    """
+    if value.__class__ is Optional:
+        raise Unsure
+    return has_field(value, field)
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -73,6 +73,9 @@ CONFUSED: list[tuple[str, Any, Any]] = [
     ("x.map(v, v)", {"a": 1}, ["a"]),
     ("x == 9007199254740993", 9007199254740992.0, True),  # False: ints and doubles are compared as doubles
     ("x.size()", Optional.of("a"), "no_such_overload"),
+    ("x.?a.?b.orValue(1)", {"a": Optional.of({"b": 2})}, "no_such_field"),
+    ("x.?a.?b.hasValue()", {"a": Optional.NONE}, "no_such_field"),
+    ("x.?a.orValue(1)", Optional.of({"a": 2}), 2),
     ("x.startsWith('a')", b"abc", "no_such_overload"),
     ("x + x", [1], [1, 1]),
     ("x == x", float("nan"), False),
