@@ -730,7 +730,7 @@ def _chain(generator: Generator, operand: Node, fields: list[str]) -> tuple[ast.
     code = generator.emit(operand)
     if code.kind not in {None, MAP, OPTIONAL}:
         return generator.emitter.failure(), generator.emitter.failure()
-    conditions = []
+    conditions: list[ast.expr] = []
     for field in fields:
         first, again = generator.emitter.twice(code)
         # Behind the first field an optional is a value of the map, which no field is read of.
