@@ -1,15 +1,17 @@
-"""Text to syntax tree, by the LALR tables that Lark makes of `grammar.lark`.
+"""Text to syntax tree, by a LALR parser that Lark builds from `grammar.lark`.
 
 Owns syntax errors: where, what was found, what was expected. Meaning (names, macros, literals) is `resolve`'s work.
+Lark is imported at the first parse, and its tables come from `tables.json`, since building them takes longer than
+everything else; `python -m flowlang.expr.tables` writes that file, and a test holds it to the grammar.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
 from flowlang.expr import limits
-from flowlang.expr.automaton import END, Automaton, UnexpectedTokenError
 from flowlang.expr.errors import ExpressionSyntaxError, Problem
 from flowlang.expr.lexer import Token, tokenize
 from flowlang.expr.syntax import (
@@ -47,7 +49,7 @@ _NAMES: Final = {
     "IDENT": "a name",
     "QUOTED": "a quoted name",
     "QMARK": "`?`",
-    END: "the end",
+    "$END": "the end",
 }
 _WORD_HINTS: Final = {
     "and": "write && for and",
@@ -158,11 +160,12 @@ class _Builder:
 
 
 @cache
-def _automaton() -> Automaton:
-    """Load the grammar's tables, once a process."""
-    from flowlang.expr import tables  # noqa: PLC0415 - `flowlang --help` must not load the tables
+def _lark() -> Callable[[str], Node]:
+    """Load Lark with the grammar's tables, once a process."""
+    from flowlang.expr import tables  # noqa: PLC0415 - `flowlang --help` must not load Lark
 
-    return tables.load(_Builder())
+    parse_text: Callable[[str], Any] = tables.load(_Builder()).parse
+    return parse_text
 
 
 def parse(text: str) -> Node:
@@ -180,10 +183,11 @@ def parse(text: str) -> Node:
     if len(text) > limits.MAX_TEXT:
         message = f"the expression has {len(text)} characters, more than {limits.MAX_TEXT}"
         raise ExpressionSyntaxError((Problem(message, 0, len(text)),))
-    end = len(text)
+    from lark.exceptions import UnexpectedToken  # noqa: PLC0415 - `flowlang --help` must not load Lark
+
     try:
-        root: Node = _automaton().run(tokenize(text), Token(END, "", end, end))
-    except UnexpectedTokenError as error:
+        root = _lark()(text)
+    except UnexpectedToken as error:
         raise ExpressionSyntaxError((_unexpected(text, error),)) from None
     _check_depth(root)
     return root
@@ -203,10 +207,10 @@ def _check_depth(root: Node) -> None:
             pending.append((child, depth if same_level else depth + 1))
 
 
-def _unexpected(text: str, error: UnexpectedTokenError) -> Problem:
+def _unexpected(text: str, error: Any) -> Problem:
     token = error.token
-    expected = _describe(set(error.accepted))
-    if token.type == END:
+    expected = _describe(set(error.interactive_parser.accepts()))
+    if token.type == "$END":
         found, start, end = (
             ("the expression ends too early" if any(tokenize(text)) else "the expression is empty"),
             *(2 * (len(text),)),
@@ -216,8 +220,8 @@ def _unexpected(text: str, error: UnexpectedTokenError) -> Problem:
     return Problem(f"{found}; expected {expected}", start, end, _hint(text, token))
 
 
-def _hint(text: str, token: Token) -> str | None:
-    before = text[: token.start_pos].rstrip() if token.type != END else ""
+def _hint(text: str, token: Any) -> str | None:
+    before = text[: token.start_pos].rstrip() if token.type != "$END" else ""
     if token.type == "IDENT":
         if before[-1:].isdigit() and token.value.startswith("_"):
             return "numbers are written without underscores"
