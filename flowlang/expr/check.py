@@ -619,7 +619,7 @@ class _Checker:
 
     def _joined(self, before: Type | None, found: Type) -> Type:
         found = plain(found)
-        if before is None:
+        if before is None or before is found:
             return found
         general, self.known = join(self.known, self._known(before), self._known(found))
         return general

@@ -14,20 +14,18 @@ schema that the types come from, numbers converted as `engine.schemas` does.
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from flowlang.expr import codegen_loops, codegen_numbers, codegen_times, costs, fast_paths, limits, registry
+from flowlang.expr import codegen_loops, codegen_numbers, codegen_times, costs, fast_paths, registry
 from flowlang.expr import python_tree as py
 from flowlang.expr.closures import ClosureCompiler, call_function
-from flowlang.expr.emitter import BOOL, DOUBLE, INT, LIST, MAP, OPTIONAL, STRING, Code, Emitter, Path
-from flowlang.expr.errors import CelError
-from flowlang.expr.intervals import SIZES, Interval
-from flowlang.expr.lib.regex import searcher
+from flowlang.expr.codegen_calls import INLINED
+from flowlang.expr.emitter import BOOL, DOUBLE, INT, LIST, MAP, OPTIONAL, STRING, Code, Emitter
+from flowlang.expr.intervals import Interval
 from flowlang.expr.operators import PLAIN, has_field, make_map, select_optional
 from flowlang.expr.scope import NO_PINS, Scope
+from flowlang.expr.survey import Folded, Survey, selected
 from flowlang.expr.syntax import (
     Binary,
     Bind,
@@ -50,7 +48,7 @@ from flowlang.expr.syntax import (
     Select,
     TypeName,
     Unary,
-    children,
+    walk,
 )
 from flowlang.expr.times import Duration, Timestamp
 from flowlang.expr.types import ListOf, MapOf, ObjectOf, OptionalOf, Scalar, Type
@@ -94,30 +92,19 @@ def generate(root: Node, slots: int, exact: Evaluate, *, types: Mapping[Node, Ty
     Returns:
         Takes bindings and pins; None where the closure tier is to be kept.
     """
-    nodes = _nodes(root)
-    if len(nodes) > MAX_NODES or any(isinstance(node, Call) and node.name == "uuid" for node in nodes):
+    survey = Survey(root)
+    if len(survey.nodes) > MAX_NODES or any(isinstance(node, Call) and node.name == "uuid" for node in survey.nodes):
         return None
     try:
-        generator = Generator(nodes, types or {}, needs_scope=False)
+        generator = Generator(survey, types or {}, needs_scope=False)
         body = generator.body(root, slots)
         if generator.emitter.needs_scope:
             # Only now it is known that work is counted in a scope, and loops must count there too.
-            generator = Generator(nodes, types or {}, needs_scope=True)
+            generator = Generator(survey, types or {}, needs_scope=True)
             body = generator.body(root, slots)
         return _compile(generator.emitter, body, exact)
     except RecursionError:
         return None
-
-
-def _nodes(root: Node) -> list[Node]:
-    """List the nodes of a tree, each before its parts."""
-    found = []
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        found.append(node)
-        pending += children(node)
-    return found
 
 
 def _compile(emitter: Emitter, body: list[ast.stmt], exact: Evaluate) -> Evaluate:
@@ -131,35 +118,23 @@ def _compile(emitter: Emitter, body: list[ast.stmt], exact: Evaluate) -> Evaluat
     return function
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """A part that is always the same.
-
-    Args:
-        value: Its value.
-        units: The work that the closure tier does for it.
-    """
-
-    value: Any
-    units: int
-
-
 class Generator:
     """Makes the code of one tree, node by node.
 
     Args:
-        nodes: All nodes of the tree, each before its parts.
-        types: Of the nodes, where known.
+        survey: What is known of the tree.
+        types: Of its nodes, where known.
         needs_scope: Whether work is counted in a scope from the beginning.
     """
 
-    def __init__(self, nodes: list[Node], types: Mapping[Node, Type], *, needs_scope: bool) -> None:
+    def __init__(self, survey: Survey, types: Mapping[Node, Type], *, needs_scope: bool) -> None:
         self._types = types
+        self._paths = survey.paths
         self.from_data: dict[int, bool] = {}
-        self.folded: dict[Node, Folded] = _fold(nodes)
+        self.folded: dict[Node, Folded] = survey.folded
         self.emitter = Emitter(
-            loops=sum(isinstance(node, Comprehension) for node in nodes),
-            shared=_shared_paths(nodes),
+            loops=sum(isinstance(node, Comprehension) for node in survey.nodes),
+            shared=survey.shared,
             needs_scope=needs_scope,
         )
 
@@ -297,7 +272,7 @@ class Generator:
         """Let the closure tier evaluate a part inside the generated code."""
         self.emitter.needs_scope = True
         slots = sorted(
-            {part.slot for part in _nodes(node) if isinstance(part, Local) and part.slot in self.emitter.variables}
+            {part.slot for part in walk(node) if isinstance(part, Local) and part.slot in self.emitter.variables}
         )
         evaluate = fast_paths.exactly(ClosureCompiler().compile(node), slots)
         values = [self.emitter.variables[slot].expr for slot in slots]
@@ -319,19 +294,19 @@ class Generator:
 
     def _path(self, node: Name | Select | Index) -> Code:
         """Read a name, or a field that must be there: `KeyError` and `TypeError` are the closure tier's to explain."""
-        path = path_of(node)
-        known = self.emitter.paths.get(path) if path is not None else None
+        path = self._paths.get(node)
+        known = None if path is None else self.emitter.paths.get(path)
         if known is not None:
             return self.typed(node, known)
         if isinstance(node, Name):
             expr: ast.expr = py.subscript(py.name("bindings"), py.constant(node.name))
         else:
-            field = node.field if isinstance(node, Select) else _key(node)
+            field = selected(node)
             operand = self.emit(node.operand)
             if operand.kind not in {None, MAP}:
                 return self._not_in_map(operand, field)
             expr = py.subscript(operand.expr, py.constant(field))
-        if path in self.emitter.shared:
+        if path is not None and path in self.emitter.shared:
             variable = self.emitter.fresh()
             self.emitter.paths[path] = py.name(variable)
             expr = py.walrus(variable, expr)
@@ -370,7 +345,7 @@ class Generator:
     def _index(self, node: Index) -> Code:
         if node.optional:
             return self.left_alone(node)
-        if _key(node) is not None:
+        if selected(node) is not None:
             return self._path(node)
         operand, key = self.together([node.operand, node.index])
         if operand.kind not in {None, LIST, MAP, OPTIONAL}:
@@ -395,7 +370,7 @@ class Generator:
         if codegen_times.time_of(node) is not None:
             return codegen_times.value(self, node)
         parts = [*([node.target] if node.target is not None else []), *node.args]
-        inlined = _INLINED.get((node.name, len(parts)))
+        inlined = INLINED.get((node.name, len(parts)))
         code = None if inlined is None else inlined(self, node, parts)
         if code is not None:
             return code
@@ -549,218 +524,4 @@ _KINDS: Final[dict[type, str]] = {
     TypeValue: "type",
     Timestamp: "timestamp",
     Duration: "duration",
-}
-
-
-# Before generation ---------------------------------------------------------------------------------------------------
-
-
-def _fold(nodes: list[Node]) -> dict[Node, Folded]:
-    """Evaluate the largest parts that read nothing."""
-    constant: set[Node] = set()
-    inner: set[Node] = set()
-    for node in reversed(nodes):
-        parts = list(children(node))
-        foldable = isinstance(node, _FOLDABLE) and not (isinstance(node, Call) and node.name in _IMPURE)
-        if foldable and all(part in constant for part in parts):
-            constant.add(node)
-            inner.update(parts)
-    folded = {}
-    for node in nodes:
-        if node in constant and node not in inner and not isinstance(node, Literal | TypeName | Element | Entry):
-            value = _evaluated(node)
-            if value is not None:
-                folded[node] = value
-    return folded
-
-
-def _evaluated(node: Node) -> Folded | None:
-    if isinstance(node, ListNode) and all(
-        isinstance(element.value, Literal) and not element.optional for element in node.elements
-    ):
-        return Folded([element.value.value for element in node.elements if isinstance(element.value, Literal)], 0)
-    scope = Scope({}, NO_PINS, 0)
-    try:
-        value = ClosureCompiler().compile(node)(scope)
-    except (CelError, RecursionError):
-        return None
-    units = limits.MAX_WORK - scope.work
-    return Folded(value, units) if units <= _FOLDED_WORK else None
-
-
-def path_of(node: Node) -> Path | None:
-    """Name what a chain of plain selections reads: a name or variable, and the fields behind it.
-
-    Args:
-        node: Any node.
-
-    Returns:
-        None where it is no such chain.
-    """
-    fields: list[object] = []
-    while True:
-        if isinstance(node, Select) and not node.optional:
-            fields.append(node.field)
-        elif isinstance(node, Index) and _key(node) is not None:
-            fields.append(_key(node))
-        elif isinstance(node, Name):
-            return (node.name, *reversed(fields))
-        elif isinstance(node, Local):
-            return (node.slot, *reversed(fields))
-        else:
-            return None
-        node = node.operand
-
-
-def _key(node: Index) -> str | None:
-    """The constant text by which a map is indexed."""
-    if node.optional or not isinstance(node.index, Literal) or node.index.value.__class__ is not str:
-        return None
-    key: str = str(node.index.value)
-    return key
-
-
-def _shared_paths(nodes: list[Node]) -> frozenset[Path]:
-    """Find the paths that are read more than once, and not always as a part of the same longer path."""
-    counts: Counter[Path] = Counter()
-    inner = {node.operand for node in nodes if isinstance(node, Select | Index) and path_of(node) is not None}
-    for node in nodes:
-        path = path_of(node) if node not in inner else None
-        if path is not None:
-            counts.update(path[:length] for length in range(1, len(path) + 1))
-    longer = {path[:-1] for path, count in counts.items() if len(path) > 1 and count == counts[path[:-1]]}
-    return frozenset(
-        path
-        for path, count in counts.items()
-        if count > 1 and path not in longer and (len(path) > 1 or isinstance(path[0], str))
-    )
-
-
-# Functions that are worth code of their own --------------------------------------------------------------------------
-
-_Inlined = Callable[[Generator, Call, list[Node]], Code | None]
-
-
-def _size(generator: Generator, node: Call, parts: list[Node]) -> Code:
-    del node
-    (code,) = generator.together(parts)
-    return Code(py.call(generator.emitter.known(len), code.expr), INT, SIZES)
-
-
-def _constant_text(generator: Generator, node: Node) -> str | None:
-    folded = generator.folded.get(node)
-    value = node.value if isinstance(node, Literal) else None if folded is None else folded.value
-    return value if isinstance(value, str) else None
-
-
-def _begins_or_ends(generator: Generator, node: Call, parts: list[Node]) -> Code | None:
-    part = _constant_text(generator, parts[1])
-    if part is None:
-        return None
-    text = generator.emit(parts[0])
-    generator.emitter.charge(len(part) >> 6)
-    method = "startswith" if node.name == "startsWith" else "endswith"
-    return Code(py.call(py.attribute(text.expr, method), py.constant(part)), BOOL)
-
-
-def _contains(generator: Generator, node: Call, parts: list[Node]) -> Code | None:
-    del node
-    part = _constant_text(generator, parts[1])
-    if part is None:
-        return None
-    first, again = generator.emitter.twice(generator.emit(parts[0]))
-    generator.emitter.charge(generator.emitter.longest_text + len(part))
-    return Code(
-        generator.emitter.guarded(generator.text_guard(first, again), py.compare(py.constant(part), "in", again)), BOOL
-    )
-
-
-def _matches(generator: Generator, node: Call, parts: list[Node]) -> Code | None:
-    pattern = _constant_text(generator, node.args[-1])
-    if pattern is None:
-        return None
-    try:
-        compiled = searcher(pattern)
-    except CelError:
-        return None
-    first, again = generator.emitter.twice(generator.emit(parts[0]))
-    generator.emitter.charge(compiled.cost(generator.emitter.longest_text))
-    match = py.call(generator.emitter.known(compiled.match), again)
-    found = py.negation(py.negation(match))
-    return Code(generator.emitter.guarded(generator.text_guard(first, again), found), BOOL)
-
-
-def _or_value(generator: Generator, node: Call, parts: list[Node]) -> Code | None:
-    """`x.?a.?b.orValue(c)`: looks for each field before it is read, without an optional in between."""
-    del node
-    chain = _optional_chain(parts[0])
-    if chain is None:
-        return None
-    emitter = generator.emitter
-    condition, value = _chain(generator, *chain)
-    with emitter.branch() as statements:
-        other = generator.emit(parts[1])
-    if not statements:
-        return Code(py.choose(condition, value, other.expr))
-    result = emitter.fresh()
-    statements.append(py.assign(result, other.expr))
-    emitter.block.append(py.when(condition, [py.assign(result, value)], statements))
-    return Code(py.name(result))
-
-
-def _has_value(generator: Generator, node: Call, parts: list[Node]) -> Code | None:
-    del node
-    chain = _optional_chain(parts[0])
-    return None if chain is None else Code(_chain(generator, *chain)[0], BOOL)
-
-
-def _optional_chain(node: Node) -> tuple[Node, list[str]] | None:
-    """Take apart `operand.?a.b`: the operand, and the fields that may be absent."""
-    selected: list[Select] = []
-    while isinstance(node, Select):
-        selected.append(node)
-        node = node.operand
-    selected.reverse()
-    first = next((place for place, select in enumerate(selected) if select.optional), None)
-    return None if first is None else (selected[first].operand, [select.field for select in selected[first:]])
-
-
-def _chain(generator: Generator, operand: Node, fields: list[str]) -> tuple[ast.expr, ast.expr]:
-    """Make the condition that all fields are there, and the expression that reads the last one after that."""
-    code = generator.emit(operand)
-    if code.kind not in {None, MAP, OPTIONAL}:
-        return generator.emitter.failure(), generator.emitter.failure()
-    conditions: list[ast.expr] = []
-    for field in fields:
-        first, again = generator.emitter.twice(code)
-        # Behind the first field an optional is a value of the map, which no field is read of.
-        look = fast_paths.has_field_of_map if conditions else has_field
-        conditions.append(generator.has(first, again, field, otherwise=look))
-        code = Code(py.subscript(again, py.constant(field)))
-    return py.every(conditions), code.expr
-
-
-def _conversion(function: Callable[[Any], Any], kind: str) -> _Inlined:
-    def convert(generator: Generator, node: Call, parts: list[Node]) -> Code:
-        del node
-        (code,) = generator.together(parts)
-        if code.kind == kind and kind != STRING:
-            return code
-        generator.emitter.charge(fast_paths.IN_LOOP if kind == STRING else 0)
-        return Code(py.call(generator.emitter.known(function), code.expr), kind)
-
-    return convert
-
-
-_INLINED: Final[dict[tuple[str, int], _Inlined]] = {
-    ("size", 1): _size,
-    ("startsWith", 2): _begins_or_ends,
-    ("endsWith", 2): _begins_or_ends,
-    ("contains", 2): _contains,
-    ("matches", 2): _matches,
-    ("string", 1): _conversion(fast_paths.text_of, STRING),
-    ("int", 1): _conversion(fast_paths.int_of, INT),
-    ("double", 1): _conversion(fast_paths.double_of, DOUBLE),
-    ("orValue", 2): _or_value,
-    ("hasValue", 1): _has_value,
 }

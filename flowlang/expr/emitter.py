@@ -15,9 +15,7 @@ from flowlang.expr import limits
 from flowlang.expr import python_tree as py
 from flowlang.expr.fast_paths import IN_LOOP, NEAR, fail
 from flowlang.expr.intervals import INT64, Interval
-
-#: Path of a name or variable and the fields behind it.
-Path = tuple[object, ...]
+from flowlang.expr.survey import Path
 
 #: Kinds whose Python class is known exactly; `map` and `list` may be views.
 BOOL: Final = "bool"

@@ -77,5 +77,13 @@ def widest_bound(fits: Callable[[int], bool]) -> int | None:
     Returns:
         The greatest bound of the form 2**k - 1 that fits; None where even small operands can leave 64 bits.
     """
-    bounds = ((1 << bits) - 1 for bits in range(63, 7, -1))
-    return next((bound for bound in bounds if fits(bound)), None)
+    least, most = 7, 63
+    if not fits((1 << least) - 1):
+        return None
+    while least < most:
+        middle = (least + most + 1) // 2
+        if fits((1 << middle) - 1):
+            least = middle
+        else:
+            most = middle - 1
+    return (1 << least) - 1

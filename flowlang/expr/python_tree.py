@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 #: Generated code has no text, so every node stands at the same place.
-_AT: Final[dict[str, Any]] = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+_AT: Final[dict[str, Any]] = {"lineno": 1, "col_offset": 0}
 _LOAD: Final = ast.Load()
 _STORE: Final = ast.Store()
 _COMPARISONS: Final[dict[str, ast.cmpop]] = {

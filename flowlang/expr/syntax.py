@@ -6,9 +6,10 @@ Nothing here has behaviour: the walkers are `resolve`, `analysis` and `closures`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,21 +223,17 @@ class OptionalMap(Node):
     flat: bool
 
 
-def children(node: Node) -> Iterator[Node]:
-    """Iterate over the nodes directly below a node.
+def children(node: Node) -> tuple[Node, ...]:
+    """List the nodes directly below a node.
 
     Args:
         node: Any node.
 
-    Yields:
+    Returns:
         Its parts, in the order of the text.
     """
-    for slot in _FIELDS.get(node.__class__, ()):
-        part = getattr(node, slot)
-        if isinstance(part, Node):
-            yield part
-        elif part is not None:
-            yield from part
+    parts = _PARTS.get(node.__class__)
+    return () if parts is None else parts(node)
 
 
 def walk(root: Node) -> Iterator[Node]:
@@ -255,21 +252,21 @@ def walk(root: Node) -> Iterator[Node]:
         pending += children(node)
 
 
-#: The fields of each class that hold nodes.
-_FIELDS: dict[type[Node], tuple[str, ...]] = {
-    Select: ("operand",),
-    Has: ("operand",),
-    Index: ("operand", "index"),
-    Call: ("target", "args"),
-    Element: ("value",),
-    Entry: ("key", "value"),
-    ListNode: ("elements",),
-    MapNode: ("entries",),
-    Unary: ("operand",),
-    Binary: ("left", "right"),
-    Logic: ("operands",),
-    Conditional: ("condition", "then", "otherwise"),
-    Comprehension: ("range", "where", "body"),
-    Bind: ("values", "body"),
-    OptionalMap: ("target", "body"),
+#: How each class that holds nodes lists them.
+_PARTS: dict[type[Node], Callable[[Any], tuple[Node, ...]]] = {
+    Select: lambda node: (node.operand,),
+    Has: lambda node: (node.operand,),
+    Index: lambda node: (node.operand, node.index),
+    Call: lambda node: node.args if node.target is None else (node.target, *node.args),
+    Element: lambda node: (node.value,),
+    Entry: lambda node: (node.key, node.value),
+    ListNode: lambda node: node.elements,
+    MapNode: lambda node: node.entries,
+    Unary: lambda node: (node.operand,),
+    Binary: lambda node: (node.left, node.right),
+    Logic: lambda node: node.operands,
+    Conditional: lambda node: (node.condition, node.then, node.otherwise),
+    Comprehension: lambda node: (node.range, node.body) if node.where is None else (node.range, node.where, node.body),
+    Bind: lambda node: (*node.values, node.body),
+    OptionalMap: lambda node: (node.target, node.body),
 }

@@ -49,7 +49,7 @@ def _uuid(scope: Scope) -> str:
     needs_scope=True,
 )
 def _hash(scope: Scope, value: Any) -> str:
-    scope.spend_on(value)
+    scope.spend_on(value, weight=2)
     return jsondata.digest(_equal_form(to_json(value)))
 
 
