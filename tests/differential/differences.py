@@ -327,7 +327,7 @@ def _timestamp(plain: Implementation) -> Implementation:
 
     def bent(text: str) -> Any:
         found = re.fullmatch(
-            r"\s*(\d{1,4})-(\d{1,2})-(\d{1,2})[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d*)?(.*?)\s*", text, re.ASCII
+            r"\s*0*?(\d{1,4})-(\d{1,2})-(\d{1,2})[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d*)?(.*?)\s*", text, re.ASCII
         )
         if found is None:
             return plain(text)
