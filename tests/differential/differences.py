@@ -41,7 +41,7 @@ from flowlang.expr.parser import parse
 from flowlang.expr.registry import Implementation, Overload, functions
 from flowlang.expr.resolve import resolve
 from flowlang.expr.scope import Scope
-from flowlang.expr.syntax import Loop, OptionalMap
+from flowlang.expr.syntax import Comprehension, Loop, OptionalMap
 from flowlang.expr.values import is_list, is_map, kind_of
 from tests.differential.tiers import PINS
 
@@ -528,28 +528,31 @@ def _unreadable(words: str) -> Callable[[Case, Outcome, Answer], bool]:
     return lambda _, __, theirs: theirs.kind == "unreadable" and re.search(words, theirs.message) is not None
 
 
-def _behind_an_early_end(case: Case, _: Outcome, __: Answer) -> bool:
-    """A variable is bound behind a macro that did not have to see all elements, and did not."""
-    if re.search(r"\.(all|exists)\(.*(\bcel\.bind|\.optMap|\.optFlatMap|\.sortBy)\(", case.text) is None:
+def _behind_a_macro(case: Case, _: Outcome, __: Answer) -> bool:
+    """A variable is bound behind a macro of two variables that saw elements, or of one that did not see them all."""
+    binds = r"\.(all|exists|existsOne|transform\w+)\(.*(\bcel\.bind|\.optMap|\.optFlatMap|\.sortBy)\("
+    if re.search(binds, case.text) is None:
         return False
-    plain, ended = loops._elements, []
+    plain, left_over = loops._elements, []
 
-    def elements(node: Any, source: Any, cost: int) -> Any:
+    def elements(node: Comprehension, source: Closure, cost: int) -> Any:
         each = plain(node, source, cost)
 
         def watched(scope: Scope) -> Iterator[Any]:
-            left = iter(each(scope))
             try:
-                yield from left
+                for element in each(scope):
+                    if len(node.variables) == 2:
+                        left_over.append(node)
+                    yield element
             except GeneratorExit:
-                ended.append(node)
+                left_over.append(node)
                 raise
 
-        return watched if node.loop in {Loop.ALL, Loop.EXISTS} else each
+        return watched if len(node.variables) == 2 or node.loop in {Loop.ALL, Loop.EXISTS} else each
 
     with mock.patch.object(loops, "_elements", elements), suppress(CelError):
         compile_expression.__wrapped__(case.text).exactly(case.bindings, PINS)
-    return bool(ended)
+    return bool(left_over)
 
 
 def _code(code: str) -> Callable[[Case, Outcome, Answer], bool]:
@@ -661,7 +664,7 @@ SAID: Final[tuple[Said, ...]] = (
         _theirs_fails("sortBy can only be applied to a list", r"\.sortBy\("),
     ),
     Said(
-        "behind an all() or exists() that ended early the reference reads an element of it instead of a bound variable",
-        _behind_an_early_end,
+        "behind some macros the reference reads an element of theirs instead of a bound variable",
+        _behind_a_macro,
     ),
 )
