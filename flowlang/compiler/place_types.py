@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flowlang.expr.types import (
+    BOOL,
+    DOUBLE,
     DYN,
     INT,
     STRING,
@@ -135,7 +137,7 @@ def _type_at(value: Any, path: tuple[str | int, ...], templates: Mapping[tuple[s
             return DYN
 
 
-_PLAIN: Final[Mapping[type, Type]] = {bool: Scalar("bool"), int: INT, float: Scalar("double"), str: STRING}
+_PLAIN: Final[Mapping[type, Type]] = {bool: BOOL, int: INT, float: DOUBLE, str: STRING}
 
 
 def _common(types: Iterable[Type]) -> Type:

@@ -165,10 +165,12 @@ def most_general(a: Type, b: Type) -> Type:
 
 
 def _general_object(a: Type, b: Type) -> Type:
-    """Objects of different make have only in common that they are maps."""
+    """Objects of different make have only in common that they are maps; beside a map, an object is one too."""
     if is_dyn(a) or is_dyn(b) or isinstance(a, Variable) or isinstance(b, Variable):
         return a if _less_specific(a, b) else b
-    return MapOf(STRING, DYN)
+    if isinstance(a, ObjectOf) and isinstance(b, ObjectOf):
+        return MapOf(STRING, DYN)
+    return most_general(*(as_map(one) if isinstance(one, ObjectOf) else one for one in (a, b)))
 
 
 def _merged(a: Type, b: Type) -> Type | None:

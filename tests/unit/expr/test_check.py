@@ -89,6 +89,8 @@ TYPES: list[tuple[str, Type]] = [
     ("order.phone == null ? 'none' : order.phone", STRING),
     ("order.phone", nullable(STRING)),
     ("order.paid ? order.id : null", nullable(STRING)),
+    ("order.paid ? {1u: 'u', 2: 'i'} : order", MapOf(DYN, DYN)),
+    ("[{'a': 1}, order][0]", MapOf(STRING, DYN)),
     ("[]", ListOf(DYN)),
     ("[1, 2]", ListOf(INT)),
     ("[1, 'a']", ListOf(DYN)),
