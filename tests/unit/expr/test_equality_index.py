@@ -65,7 +65,9 @@ def test_an_equality_knows_its_place_and_the_root_can_have_another_name() -> Non
 SMALL = st.sampled_from(
     [0, 1, 1.0, UInt(1), -0.0, 2**53, 2**53 + 1, 2.0**53, True, False, None, "a", b"a", "", float("nan")]
 )
-DATA = st.recursive(SMALL, lambda e: st.lists(e, max_size=2) | st.dictionaries(st.sampled_from("abx"), e, max_size=3))
+DATA = st.recursive(
+    SMALL, lambda e: st.lists(e, max_size=2) | st.lists(st.tuples(st.sampled_from("abx"), e), max_size=3).map(dict)
+)
 CONDITIONS = st.lists(
     st.one_of(
         st.builds(

@@ -29,7 +29,8 @@ LAW = settings(deadline=None)
 INTS = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.one_of(st.none(), st.booleans(), INTS, st.floats(), st.text(max_size=8))
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.lists(st.tuples(st.text(max_size=4), inner), max_size=4).map(dict),
 )
 FRAGMENTS = st.sampled_from(
     """a b x.y x[0] x[?0] x.?y [ ] { } ( ) , : ? . + - * / % == != < <= > >= in && || ! 1 2u 0.5 1e3 'a' "b" b'c' null

@@ -135,8 +135,8 @@ ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5)
-        | st.dictionaries(WORDS, inner, max_size=3)
+        | st.lists(st.tuples(st.sampled_from(KEYWORDS), inner), max_size=5).map(dict)
+        | st.lists(st.tuples(WORDS, inner), max_size=3).map(dict)
     ),
     max_leaves=40,
 )

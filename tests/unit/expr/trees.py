@@ -132,7 +132,9 @@ _SCALARS = st.sampled_from([0, 1, 2, -1, 1.0, 0.5, True, False, None, "a", "b", 
 DATA = st.recursive(
     _SCALARS,
     lambda e: st.one_of(
-        st.lists(e, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "x-y"]), e, max_size=3), e.map(Optional.of)
+        st.lists(e, max_size=3),
+        st.lists(st.tuples(st.sampled_from(["a", "b", "x-y"]), e), max_size=3).map(dict),
+        e.map(Optional.of),
     ),
     max_leaves=5,
 )
