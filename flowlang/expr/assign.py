@@ -131,7 +131,8 @@ def _mentions(known: Substitution, variable: Variable, type_: Type) -> bool:
             return True
         other = known.get(type_.name)
         return other is not None and _mentions(known, variable, other)
-    return any(_mentions(known, variable, part) for part in parts(type_))
+    inner = parts(type_)
+    return bool(inner) and any(_mentions(known, variable, part) for part in inner)
 
 
 def most_general(a: Type, b: Type) -> Type:
@@ -236,6 +237,8 @@ def substitute(known: Substitution, type_: Type, *, unknown: Type | None = None)
     Returns:
         The type.
     """
+    if type_.__class__ is Scalar or type_.__class__ is ObjectOf:
+        return type_
     match type_:
         case Variable(name):
             found = known.get(name)

@@ -428,20 +428,17 @@ class _Checker:
 
     def _fit(self, declared: Signature, given: Sequence[Type]) -> tuple[Type, Mapping[str, Type]] | None:
         """What a signature gives for some arguments, and what is known then; None where it does not take them."""
-        fresh = self._instantiate(declared)
-        fits = assign(self.known, given, fresh.parameters)
-        return None if fits is None else (fresh.result, fits)
+        parameters, result = self._instantiate(declared)
+        fits = assign(self.known, given, parameters)
+        return None if fits is None else (result, fits)
 
-    def _instantiate(self, declared: Signature) -> Signature:
-        """Give the parameters of a signature fresh names, so that calls do not mix."""
+    def _instantiate(self, declared: Signature) -> tuple[tuple[Type, ...], Type]:
+        """Give the parameters and the result of a signature, its variables under fresh names: calls must not mix."""
         if not declared.variables:
-            return declared
+            return declared.parameters, declared.result
         renamed = {name: self._variable() for name in sorted(declared.variables)}
-        return Signature(
-            tuple(substitute(renamed, parameter) for parameter in declared.parameters),
-            substitute(renamed, declared.result),
-            declared.text,
-        )
+        parameters = tuple([substitute(renamed, parameter) for parameter in declared.parameters])
+        return parameters, substitute(renamed, declared.result)
 
     def _variable(self) -> Variable:
         self._fresh += 1
@@ -477,7 +474,7 @@ class _Checker:
 
     def _takes(self, declared: Signature, owner: Type) -> bool:
         """Whether a method can be called on a type, whatever its other arguments are."""
-        return assign(self.known, (owner,), self._instantiate(declared).parameters[:1]) is not None
+        return assign(self.known, (owner,), self._instantiate(declared)[0][:1]) is not None
 
     def _unary(self, node: Unary) -> Type:
         given = self.visit(node.operand)

@@ -150,10 +150,9 @@ class ClosureCompiler:
         def plain(scope: Scope) -> Any:
             value = operand(scope)
             if value.__class__ is dict:
-                try:
+                if field in value:
                     return value[field]
-                except KeyError:
-                    raise no_field(value, field).at(start, end) from None
+                raise no_field(value, field).at(start, end)
             return general(value)
 
         return plain

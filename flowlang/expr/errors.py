@@ -102,7 +102,7 @@ class EvaluationError(CelError):
     """
 
     def __init__(self, message: str | Callable[[], str], code: str, start: int = -1, end: int = -1) -> None:
-        super().__init__()
+        # Without `super().__init__()`: it would do nothing, and these are made for each error that `||` absorbs.
         self._message = message
         self.code = code
         self.start = start

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowlang.expr import limits
 from flowlang.expr.analysis import Reference, analyse
@@ -18,7 +18,9 @@ from flowlang.expr.parser import parse
 from flowlang.expr.resolve import resolve
 from flowlang.expr.scope import NO_PINS, Pins, Scope
 from flowlang.expr.syntax import Node
-from flowlang.expr.types import Type
+
+if TYPE_CHECKING:
+    from flowlang.expr.types import Type
 
 #: Evaluations in the closure tier before code is generated. Generating costs about as much as it saves in 150.
 EVALUATIONS_BEFORE_GENERATION: Final = 100

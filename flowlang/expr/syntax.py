@@ -7,27 +7,39 @@ Nothing here has behaviour: the walkers are `resolve`, `analysis` and `closures`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
+
+_Class = TypeVar("_Class")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass_transform(eq_default=False, frozen_default=True)
+def _node(cls: type[_Class]) -> type[_Class]:
+    """Make a class of nodes. Only type checkers hold them frozen: nodes that refuse changes make parsing far slower."""
+    return dataclass(slots=True, eq=False, repr=False)(cls)
+
+
+@_node
 class Node:
     """A part of an expression; `start` and `end` are offsets in code points."""
 
     start: int
     end: int
 
+    def __repr__(self) -> str:
+        values = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return f"{self.__class__.__name__}({', '.join(values)})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@_node
 class Literal(Node):
     """A constant: null, bool, int, UInt, float, str or bytes."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class RawLiteral(Node):
     """A literal as written, before `resolve` decodes it."""
 
@@ -35,7 +47,7 @@ class RawLiteral(Node):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Name(Node):
     """A name; with `absolute` it was written `.name` and no macro's variable shadows it."""
 
@@ -43,7 +55,7 @@ class Name(Node):
     absolute: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Local(Node):
     """A variable that a macro binds.
 
@@ -55,14 +67,14 @@ class Local(Node):
     lazy: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class TypeName(Node):
     """A name that denotes a type, such as `int`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Select(Node):
     """`operand.field`, or `operand.?field` when optional."""
 
@@ -72,7 +84,7 @@ class Select(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Has(Node):
     """`has(operand.field)`."""
 
@@ -83,7 +95,7 @@ class Has(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Index(Node):
     """`operand[index]`, or `operand[?index]` when optional."""
 
@@ -92,7 +104,7 @@ class Index(Node):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Call(Node):
     """`name(args)` or `target.name(args)`; `resolve` folds `math.abs(x)` into one name without a target."""
 
@@ -104,7 +116,7 @@ class Call(Node):
     absolute: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Element(Node):
     """An element of a list; with `optional` it was written `?value`."""
 
@@ -112,7 +124,7 @@ class Element(Node):
     optional: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Entry(Node):
     """An entry of a map; with `optional` it was written `?key: value`."""
 
@@ -121,21 +133,21 @@ class Entry(Node):
     optional: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class ListNode(Node):
     """`[a, b]`."""
 
     elements: tuple[Element, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class MapNode(Node):
     """`{k: v}`."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Unary(Node):
     """`!operand` or `-operand`."""
 
@@ -143,7 +155,7 @@ class Unary(Node):
     operand: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Binary(Node):
     """An arithmetic operator or a relation."""
 
@@ -152,7 +164,7 @@ class Binary(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Logic(Node):
     """`a && b && …` or `a || b || …`, kept flat."""
 
@@ -160,7 +172,7 @@ class Logic(Node):
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Conditional(Node):
     """`condition ? then : otherwise`."""
 
@@ -183,7 +195,7 @@ class Loop(StrEnum):
     SORT_BY = "sortBy"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Comprehension(Node):
     """A macro over a list or map.
 
@@ -199,7 +211,7 @@ class Comprehension(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class Bind(Node):
     """Values with names: `cel.bind(name, value, body)`, or `cel.block([value, …], body)`.
 
@@ -212,7 +224,7 @@ class Bind(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@_node
 class OptionalMap(Node):
     """`target.optMap(name, body)`, or `optFlatMap` when flat."""
 

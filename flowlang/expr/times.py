@@ -10,7 +10,6 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final, Self
-from zoneinfo import ZoneInfo
 
 from flowlang.expr.errors import BAD_ARGUMENT, OUT_OF_RANGE, EvaluationError
 
@@ -293,6 +292,8 @@ def _zone(name: str) -> tzinfo:
         if minutes < 24 * 60 and int(offset.group(3)) < 60:
             return timezone(timedelta(minutes=-minutes if offset.group(1) == "-" else minutes))
     elif (name.isascii() and "/" in name) or name.isalnum():
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - most expressions name no zone
+
         try:
             return ZoneInfo(name)
         except (KeyError, ValueError, OSError):

@@ -7,9 +7,9 @@ bounds a number lies. What a type is assignable to is `assign`'s work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,17 +254,18 @@ def plain(type_: Type) -> Type:
     return SCALARS.get(type_.kind, type_) if isinstance(type_, Scalar) else type_
 
 
-def parts(type_: Type) -> Iterator[Type]:
-    """Iterate over the types that a type is made of directly; fields of objects are not among them."""
-    match type_:
-        case ListOf(element):
-            yield element
-        case MapOf(key, value):
-            yield key
-            yield value
-        case OptionalOf(inner) | Nullable(inner) | TypeOf(inner):
-            yield inner
-        case Opaque(_, parameters):
-            yield from parameters
-        case _:
-            return
+def parts(type_: Type) -> tuple[Type, ...]:
+    """List the types that a type is made of directly; fields of objects are not among them."""
+    of_class = _PARTS.get(type_.__class__)
+    return () if of_class is None else of_class(type_)
+
+
+#: How each class that is made of types lists them.
+_PARTS: Final[Mapping[type[Type], Callable[[Any], tuple[Type, ...]]]] = {
+    ListOf: lambda type_: (type_.element,),
+    MapOf: lambda type_: (type_.key, type_.value),
+    OptionalOf: lambda type_: (type_.value,),
+    Nullable: lambda type_: (type_.type,),
+    TypeOf: lambda type_: (type_.type,),
+    Opaque: lambda type_: type_.parameters,
+}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-import re2  # type: ignore[import-untyped]
-
 from flowlang.expr import limits
 from flowlang.expr.errors import BAD_ARGUMENT, EvaluationError
 from flowlang.expr.registry import declare
@@ -66,13 +64,6 @@ class Searcher:
         return size * self.units
 
 
-def _options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = limits.MAX_PATTERN_MEMORY
-    return options
-
-
 @lru_cache(maxsize=limits.PATTERN_CACHE_SIZE)
 def searcher(pattern: str) -> Searcher:
     """Compile a pattern to a set of one: a set answers yes or no several times faster than a search does.
@@ -88,7 +79,11 @@ def searcher(pattern: str) -> Searcher:
     """
     if len(pattern) > limits.MAX_PATTERN:
         raise EvaluationError(f"the pattern has more than {limits.MAX_PATTERN} characters", BAD_ARGUMENT)
-    options = _options()
+    import re2  # type: ignore[import-untyped] # noqa: PLC0415 - most expressions have no pattern
+
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = limits.MAX_PATTERN_MEMORY
     try:
         single = re2.compile(pattern, options)
         size = single.programsize
