@@ -335,6 +335,11 @@ def _timestamp(plain: Implementation) -> Implementation:
         month, day, hour, minute, second = (part.zfill(2) for part in parts)
         leap, second = (1, "59") if second == "60" else (0, second)
         fraction = "" if fraction in {None, "."} else fraction
+        offset = re.fullmatch(r"([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?", zone, re.ASCII)
+        if offset is not None:
+            sign, hours, minutes, seconds = offset.groups()
+            zone = f"{sign}{hours}:{minutes or '00'}"
+            leap += int(seconds or 0) * (1 if sign == "-" else -1)
         read = plain(f"{year.zfill(4)}-{month}-{day}T{hour}:{minute}:{second}{fraction}{zone}")
         return Timestamp(read.ns + leap * 1_000_000_000)
 
@@ -401,10 +406,17 @@ def _marks() -> Bent:
 
 @contextmanager
 def _octets_kept() -> Iterator[None]:
-    """%s puts octets into a text as they are."""
+    """%s puts octets into a text as they are; no pattern finds them there."""
     as_octets = _overload("bytes", "bytes(string)", lambda _: lambda text: text.encode(errors="surrogateescape"))
-    with mock.patch.object(formatting, "_INVALID", re.compile("(?!)")), as_octets():
+    passed_over = _overload(
+        "regex.extract", "", lambda plain: lambda scope, text, pattern: plain(scope, _without_octets(text), pattern)
+    )
+    with mock.patch.object(formatting, "_INVALID", re.compile("(?!)")), as_octets(), passed_over():
         yield
+
+
+def _without_octets(text: str) -> str:
+    return re.sub("[\udc80-\udcff]", "", text)
 
 
 def _substring(plain: Implementation) -> Implementation:
