@@ -56,21 +56,111 @@ class Foreach(msgspec.Struct, frozen=True, omit_defaults=True):
     chunk: int | None = None
 
 
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The pause before the next round of a repeat: `initial_ms`, times `factor` from round to round."""
+
+    initial_ms: int = 0
+    factor: float = 1.0
+    max_ms: int | None = None
+    jitter: Literal["equal", "full", "none"] = "none"
+
+
+class Repeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Again until `until` is true; `limit` rounds at most, none of which starts later than `for_ms` after the first."""
+
+    until: str
+    limit: int | None = None
+    for_ms: int | None = None
+    every: Pause = Pause()
+    start: Any = None
+
+
+class Cache(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Reuse an output across runs for `ttl_ms`; `key` is an expression."""
+
+    key: str
+    ttl_ms: int
+
+
+class Concurrency(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many runs, or attempts of a step, are active at once; of a step only the first three count."""
+
+    limit: int
+    key: str | None = None
+    scope: Literal["pipeline", "project"] = "pipeline"
+    on_limit: Literal["wait", "skip", "cancel_oldest"] = "wait"
+    hold: Literal["active", "run"] = "active"
+
+
+class Throttle(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At most `limit` starts in `period_ms`, `burst` of them at once; the others wait."""
+
+    limit: int
+    period_ms: int
+    burst: int = 1
+    key: str | None = None
+
+
+class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At most `limit` starts in `period_ms`; the others are skipped."""
+
+    limit: int
+    period_ms: int
+    key: str | None = None
+
+
+class Debounce(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last event after `period_ms` of quiet, at the latest `max_ms` after the first."""
+
+    period_ms: int
+    max_ms: int | None = None
+    key: str | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run of up to `size` events, at the latest `period_ms` after the first."""
+
+    size: int
+    period_ms: int
+    key: str | None = None
+
+
 class Uses(msgspec.Struct, frozen=True, omit_defaults=True, tag="uses"):
-    """Call a handler."""
+    """Call a handler. `queue`, `concurrency` and `throttle` are for each attempt."""
 
     handler: str
     arguments: dict[str, Any] = {}
     effect: Literal["pure", "idempotent", "keyed", "once"] = "idempotent"
     timeout_ms: int = 600_000
+    queue: str | None = None
+    concurrency: Concurrency | None = None
+
+
+class Invoke(msgspec.Struct, frozen=True, omit_defaults=True, tag="invoke"):
+    """Run another pipeline; without `wait` its end is not waited for."""
+
+    pipeline: str
+    arguments: dict[str, Any] = {}
+    wait: bool = True
+
+
+class WaitFor(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait_for"):
+    """Wait for `count` events; `match` is an expression over `incoming`."""
+
+    events: tuple[str, ...]  #: names; `mux/*` stands for one more segment
+    match: str
+    since: Literal["run", "step"] = "run"
+    count: int = 1
+    timeout: str | None = None  #: a duration, or a template that gives one
 
 
 class Emit(msgspec.Struct, frozen=True, omit_defaults=True, tag="emit"):
-    """Send an event; `ident` is a template, None: derived from run and instance."""
+    """Send an event; `ident` is a template, None: derived from run and instance; `delay` a duration or a template."""
 
     event: str
     data: Any = {}
     ident: str | None = None
+    delay: str | None = None
 
 
 class SetValues(msgspec.Struct, frozen=True, omit_defaults=True, tag="set"):
@@ -97,6 +187,12 @@ class Parallel(msgspec.Struct, frozen=True, omit_defaults=True, tag="parallel"):
     branches: tuple[int, ...]
 
 
+class Race(msgspec.Struct, frozen=True, omit_defaults=True, tag="race"):
+    """The first to succeed wins, the others are cancelled."""
+
+    branches: tuple[int, ...]
+
+
 class Switch(msgspec.Struct, frozen=True, omit_defaults=True, tag="switch"):
     """The first whose condition is true; one without a condition is the else."""
 
@@ -118,14 +214,27 @@ class Fail(msgspec.Struct, frozen=True, omit_defaults=True, tag="fail"):
     rethrow: bool = False
 
 
-Verb = Uses | Emit | SetValues | Sleep | Steps | Parallel | Switch | Stop | Fail
+Verb = Uses | Invoke | Emit | WaitFor | SetValues | Sleep | Steps | Parallel | Race | Switch | Stop | Fail
+
+
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Takes back what a step did.
+
+    `verb` is a call of a handler or of a pipeline, its `arguments` computed when the step succeeds; with `unknown` also
+    when it is not known whether an attempt took effect.
+    """
+
+    verb: Uses | Invoke
+    retry: tuple[tuple[RetryRule, ...], ...] = ()
+    unknown: bool = False
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """A step with its modifiers, all of them resolved.
 
-    `key` is its id, or `<verb>-<n>` where it has none. `loops` are the numbers of the foreach steps that it lies in,
-    from outside in, itself not included; they make the instance `pages[3].notify[17]`.
+    `key` is its id, or `<verb>-<n>` where it has none. `loops` are the numbers of the steps with a foreach or repeat
+    that it lies in, from outside in, itself not included; they make the instance `pages[3].notify[17]`. `needs` are the
+    positions of siblings in its `parallel` that must have ended before.
     """
 
     index: int
@@ -133,15 +242,20 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     verb: Verb
     named: bool = True  #: has an id that expressions can select
     loops: tuple[int, ...] = ()
+    needs: tuple[int, ...] = ()
     condition: str | None = None
     foreach: Foreach | None = None
+    repeat: Repeat | None = None
     collect: Any = msgspec.UNSET
     tolerate: Tolerate | None = None
+    cache: Cache | None = None
     catch: tuple[CatchArm, ...] = ()
     finally_: tuple[int, ...] = ()
     retry: tuple[tuple[RetryRule, ...], ...] = ()  #: policies from near to far; see `engine.retry`
-    timeout_ms: int | None = None  #: of a container
+    throttle: Throttle | None = None  #: of each attempt, or of each start of an invoked run
+    timeout_ms: int | None = None  #: of a container or an `invoke`
     output: Any = msgspec.UNSET
+    undo: Undo | None = None
 
 
 class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event"):
@@ -157,6 +271,8 @@ class CronTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="cron"):
 
     schedules: tuple[str, ...]
     timezone: str = "UTC"
+    jitter_ms: int = 0
+    missed: Literal["last", "skip", "all"] = "last"
     condition: str | None = None
     data: Any = msgspec.UNSET
 
@@ -169,6 +285,13 @@ class Idempotency(msgspec.Struct, frozen=True, omit_defaults=True):
 
     key: str
     ttl_ms: int = 86_400_000
+
+
+class CancelOn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Events that cancel the run; `match` is an expression over `incoming`."""
+
+    events: tuple[str, ...]
+    match: str
 
 
 class Places(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -213,7 +336,18 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     env: dict[str, str] = {}  #: values of `env` as they were at deploy
     output: Any = msgspec.UNSET
     on_failure: tuple[int, ...] = ()
+    compensate: bool = True
+    cancel_on: tuple[CancelOn, ...] = ()
+    timeout_ms: int | None = None  #: of the whole run, from its start
+    expires_ms: int | None = None  #: of waiting before its start
     idempotency: Idempotency | None = None
+    rate_limit: RateLimit | None = None
+    debounce: Debounce | None = None
+    batch: Batch | None = None
+    priority: str | None = None  #: an expression, seconds of advance
+    throttle: Throttle | None = None
+    concurrency: Concurrency | None = None
+    allow: tuple[str, ...] | None = None  #: names of API keys or key groups; None: any
     queue: str = "default"
     retention_ms: int = 7 * 86_400_000
     labels: dict[str, str] = {}

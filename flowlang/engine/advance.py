@@ -35,7 +35,7 @@ from flowlang.engine.state import (
 from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
 from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
 from flowlang.expr import CelError, to_json, to_text
-from flowlang.plan import Emit, Fail, Parallel, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
+from flowlang.plan import Emit, Fail, Invoke, Parallel, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses, WaitFor
 
 #: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
 STEPS_A_TURN = 1_000
@@ -380,6 +380,8 @@ class _Machine:
                 self.after_body(frame, Result("stop", msgspec.UNSET if output is None else output))
             case Fail():
                 self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
+            case Invoke() | WaitFor() | Race():
+                raise self.ask.error(frame, "verb", f"`{verb.__struct_config__.tag}` cannot be run by this version")
             case _:
                 assert_never(verb)
 

@@ -11,7 +11,8 @@ A **scope** row: status (`ready` has a ready row · `held` under a lease · `wai
 parent, queue, priority, rescues, state (opaque), reads (what its next claimer wants), inbox (facts not yet consumed).
 
 **Reads** are strings: `order` the record of that instance; `=pages[3]` the input of that item; `*pages` the records of
-all items of the group with that id, `#pages` their inputs. Absent ones are left out of the answer.
+all items of the group with that id, `#pages` their inputs; `~poll:3` the records `poll[0]` to `poll[2]`; `^<run>` that
+run's undo list, as `^<run>:0`, `^<run>:1`, … Absent ones are left out of the answer.
 """
 
 from __future__ import annotations
@@ -48,21 +49,85 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     state: bytes  #: first state of every child; the claimer knows its index from the scope's `index`
     reads: tuple[str, ...] = ()  #: as in `Commit.reads`; `=$` stands for the child's own input
     inputs: tuple[bytes, ...] = ()  #: one a child, or none at all
+    needs: tuple[tuple[int, ...], ...] = ()  #: of each child, the children that must have ended before it starts
 
 
 class Join(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of a child, counted once.
 
-    When no child is alive and none may start any more, the parent gets
-    `{"kind": "joined", "group": id, "done": n, "failed": n, "closed": bool, "error": bytes | None}`.
+    When no child is alive and none may start any more, the parent gets `{"kind": "joined", "group": id, "done": n,
+    "failed": n, "closed": bool, "error": bytes | None, "winner": n | None}`.
     """
 
     group: str
-    weight: Literal[0, 1, 2] = 0  #: 0 succeeded or tolerated · 1 counts against the limit · 2 closes the group at once
+    #: 0 succeeded, tolerated or skipped · 1 counts against the limit · 2 closes the group at once as failed ·
+    #: 3 closes it at once as won: the first such child is the winner
+    weight: Literal[0, 1, 2, 3] = 0
     error: bytes | None = (
         None  #: of the failure; the group keeps the first of weight 1, the first of weight 2 replaces it
     )
     cancelled: bool = False  #: the child ended because it was told to; counts as done
+
+
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A scope's wait for events, found by their keys; it stays until it is taken back or the scope ends.
+
+    Each event accepted from now on that carries one of the keys is put into the scope's inbox, once:
+    `{"kind": "event", "wait": id, "event": row id, "at": ms, "body": bytes}`. So are those accepted before that are
+    still in the mailboxes of the keys, oldest first, when `since_ms` says so.
+    """
+
+    id: str
+    keys: tuple[str, ...]  #: keyed hashes; see `EventRow.keys`
+    since_ms: int | None = None  #: look back to events accepted at this time or later; None: not at all
+    but: str = ""  #: row id of an event that is not meant: the one that started the root run
+
+
+class Take(msgspec.Struct, frozen=True):
+    """Ask for an event on behalf of one of several waits of a run that may take it once between them.
+
+    Answered by the fact `{"kind": "taken", "wait": id, "event": row id, "ok": bool}` in the scope's own inbox.
+    """
+
+    wait: str
+    share: str  #: names what the waits have in common: the step
+    event: str
+
+
+class Delayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event that is to be accepted later. `Store.delayed` lists the due ones; an `Accept.delayed` takes it off."""
+
+    id: str  #: row id of the event, which its `Accept` has too
+    body: bytes  #: sealed: all that is needed to route it
+    delay_ms: int = 0
+
+
+class CacheEntry(msgspec.Struct, frozen=True):
+    """An output kept for other runs."""
+
+    key: str  #: keyed hash
+    body: bytes
+    ttl_ms: int
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Ask for a cached output. Answered by the fact `{"kind": "cached", "id": id, "body": bytes | None}`."""
+
+    id: str  #: the instance that asks
+    key: str
+
+
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who invoked a run and waits for its end.
+
+    The end of the run, or of the run that its idempotency key or a merge leads to, is put into the scope's inbox:
+    `{"kind": "child", "id": id, "run": run id, "status": status, "result": bytes}`. A run that is new belongs to its
+    parent: it ends with it, and its rows are kept as long as its parent's.
+    """
+
+    run: str
+    scope: str
+    id: str  #: instance of the step
 
 
 class OnceKey(msgspec.Struct, frozen=True):
@@ -86,6 +151,10 @@ class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
     once: OnceKey | None = None
     retention_ms: int = 7 * 86_400_000
     replay_of: str | None = None
+    parent: Parent | None = None
+    timers: tuple[Timer, ...] = ()  #: of its main scope, from the beginning
+    waits: tuple[Wait, ...] = ()  #: of its main scope, from the beginning
+    records: dict[str, bytes] = {}  #: checkpoints that a replay starts with
 
 
 class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,6 +168,8 @@ class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     dedupe_ms: int = 7 * 86_400_000
     keep_ms: int = 86_400_000
     reasons: bytes = b""  #: sealed: for each trigger looked at, why it made no run
+    keys: tuple[str, ...] = ()  #: keyed hashes of (name or pattern, path, value) that waits may ask for
+    mail_ms: int = 0  #: kept so long in the mailboxes of its keys; 0: in none
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -120,6 +191,7 @@ class Accept(msgspec.Struct, frozen=True, omit_defaults=True, tag="accept"):
     tick: tuple[str, int] | None = (
         None  #: (cron trigger, tick in ms): refused as a duplicate unless newer than the last
     )
+    delayed: str | None = None  #: row id of a `Delayed` event that this is; refused as a duplicate when it is gone
 
 
 class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,6 +222,14 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     groups: tuple[Group, ...] = ()
     cancels: tuple[str, ...] = ()  #: groups to close; their living children get the fact `{"kind": "cancel"}`
     join: Join | None = None  #: with `ended`
+    waits: tuple[Wait, ...] = ()
+    unwaits: tuple[str, ...] = ()  #: waits taken back
+    takes: tuple[Take, ...] = ()
+    undos: tuple[bytes, ...] = ()  #: appended to the run's undo list
+    delayed: tuple[Delayed, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    cached: tuple[CacheEntry, ...] = ()
+    cancel_runs: tuple[tuple[str, str], ...] = ()  #: (run, reason); see `Cancel`
     accepts: tuple[Accept, ...] = ()
     finish: Finish | None = None  #: with `ended`, main scope only
 

@@ -27,6 +27,8 @@ GRACE_MS = 3_600_000
 
 _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Timer,
+    ops.Wait,
+    ops.Delayed,
     ops.Group,
     ops.Join,
     ops.RunSeed,

@@ -329,4 +329,5 @@ def test_the_row_carries_the_dedupe_window_of_its_source() -> None:
     accept = router().route(event({}), Delivery(ROW, dedupe="x", dedupe_ms=7, keep_ms=9)).accept
     assert msgspec.structs.asdict(accept.event) | {"body": b"", "dedupe": ""} == {
         "id": ROW, "name": "shop/order", "source": "api", "body": b"", "dedupe": "", "dedupe_ms": 7, "keep_ms": 9, "reasons": b"",
+            "keys": (), "mail_ms": 0,
     }  # fmt: skip
