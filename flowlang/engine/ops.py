@@ -36,7 +36,9 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     """Children that run side by side and are joined exactly once: the items of a foreach, the branches of a parallel.
 
     Child `i` is the scope `prefix + i + suffix`, a child of the committing scope, in its queue, with its priority. At
-    most `max_parallel` are alive at a time; when one ends the next is created. With `total` 0 the join happens at once.
+    most `max_parallel` are alive at a time; when one ends, the lowest that may start is created. A child may start when
+    all those in its `needs` have ended, however they ended. A closed group starts none. With `total` 0 the join happens
+    at once.
     """
 
     id: str
@@ -49,19 +51,21 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     state: bytes  #: first state of every child; the claimer knows its index from the scope's `index`
     reads: tuple[str, ...] = ()  #: as in `Commit.reads`; `=$` stands for the child's own input
     inputs: tuple[bytes, ...] = ()  #: one a child, or none at all
-    needs: tuple[tuple[int, ...], ...] = ()  #: of each child, the children that must have ended before it starts
+    needs: tuple[tuple[int, ...], ...] = ()  #: one a child, without a circle, or none at all
 
 
 class Join(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of a child, counted once.
 
     When no child is alive and none may start any more, the parent gets `{"kind": "joined", "group": id, "done": n,
-    "failed": n, "closed": bool, "error": bytes | None, "winner": n | None}`.
+    "failed": n, "closed": bool, "error": bytes | None, "winner": n | None}`. `done` counts all that ended, `failed`
+    those of weight 1 and 2. A group can have both an error and a winner: what was at work when it was closed may still
+    fail or win. A scope that is no living child of the group counts for nothing.
     """
 
     group: str
     #: 0 succeeded, tolerated or skipped · 1 counts against the limit · 2 closes the group at once as failed ·
-    #: 3 closes it at once as won: the first such child is the winner
+    #: 3 closes it at once as won; the first such child is the winner
     weight: Literal[0, 1, 2, 3] = 0
     error: bytes | None = (
         None  #: of the failure; the group keeps the first of weight 1, the first of weight 2 replaces it
@@ -449,9 +453,25 @@ def _check_commit(op: Commit) -> None:
             raise ValueError(f"{where}: group {group.id!r} needs a total of at least 0 and max_parallel of at least 1")
         if len(group.inputs) not in {0, group.total}:
             raise ValueError(f"{where}: group {group.id!r} has {len(group.inputs)} inputs for {group.total} children")
-        _check_ids(group.prefix, group.suffix)
+        _check_needs(f"{where}: group {group.id!r}", group)
+        _check_ids(group.id, group.prefix, group.suffix)
     for accept in op.accepts:
         check(accept)
+
+
+def _check_needs(where: str, group: Group) -> None:
+    """Check that every child of a group will be able to start."""
+    if not group.needs:
+        return
+    if len(group.needs) != group.total:
+        raise ValueError(f"{where} has needs of {len(group.needs)} for {group.total} children")
+    waiting = dict(enumerate(map(set, group.needs)))
+    if any(not 0 <= one < group.total for needs in waiting.values() for one in needs):
+        raise ValueError(f"{where} needs a child that it does not have; there are 0 to {group.total - 1}")
+    while free := {child for child, needs in waiting.items() if not needs}:
+        waiting = {child: needs - free for child, needs in waiting.items() if child not in free}
+    if waiting:
+        raise ValueError(f"{where} has children that need one another in a circle: {sorted(waiting)}")
 
 
 def _check_ids(*texts: str) -> None:

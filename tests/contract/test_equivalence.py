@@ -113,6 +113,11 @@ hows = st.builds(
 )
 
 
+def needs_of(child: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Some of the children before this one."""
+    return st.sets(st.integers(0, child - 1), max_size=2).map(sorted).map(tuple) if child else st.just(())
+
+
 @st.composite
 def groups(draw: st.DrawFn) -> Group:
     name = draw(st.sampled_from(GROUPS))
@@ -128,6 +133,7 @@ def groups(draw: st.DrawFn) -> Group:
         state=draw(bodies),
         reads=("=$", "#g") if draw(flags) else (),
         inputs=tuple(draw(bodies) for _ in range(total)) if draw(flags) else (),
+        needs=tuple(draw(needs_of(child)) for child in range(total)) if draw(flags) else (),
     )
 
 
@@ -148,7 +154,7 @@ turns = st.fixed_dictionaries(
     }
 )
 joins = st.fixed_dictionaries(
-    {"weight": st.sampled_from([0, 0, 1, 2]), "error": st.none() | bodies, "cancelled": flags}
+    {"weight": st.sampled_from([0, 0, 0, 1, 2, 3]), "error": st.none() | bodies, "cancelled": flags}
 )
 endings = st.sampled_from(["succeeded", "failed", "cancelled"])
 

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from flowlang.engine.ops import Claimed, ClaimRequest, Committed, Join, Lost, Sweep
+from flowlang.engine.ops import Claimed, ClaimRequest, Committed, Group, Join, Lost, Sweep
 from tests.contract.rig import LEASE_MS, Rig, commit, end_child, finish, group_of
 
 CANCEL = {"kind": "cancel"}
 
 
-def joined(done: int, failed: int = 0, *, closed: bool = False, error: bytes | None = None) -> dict[str, Any]:
-    return {"kind": "joined", "group": "g", "done": done, "failed": failed, "closed": closed, "error": error}
+def joined(
+    done: int, failed: int = 0, *, closed: bool = False, error: bytes | None = None, winner: int | None = None
+) -> dict[str, Any]:
+    counts = {"done": done, "failed": failed, "closed": closed, "error": error, "winner": winner}
+    return {"kind": "joined", "group": "g", **counts}
 
 
 def test_a_group_of_nobody_is_joined_at_once(rig: Rig) -> None:
@@ -173,6 +176,116 @@ def test_a_join_of_an_unknown_group_ends_the_scope_and_nothing_else(rig: Rig) ->
 
     assert rig.one(commit(child, "ended", join=Join("none"))) == Committed()
     assert rig.claim() == []
+
+
+DIAMOND = ((), (0,), (0,), (1, 2))
+
+
+def indexes(rows: list[Claimed]) -> list[int]:
+    return [row.index for row in rows]
+
+
+def test_a_child_starts_when_all_that_it_needs_have_ended_however_they_ended(rig: Rig) -> None:
+    rig.start_group(4, needs=DIAMOND, limit=1)
+    (first,) = rig.claim(5)
+    rig.one(end_child(first, weight=1, error=b"one"))
+    left, right = rig.claim(5)
+    assert indexes([first, left, right]) == [0, 1, 2]
+
+    rig.one(end_child(right, cancelled=True))
+    assert rig.claim(5) == []
+    rig.one(end_child(left))
+    (last,) = rig.claim(5)
+    assert last.index == 3
+    rig.one(end_child(last))
+
+    assert rig.claim_one().facts == (joined(4, 1, error=b"one"),)
+
+
+def test_the_lowest_child_that_may_start_goes_first_and_no_more_than_allowed(rig: Rig) -> None:
+    rig.start_group(5, needs=((4,), (), (), (), ()), max_parallel=2)
+    seen = []
+    rows = rig.claim(5)
+    while rows[0].group:
+        seen.append(indexes(rows))
+        rig.one(end_child(rows[0]))
+        rows = rows[1:] + rig.claim(5)
+
+    assert seen == [[1, 2], [2, 3], [3, 4], [4], [0]]
+    assert rows[0].facts == (joined(5),)
+
+
+def test_a_closed_group_starts_nobody_whose_needs_are_met(rig: Rig) -> None:
+    rig.start_group(4, needs=((), (0,), (), (2,)))
+    first, third = rig.claim(5)
+
+    rig.one(end_child(first, weight=2, error=b"why"))
+
+    assert rig.claim(5) == []
+    assert rig.one(commit(third, "held")) == Committed((CANCEL,))
+    rig.one(end_child(third, cancelled=True))
+    assert rig.claim_one().facts == (joined(2, 1, closed=True, error=b"why"),)
+
+
+def test_the_first_child_that_wins_is_the_winner_and_the_others_are_told(rig: Rig) -> None:
+    rig.start_group(4)
+    rows = rig.claim(4)
+    rig.one(end_child(rows[2], weight=3))
+
+    told = [rig.one(commit(row, "held")) for row in (rows[0], rows[1], rows[3])]
+    assert told == [Committed((CANCEL,))] * 3
+    rig.flush(end_child(rows[0], weight=3), end_child(rows[1], cancelled=True), end_child(rows[3], cancelled=True))
+
+    assert rig.claim_one().facts == (joined(4, closed=True, winner=2),)
+
+
+def test_those_that_drop_out_of_a_race_leave_the_winner_to_the_rest(rig: Rig) -> None:
+    rig.start_group(3, limit=3)
+    rows = rig.claim(3)
+    rig.flush(end_child(rows[0], weight=1, error=b"out"), end_child(rows[1]))
+    rig.one(end_child(rows[2], weight=3))
+
+    assert rig.claim_one().facts == (joined(3, 1, closed=True, error=b"out", winner=2),)
+
+
+def test_a_group_that_was_closed_as_failed_still_names_who_won_afterwards(rig: Rig) -> None:
+    rig.start_group(2, cancel_rest=False)
+    first, second = rig.claim(2)
+    rig.flush(end_child(first, weight=2, error=b"why"), end_child(second, weight=3))
+
+    assert rig.claim_one().facts == (joined(2, 1, closed=True, error=b"why", winner=1),)
+
+
+@pytest.mark.parametrize("needs", [(), ((), (), ())])
+def test_a_scope_counts_only_in_the_group_that_it_is_a_child_of(rig: Rig, needs: tuple[tuple[int, ...], ...]) -> None:
+    rig.start_group(3, needs=needs)
+    outer, *others = rig.claim(3)
+    rig.one(commit(outer, "held", groups=(Group("h", "h[", "]", 1, 1, 0, cancel_rest=True, state=b""),)))
+    inner = rig.claim_one()
+
+    rig.one(commit(inner, "ended", join=Join("g")))
+    rig.flush(*(end_child(row) for row in others))
+
+    assert rig.claim(5) == []
+    rig.one(end_child(outer))
+    assert rig.claim_one().facts == (joined(3),)
+
+
+@pytest.mark.parametrize(
+    ("needs", "why"),
+    [
+        (((), ()), "needs of 2 for 3 children"),
+        (((), (), (3,)), "does not have; there are 0 to 2"),
+        (((), (), (-1,)), "does not have"),
+        (((1,), (0,), ()), r"in a circle: \[0, 1\]"),
+        (((), (1,), ()), r"in a circle: \[1\]"),
+    ],
+)
+def test_needs_that_would_never_be_met_are_refused(rig: Rig, needs: tuple[tuple[int, ...], ...], why: str) -> None:
+    main = rig.start_run()
+
+    with pytest.raises(ValueError, match=why):
+        rig.one(commit(main, "waiting", groups=(group_of(3, needs=needs),)))
 
 
 def test_groups_nest_and_an_ended_parent_takes_its_children_with_it(rig: Rig) -> None:

@@ -28,23 +28,34 @@ def close(tables: Tables, run_id: str, group_id: str) -> None:
     _settle(tables, run_id, row)
 
 
-def join(tables: Tables, run_id: str, child_end: Join) -> None:
+def join(tables: Tables, run_id: str, child: Scope, child_end: Join) -> None:
     """Count the end of a child; its scope has ended already."""
     run = tables.runs[run_id]
     row = run.groups.get(child_end.group)
-    if row is None or row.fired:
+    if row is None or row.fired or child.group != child_end.group or not _alive(row, child.index):
         return
     row.alive -= 1
     row.done += 1
-    _weigh(row, child_end)
+    if row.spec.needs:
+        row.ended.add(child.index)
+    _weigh(row, child.index, child_end)
     if row.closed and row.spec.cancel_rest:
         _tell(tables, run_id, row)
     _start_children(tables, run_id, run, row)
     _settle(tables, run_id, row)
 
 
-def _weigh(row: GroupRow, child_end: Join) -> None:
+def _alive(row: GroupRow, index: int) -> bool:
+    """Whether a child counts among the living; without `needs` it is only known that it has started."""
+    return index in row.begun - row.ended if row.spec.needs else index < row.next
+
+
+def _weigh(row: GroupRow, index: int, child_end: Join) -> None:
     if child_end.weight == 0:
+        return
+    if child_end.weight == 3:
+        row.closed = True
+        row.winner = index if row.winner is None else row.winner
         return
     row.failed += 1
     if child_end.weight == 1:
@@ -64,24 +75,35 @@ def _tell(tables: Tables, run_id: str, row: GroupRow) -> None:
     if row.told:
         return
     row.told = True
-    for index in range(row.next):
+    for index in sorted(row.begun) if row.spec.needs else range(row.next):
         tables.deliver(run_id, row.child(index), {"kind": "cancel"})
 
 
 def _start_children(tables: Tables, run_id: str, run: Run, row: GroupRow) -> None:
     spec = row.spec
-    while not row.closed and row.next < spec.total and row.alive < spec.max_parallel:
-        child_id = row.child(row.next)
+    while not row.closed and row.alive < spec.max_parallel and (index := _next(row)) is not None:
+        child_id = row.child(index)
         before = run.scopes.get(child_id)
         reads = tuple("=" + child_id if read == "=$" else read for read in spec.reads)
-        child = Scope("waiting", row.parent, row.queue, row.priority_ms, spec.state, reads, spec.id, row.next)
+        child = Scope("waiting", row.parent, row.queue, row.priority_ms, spec.state, reads, spec.id, index)
         if before is not None:
             child.fence = before.fence
             tables.end_scope(run_id, child_id, before)
         run.scopes[child_id] = child
         tables.make_ready(run_id, child_id, child)
+        if spec.needs:
+            row.begun.add(index)
         row.next += 1
         row.alive += 1
+
+
+def _next(row: GroupRow) -> int | None:
+    """Find the child that starts next: the lowest that has not started and needs nobody who has not ended."""
+    needs = row.spec.needs
+    if not needs:
+        return row.next if row.next < row.spec.total else None
+    free = (index for index in range(row.spec.total) if index not in row.begun and row.ended.issuperset(needs[index]))
+    return next(free, None)
 
 
 def _settle(tables: Tables, run_id: str, row: GroupRow) -> None:
@@ -95,5 +117,6 @@ def _settle(tables: Tables, run_id: str, row: GroupRow) -> None:
         "failed": row.failed,
         "closed": row.closed,
         "error": row.error,
+        "winner": row.winner,
     }
     tables.deliver(run_id, row.parent, fact)

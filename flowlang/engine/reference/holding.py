@@ -53,7 +53,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
     if op.status == "ended":
         tables.end_scope(op.run, op.scope, scope)
     if op.join is not None:
-        groups.join(tables, op.run, op.join)
+        groups.join(tables, op.run, scope, op.join)
     if op.finish is not None:
         _finish(tables, op.run, run, op.finish)
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]

@@ -54,7 +54,9 @@ class GroupRow:
     parent: str
     queue: str
     priority_ms: int
-    next: int = 0  #: index of the child that starts next
+    next: int = 0  #: how many have started; without `needs` also the index of the one that starts next
+    ended: set[int] = field(default_factory=set)  #: with `needs` only: children that have ended
+    begun: set[int] = field(default_factory=set)  #: with `needs` only: children that have started
     alive: int = 0
     done: int = 0
     failed: int = 0
@@ -64,6 +66,7 @@ class GroupRow:
     fired: bool = False
     error: bytes | None = None
     fatal: bool = False  #: `error` came with weight 2
+    winner: int | None = None  #: first child of weight 3
 
     def child(self, index: int) -> str:
         """Scope of the child with this number."""

@@ -60,7 +60,7 @@ local function commit(op)
   for _, group in ipairs(op.groups) do create_group(op.run, op.scope, with_defaults(group, 'Group')) end
   for _, group_id in ipairs(op.cancels) do close_group(op.run, group_id) end
   if op.status == 'ended' then end_scope(op.run, op.scope, row) end
-  if op.join then join_group(op.run, with_defaults(op.join, 'Join')) end
+  if op.join then join_group(op.run, row, with_defaults(op.join, 'Join')) end
   if op.finish then finish_run(run, with_defaults(op.finish, 'Finish')) end
   local accepted = {}
   for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
