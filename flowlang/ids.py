@@ -1,4 +1,4 @@
-"""Ids: how they look, which partition they belong to, and the keyed hashes that stand for users' texts.
+"""Ids: how they look, which partition they belong to, and the hashes that stand for users' texts or spread work.
 
 An id is a letter for its kind, two digits of partition, and a token: `e00-3f9c…` is an event, `r00-1b07…` a run. The id
 of a run follows from its event, so accepting an event again names the same runs. Ids hold no text of a user.
@@ -63,6 +63,11 @@ def keyed_hash(kind: str, name: str, key: str, *, salt: bytes) -> str:
         32 hex digits.
     """
     return hmac.new(salt, _joined(kind, name, key), hashlib.sha256).hexdigest()[:32]
+
+
+def spread(name: str, most: int) -> int:
+    """A number from 0 to `most`, both included, that follows from a name and looks drawn at random."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % (most + 1)
 
 
 def _partition(number: int) -> str:

@@ -35,7 +35,6 @@ from flowlang.engine.ops import (
 from flowlang.engine.ports import FlushId, Sealer, Store
 from flowlang.engine.program import Program
 from flowlang.engine.route import Router
-from flowlang.engine.schedule import due_ticks
 from flowlang.engine.state import ErrorInfo, Event, Record, decode_record
 from flowlang.engine.turn import AttemptEnd, Call, RunEnd
 from flowlang.errors import FlowError
@@ -254,7 +253,7 @@ class Simulation:
         """Fire the cron ticks that are due."""
         last = self.store.crons()
         for key, entry in self.catalog.crons.items():
-            for tick in due_ticks(entry.schedule, entry.timezone, last[key], self.store.now_ms()):
+            for tick in entry.schedule.due(last[key], self.store.now_ms()):
                 event = tick_event(key, tick, self.store.now_ms())
                 self.apply(self.router().tick(entry, event, tick).accept)
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from flowlang.compiler.findings import Findings
 from flowlang.model import Path, Pipeline, ProjectFile, Step
-from flowlang.model.trigger import CronTrigger
 
 VERBS: Final = ("invoke", "wait_for", "race")
 MODIFIERS: Final = ("repeat", "cache", "needs", "queue", "concurrency", "throttle", "undo")
@@ -72,12 +71,6 @@ def _in_pipeline(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
     for key in PIPELINE_KEYS:
         if pipeline.has(key):
             yield (key,), f"`{key}` of a pipeline"
-    for number, trigger in enumerate(pipeline.triggers):
-        if isinstance(trigger, CronTrigger):
-            if trigger.jitter:
-                yield ("triggers", number, "jitter"), "`jitter`"
-            if trigger.missed != "last":
-                yield ("triggers", number, "missed"), f"`missed: {trigger.missed}`"
 
 
 def _in_step(step: Step) -> Iterator[tuple[Path, str]]:

@@ -121,7 +121,14 @@ class PipelineLowering:
             matched = place.given(condition.implied.when_true)
             data = self._checker.value(trigger.data, (*path, "data"), matched).plain
         if isinstance(trigger, WrittenCron):
-            return CronTrigger(tuple(trigger.cron), trigger.timezone, condition.plain, data)
+            return CronTrigger(
+                schedules=tuple(trigger.cron),
+                timezone=trigger.timezone,
+                jitter_ms=milliseconds(trigger.jitter),
+                missed=trigger.missed,
+                condition=condition.plain,
+                data=data,
+            )
         for position, name in enumerate(trigger.event):
             place_of_name = (*path, "event", position) if len(trigger.event) > 1 else (*path, "event")
             self._check_event(name, place_of_name)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from flowlang.engine.program import Program
+from flowlang.engine.schedule import Schedule
 from flowlang.engine.schemas import EventValidator
 from flowlang.expr import Expression, ValueTemplate, compile_expression, compile_value
 from flowlang.ids import keyed_hash
@@ -56,11 +58,14 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class CronEntry:
-    """One schedule of one trigger. The key is stable over deploys as long as it is written in the same place."""
+    """The schedule of one trigger.
+
+    The key is the same over deploys for as long as the pipeline has a trigger of these cron texts and this time zone,
+    wherever it is written.
+    """
 
     key: str
-    schedule: str
-    timezone: str
+    schedule: Schedule
     subscription: Subscription
 
 
@@ -106,9 +111,8 @@ class Catalog:
     def _add(self, subscription: Subscription, trigger: Trigger) -> None:
         self._triggers[subscription.starter.pipeline, subscription.index] = subscription
         if isinstance(trigger, CronTrigger):
-            for schedule in trigger.schedules:
-                key = f"{subscription.starter.pipeline}#{subscription.index}#{schedule}"
-                self.crons[key] = CronEntry(key, schedule, trigger.timezone, subscription)
+            entry = _cron(subscription, trigger, self.crons)
+            self.crons[entry.key] = entry
             return
         for name in dict.fromkeys(trigger.events):
             prefix, _, last = name.rpartition("/")
@@ -185,6 +189,14 @@ def _compiled(trigger: EventTrigger | CronTrigger) -> tuple[Expression | None, V
     condition = None if trigger.condition is None else compile_expression(trigger.condition)
     data = None if trigger.data is msgspec.UNSET else compile_value(trigger.data)
     return condition, data
+
+
+def _cron(subscription: Subscription, trigger: CronTrigger, taken: Mapping[str, CronEntry]) -> CronEntry:
+    crons = tuple(dict.fromkeys(trigger.schedules))
+    named = "#".join((subscription.starter.pipeline, *crons, trigger.timezone))
+    # Triggers that share all of this differ in `if` or `data`; each has ticks of its own.
+    key = next(key for number in count(1) if (key := named if number == 1 else f"{named}#{number}") not in taken)
+    return CronEntry(key, Schedule(crons, trigger.timezone, trigger.jitter_ms, trigger.missed, key), subscription)
 
 
 def _webhook(source: WebhookSource) -> Webhook:

@@ -19,7 +19,7 @@ from flowlang.service.answers import Answer, IncomingEvent, NotFoundError, Start
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadLetters
 from flowlang.service.events import Intake
-from flowlang.service.ticks import TickReport, fire_due
+from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
     DeadDetail,
     DeadSummary,
@@ -68,6 +68,7 @@ class Service:
         self._writer = Writer(store, incarnation or f"service-{random_token()}", on_reply=self._replied, pause=pause)
         self._intake = Intake(store, self._writer, self._catalogs, sealer)
         self._dead = DeadLetters(store, self._writer, self._intake, sealer)
+        self._scheduler = Scheduler(store, self._intake, self._catalogs)
 
     def _replied(self, reply: Reply) -> None:
         if reply.rings and self._ring is not None:
@@ -162,12 +163,12 @@ class Service:
         return self._intake.call(pipeline, data, key=key, source=source)
 
     def tick_crons(self, now_ms: int | None = None) -> TickReport:
-        """Fire the schedules that are due.
+        """Fire the schedules that are due; of a process only one thread may do so.
 
         Args:
             now_ms: The store's time, when it is known; asked for else.
         """
-        return fire_due(self.store, self._intake, self._catalogs, self.store.now_ms() if now_ms is None else now_ms)
+        return self._scheduler.look(self.store.now_ms() if now_ms is None else now_ms)
 
     # Looking and steering
 

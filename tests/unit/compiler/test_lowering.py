@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowlang.plan import Foreach, Parallel, Plan, RetryRule, Steps, Switch, Tolerate, Uses, plan_from_json
+from flowlang.plan import CronTrigger, Foreach, Parallel, Plan, RetryRule, Steps, Switch, Tolerate, Uses, plan_from_json
 from tests.unit.compiler.compiling import compile_text, findings
 
 HEAD = "flowlang: 1\npipeline: p\n"
@@ -35,6 +35,32 @@ steps:
     assert lowered.steps[0].foreach == Foreach("[1, 2]", "row", 3)
     assert lowered.steps[2].verb == Parallel((3, 4))
     assert not lowered.steps[4].named
+
+
+def test_a_cron_trigger_has_all_that_its_ticks_need() -> None:
+    lowered = plan("""
+triggers:
+  - {cron: "0 3 * * *"}
+  - cron: ["0 9 * * *", "0 10 * * SAT"]
+    timezone: Europe/Vienna
+    jitter: 5m
+    missed: skip
+    if: event.data.scheduled_at > '2026'
+    data: {at: "${{ event.data.previous_at }}"}
+steps:
+  - {id: one, set: {x: 1}}
+""")
+    assert lowered.triggers == (
+        CronTrigger(("0 3 * * *",)),
+        CronTrigger(
+            ("0 9 * * *", "0 10 * * SAT"),
+            "Europe/Vienna",
+            300_000,
+            "skip",
+            "event.data.scheduled_at > '2026'",
+            {"at": "${{ event.data.previous_at }}"},
+        ),
+    )
 
 
 def test_policies_go_from_near_to_far_and_names_are_looked_up() -> None:

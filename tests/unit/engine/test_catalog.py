@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from flowlang.engine.catalog import Catalog, is_event_name, own_outcomes
 from flowlang.engine.program import Program
+from flowlang.engine.schedule import Schedule
 from flowlang.plan import CronTrigger, EventSchema, EventTrigger, Manifest, Plan, Trigger, WebhookSource
 
 
@@ -58,13 +60,24 @@ def test_matching_triggers_come_by_pipeline_and_written_order_each_once() -> Non
     assert matched(active, "x/y") == [("a", 1), ("b", 0), ("b", 1)]
 
 
-def test_a_schedule_keeps_its_key_while_it_is_written_in_the_same_place() -> None:
-    cron = CronTrigger(("0 7 * * *", "0 19 * * *"), timezone="Europe/Vienna")
+def test_a_schedule_keeps_its_key_wherever_its_trigger_is_written() -> None:
+    cron = CronTrigger(("0 7 * * *", "0 19 * * *"), "Europe/Vienna", jitter_ms=5, missed="all")
     one = catalog(plan("report", cron))
-    other = catalog(plan("another", CronTrigger(("5 5 * * *",))), plan("report", cron))
-    assert list(one.crons) == ["report#0#0 7 * * *", "report#0#0 19 * * *"]
-    assert set(one.crons) < set(other.crons)
-    assert one.crons["report#0#0 7 * * *"].timezone == "Europe/Vienna"
+    other = catalog(plan("another", CronTrigger(("5 5 * * *",))), plan("report", EventTrigger(("a/b",)), cron))
+    (key,) = one.crons
+    assert key == "report#0 7 * * *#0 19 * * *#Europe/Vienna"
+    assert other.crons[key].schedule == one.crons[key].schedule
+    assert one.crons[key].schedule == Schedule(("0 7 * * *", "0 19 * * *"), "Europe/Vienna", 5, "all", key)
+
+
+def test_triggers_of_one_schedule_have_ticks_of_their_own() -> None:
+    hourly = CronTrigger(("0 * * * *",))
+    even, odd = (msgspec.structs.replace(hourly, condition=f"event.name == '{name}'") for name in "ab")
+    active = catalog(plan("report", even, odd))
+    assert {key: entry.subscription.index for key, entry in active.crons.items()} == {
+        "report#0 * * * *#UTC": 0,
+        "report#0 * * * *#UTC#2": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -226,15 +226,17 @@ def test_a_pipeline_is_not_started_by_its_own_outcome_but_others_are() -> None:
 
 
 def test_a_tick_starts_its_own_trigger_alone_and_names_the_tick() -> None:
-    active = router(plan("a", CronTrigger(("0 7 * * *", "0 8 * * *"))), plan("b", CronTrigger(("0 7 * * *",))))
-    entry = active.catalog.crons["a#0#0 7 * * *"]
+    active = router(
+        plan("a", CronTrigger(("0 7 * * *",)), CronTrigger(("0 8 * * *",))), plan("b", CronTrigger(("0 7 * * *",)))
+    )
+    entry = active.catalog.crons["a#0 7 * * *#UTC"]
     tick = Tick(NOW, NOW - 86_400_000)
     fired = tick_event(entry.key, tick, NOW + 50)
     assert fired == tick_event(entry.key, tick, NOW + 50)
     assert fired.data == {"scheduled_at": "2026-01-01T00:00:00.000Z", "previous_at": "2025-12-31T00:00:00.000Z"}
     accept = active.tick(entry, fired, tick).accept
     assert [seed.pipeline for seed in accept.runs] == ["a"]
-    assert accept.tick == ("a#0#0 7 * * *", NOW)
+    assert accept.tick == ("a#0 7 * * *#UTC", NOW)
 
 
 def test_a_call_starts_its_pipeline_and_refuses_data_that_does_not_fit() -> None:
