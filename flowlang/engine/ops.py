@@ -74,11 +74,13 @@ class Join(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A scope's wait for events, found by their keys; it stays until it is taken back or the scope ends.
+    """A scope's wait for events, found by their keys; setting an id again replaces it and looks back anew.
 
     Each event accepted from now on that carries one of the keys is put into the scope's inbox, once:
     `{"kind": "event", "wait": id, "event": row id, "at": ms, "body": bytes}`. So are those accepted before that are
-    still in the mailboxes of the keys, oldest first, when `since_ms` says so.
+    still in the mailboxes of the keys, when `since_ms` says so: oldest first, those of the same millisecond by id. The
+    wait stays until it is taken back, its scope ends or its run ends. A wait of a `RunSeed` does not see the event that
+    makes the run.
     """
 
     id: str
@@ -89,6 +91,8 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Take(msgspec.Struct, frozen=True):
     """Ask for an event on behalf of one of several waits of a run that may take it once between them.
+
+    The first that asks has it, for as long as the run's rows are kept.
 
     Answered by the fact `{"kind": "taken", "wait": id, "event": row id, "ok": bool}` in the scope's own inbox.
     """
@@ -162,7 +166,10 @@ class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event as it is kept, with the run that each matching trigger made or why none did."""
+    """An event as it is kept, with the run that each matching trigger made or why none did.
+
+    One that is accepted again under its id takes the place of the first, in the mailboxes too.
+    """
 
     id: str
     name: str
@@ -173,7 +180,7 @@ class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     keep_ms: int = 86_400_000
     reasons: bytes = b""  #: sealed: for each trigger looked at, why it made no run
     keys: tuple[str, ...] = ()  #: keyed hashes of (name or pattern, path, value) that waits may ask for
-    mail_ms: int = 0  #: kept so long in the mailboxes of its keys; 0: in none
+    mail_ms: int = 0  #: kept so long in the mailboxes of its keys, and its row with it; 0: in none
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -210,6 +217,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     """What one turn of a scope decided.
 
     Outcome `Committed`, `Lost` (fence, or an ended ancestor or run) or `Stale` (one of its accepts).
+
+    Its parts are applied in this order, in which the facts that answer them come: `consumed`, state and records,
+    `cleared`, `timers`, `unwaits`, `waits`, `takes`, `groups`, `cancels`, the end, `join`, `finish`, `accepts`.
     """
 
     run: str
@@ -430,11 +440,24 @@ def check(op: Op) -> None:
     """
     match op:
         case Accept():
-            _check_ids(op.event.id, *(seed.id for seed in op.runs))
+            _check_accept(op)
         case Commit():
             _check_commit(op)
         case _:
             return
+
+
+def _check_accept(op: Accept) -> None:
+    _check_ids(op.event.id, *op.event.keys)
+    for seed in op.runs:
+        _check_ids(seed.id)
+
+
+def _check_waits(where: str, waits: tuple[Wait, ...]) -> None:
+    for wait in waits:
+        if not wait.keys:
+            raise ValueError(f"{where}: wait {wait.id!r} needs at least one key, by which events find it")
+        _check_ids(wait.id, *wait.keys)
 
 
 def _check_commit(op: Commit) -> None:
@@ -448,6 +471,9 @@ def _check_commit(op: Commit) -> None:
     if op.groups and op.status == "ended":
         raise ValueError(f"{where}: a scope that ends cannot start a group")
     _check_ids(op.scope, *(timer.id for timer in op.timers))
+    _check_waits(where, op.waits)
+    for take in op.takes:
+        _check_ids(take.share, take.event)
     for group in op.groups:
         if group.total < 0 or group.max_parallel < 1:
             raise ValueError(f"{where}: group {group.id!r} needs a total of at least 0 and max_parallel of at least 1")

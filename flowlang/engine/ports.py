@@ -53,6 +53,7 @@ class RunRows(msgspec.Struct, frozen=True, omit_defaults=True):
     journal: tuple[bytes, ...] = ()
     scopes: dict[str, str] = {}  #: scope → status
     timers: dict[str, int] = {}  #: `scope|timer` → due, ms
+    waits: dict[str, tuple[str, ...]] = {}  #: `scope|wait` → keys
 
 
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):

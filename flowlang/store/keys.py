@@ -21,6 +21,7 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "queues": "queues",  # set of queue names
         "leases": "leases",  # sorted set: run␟scope by end of the lease
         "timers": "timers",  # sorted set: run␟scope␟timer by due time
+        "mails": "mails",  # sorted set: event␟key␟key… by the end of its time in the mailboxes
         "expiry": "expiry",  # sorted set: run␟pipeline of ended runs, by expiry
         "dead": "dead",  # sorted set: id by time
         "dead_rows": "dead:rows",  # hash: id → dead letter
@@ -39,6 +40,8 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "event": "event:",  # + id; hash
         "dedupe": "dedupe:",  # + keyed hash; string expiry:event
         "once": "once:",  # + keyed hash; string expiry:run
+        "wait": "wait:",  # + keyed hash; sorted set: run␟scope␟wait, all with score 0
+        "mailbox": "mail:",  # + keyed hash; sorted set: event by acceptance
         "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
         "run": "run:",  # + id; hash, see RUN
     }
@@ -52,6 +55,8 @@ RUN: Final[Mapping[str, str]] = MappingProxyType(
         "records": ":o",  # hash: instance → record
         "journal": ":j",  # list
         "groups": ":g",  # hash: group → row
+        "waits": ":w",  # hash: scope␟wait → its keys, joined by SEP
+        "taken": ":t",  # set: share␟event
     }
 )
 
@@ -66,6 +71,9 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "queues": "one member a queue name in use",
         "leases": "one member a held scope",
         "timers": "one member a timer of a scope that has not ended",
+        "mails": "one member an event in mailboxes; collected by the sweep and by later events",
+        "wait": "one member a wait of a scope that has not ended",
+        "mailbox": "as mails",
         "expiry": "one member an ended run; collected by the sweep",
         "dead": "kept for a person until resolved",
         "dead_rows": "kept for a person until resolved",

@@ -50,7 +50,8 @@ class Reads:
         pipe.hgetall(self._keys.of_run(run, "scopes"))
         pipe.hgetall(self._keys.of_run(run, "records"))
         pipe.lrange(self._keys.of_run(run, "journal"), 0, -1)
-        row, scopes, records, journal = pipe.execute()
+        pipe.hgetall(self._keys.of_run(run, "waits"))
+        row, scopes, records, journal, waits = pipe.execute()
         if not row:
             return None
         parsed = {scope.decode(): _scope_head(head) for scope, head in scopes.items()}
@@ -60,6 +61,7 @@ class Reads:
             journal=tuple(journal),
             scopes={scope: status for scope, (status, _) in parsed.items()},
             timers=self._timers(run, [(scope, timer) for scope, (_, timers) in parsed.items() for timer in timers]),
+            waits={name.decode().replace(SEP, "|"): tuple(keys.decode().split(SEP)) for name, keys in waits.items()},
         )
 
     def _timers(self, run: str, names: list[tuple[str, str]]) -> dict[str, int]:

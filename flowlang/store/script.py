@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from flowlang.engine import ops
-from flowlang.engine.reference import tables
+from flowlang.engine.reference import events, tables
 from flowlang.store.keys import lua_table
 
 #: In the order in which they need each other.
-PARTS = ("msgpack", "rows", "scopes", "groups", "accept", "holding", "claim", "upkeep", "apply")
+PARTS = ("msgpack", "rows", "scopes", "events", "groups", "accept", "holding", "claim", "upkeep", "apply")
 
 #: How long the last reply of a process is kept for a repeated flush.
 FLUSH_MS = 86_400_000
@@ -79,6 +79,7 @@ def _prelude() -> str:
         "CLAIM_TIMERS": tables.CLAIM_TIMERS,
         "CLAIM_DROPS": tables.CLAIM_DROPS,
         "SCOPE_DEPTH": tables.SCOPE_DEPTH,
+        "MAIL_DROPS": events.MAIL_DROPS,
         "HINT_MS": tables.HINT_MS,
         "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,

@@ -78,6 +78,11 @@ class Rig:
         assert isinstance(outcome, Swept)
         return outcome
 
+    def event_facts(self, row: Claimed) -> list[tuple[Any, ...]]:
+        """Consume a claimed scope's facts and let it wait on: (wait, event) of those that are events, else the kind."""
+        self.one(commit(row, "waiting", consumed=len(row.facts)))
+        return [(fact["wait"], fact["event"]) if fact["kind"] == "event" else (fact["kind"],) for fact in row.facts]
+
     def start_run(self, run: str = "r00-1", **seed: Any) -> Claimed:
         """Accept an event that makes one run, and claim it."""
         self.one(accept(f"e-{run}", seed_of(run, **seed)))

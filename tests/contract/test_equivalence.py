@@ -32,7 +32,9 @@ from flowlang.engine.ops import (
     Renew,
     ResolveDead,
     Sweep,
+    Take,
     Timer,
+    Wait,
 )
 from flowlang.engine.ports import FlushId
 from flowlang.engine.reference import Partition
@@ -56,7 +58,18 @@ flags = st.booleans()
 rarely = st.sampled_from([False, False, False, True])
 choices = st.sampled_from([0, 1, 2, 3, 4, 5, 6, -1])
 epochs = st.sampled_from([0, 0, 0, 0, 0, 99])  #: 0: the active one
-reads = st.lists(st.sampled_from(["a", "=g[0]", "*g", "#g", "*h", "g[1]"]), max_size=3).map(tuple)
+reads = st.lists(st.sampled_from(["a", "=g[0]", "*g", "#g", "*h", "g[1]", "~g:2", "~h:3", "~none:0"]), max_size=3).map(
+    tuple
+)
+keys = st.lists(st.sampled_from(["k0", "k1", "k2"]), min_size=1, max_size=3).map(tuple)
+waits = st.builds(
+    Wait,
+    st.sampled_from(["w", "v"]),
+    keys,
+    since_ms=st.sampled_from([None, 0, 0, 2_000_000_000_000]),
+    but=st.sampled_from(["", "", "e0"]),
+)
+takes = st.builds(Take, st.sampled_from(["w", "v"]), st.sampled_from(["s", "s/t"]), st.sampled_from(EVENTS))
 
 seeds = st.builds(
     seed_of,
@@ -83,6 +96,8 @@ accepts = st.builds(
         dedupe=st.sampled_from([None, "d1", "d2"]),
         dedupe_ms=st.sampled_from([1, 5_000, 86_400_000]),
         keep_ms=st.sampled_from([1, 86_400_000]),
+        keys=st.just(()) | keys,
+        mail_ms=st.sampled_from([0, 1_000, 5_000, 86_400_000]),
     ),
     runs=st.lists(seeds, max_size=2).map(tuple),
     dead=st.none() | letters,
@@ -149,6 +164,9 @@ turns = st.fixed_dictionaries(
         "journal": st.lists(bodies, max_size=2).map(tuple),
         "timers": st.lists(timers, max_size=2).map(tuple),
         "cleared": st.lists(st.sampled_from(["t", "u"]), max_size=1).map(tuple),
+        "unwaits": st.lists(st.sampled_from(["w", "v"]), max_size=1).map(tuple),
+        "waits": st.lists(waits, max_size=2).map(tuple),
+        "takes": st.lists(takes, max_size=2).map(tuple),
         "cancels": st.lists(st.sampled_from(GROUPS), max_size=1).map(tuple),
         "accepts": st.lists(accepts, max_size=1).map(tuple),
     }

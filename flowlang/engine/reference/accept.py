@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Accept, Accepted, DeadLetter, Duplicate, RunSeed, Stale
+from flowlang.engine.reference import events
 from flowlang.engine.reference.tables import MAIN, SEP, Dead, EventRow, Run, Tables, main_scope
 
 
@@ -18,6 +19,7 @@ def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
         if tick_ms <= tables.crons.get(trigger, tick_ms - 1):
             return Duplicate(op.event.id)
         tables.crons[trigger] = tick_ms
+    events.announce(tables, op.event)  # before its runs are there: they do not see the event that made them
     made = tuple(_create(tables, op.event.id, seed) for seed in op.runs)
     _keep(tables, op, tuple(run for run, _ in made))
     if op.dead is not None:
@@ -32,10 +34,16 @@ def bury(tables: Tables, letter: DeadLetter) -> None:
 
 def _keep(tables: Tables, op: Accept, runs: tuple[str, ...]) -> None:
     event = op.event
-    expires = tables.now_ms + event.keep_ms
+    now_ms, mail_ms = tables.now_ms, event.mail_ms if event.keys else 0
+    expires = now_ms + max(event.keep_ms, mail_ms)
+    before = tables.events.get(event.id)
+    if before is not None:
+        events.unpost(tables, event.id, before.keys)
     tables.events[event.id] = EventRow(
-        event.name, event.source, event.body, event.reasons, tables.now_ms, expires, runs
+        event.name, event.source, event.body, event.reasons, now_ms, expires, runs, event.keys, now_ms + mail_ms
     )
+    if mail_ms > 0:
+        events.post(tables, event)
     tables.rows_expiry.put("event" + SEP + event.id, expires)
     if event.dedupe is not None:
         until = tables.now_ms + event.dedupe_ms

@@ -94,6 +94,9 @@ def _read(run: Run, scope: Scope) -> dict[str, bytes]:
             row = run.groups.get(read[1:])
             names = [row.child(index) for index in range(row.spec.total)] if row is not None else []
             keys = names if read[0] == "*" else ["=" + name for name in names]
+        elif read[:1] == "~":
+            loop, _, rounds = read[1:].rpartition(":")
+            keys = [f"{loop}[{number}]" for number in range(int(rounds))]
         else:
             keys = [read]
         for key in keys:

@@ -15,7 +15,7 @@ from flowlang.engine.ops import (
     Renewed,
     Stale,
 )
-from flowlang.engine.reference import groups
+from flowlang.engine.reference import events, groups
 from flowlang.engine.reference.accept import accept, bury
 from flowlang.engine.reference.tables import SEP, Run, Scope, Tables, under_living
 
@@ -80,12 +80,21 @@ def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
     for setting in op.timers:
         due = setting.at_ms if setting.at_ms is not None else tables.now_ms + setting.delay_ms
         tables.set_timer(op.run, op.scope, scope, setting.id, due)
+    for wait_id in op.unwaits:
+        tables.drop_wait(op.run, op.scope, scope, wait_id)
+    for wait in op.waits:
+        events.register(tables, op.run, op.scope, scope, wait)
+    for asked in op.takes:
+        events.take(tables, op.run, op.scope, run, asked)
 
 
 def _finish(tables: Tables, run_id: str, run: Run, end: Finish) -> None:
     run.status = end.status
     run.result = end.result
     run.ended_ms = tables.now_ms
+    for scope_id, scope in run.scopes.items():
+        for wait_id in list(scope.waits):
+            tables.drop_wait(run_id, scope_id, scope, wait_id)
     if end.dead is not None:
         bury(tables, end.dead)
     else:

@@ -94,6 +94,9 @@ class Partition:
             journal=tuple(row.journal),
             scopes={scope_id: scope.status for scope_id, scope in row.scopes.items()},
             timers=timers,
+            waits={
+                f"{name}|{wait.id}": wait.keys for name, scope in row.scopes.items() for wait in scope.waits.values()
+            },
         )
 
     def runs(

@@ -1,7 +1,7 @@
 """The tables of a partition, and the few moves that all operations share.
 
 Owns the rows and what keeps them consistent: a scope is in its queue exactly while it is ready, among the leases
-exactly while it is held, and has timers only until it ends.
+exactly while it is held, and has timers and waits only until it ends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flowlang.engine.ops import MAIN, Group
+from flowlang.engine.ops import MAIN, Group, Wait
 from flowlang.engine.reference.ranked import Ranked
 
 SEP = "\x1f"  #: between the parts of a member; in no id
@@ -44,6 +44,7 @@ class Scope:
     rescues: int = 0
     inbox: list[dict[str, Any]] = field(default_factory=list)
     timers: set[str] = field(default_factory=set)
+    waits: dict[str, Wait] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class Run:
     records: dict[str, bytes] = field(default_factory=dict)
     inputs: dict[str, bytes] = field(default_factory=dict)
     journal: list[bytes] = field(default_factory=list)
+    taken: set[tuple[str, str]] = field(default_factory=set)  #: (share, event)
 
     @property
     def live(self) -> bool:
@@ -113,6 +115,8 @@ class EventRow:
     accepted_ms: int
     expires_ms: int
     runs: tuple[str, ...]
+    keys: tuple[str, ...]
+    mail_until_ms: int
 
 
 @dataclass(slots=True)
@@ -154,6 +158,9 @@ class Tables:
     ready: dict[str, Ranked] = field(default_factory=dict)  #: queue → members by ready time
     leases: Ranked = field(default_factory=Ranked)
     timers: Ranked = field(default_factory=Ranked)
+    waits: dict[str, set[str]] = field(default_factory=dict)  #: key → members
+    mailboxes: dict[str, Ranked] = field(default_factory=dict)  #: key → events by acceptance
+    mails: Ranked = field(default_factory=Ranked)  #: events with their keys by the end of their time in mailboxes
     expiry: Ranked = field(default_factory=Ranked)  #: ended runs by expiry
     rows_expiry: Ranked = field(default_factory=Ranked)  #: events, dedupe and once keys by expiry
     workers: dict[str, Worker] = field(default_factory=dict)
@@ -191,6 +198,8 @@ class Tables:
         self.leases.drop(member)
         for timer in scope.timers:
             self.timers.drop(member + SEP + timer)
+        for wait in list(scope.waits):
+            self.drop_wait(run_id, scope_id, scope, wait)
         scope.status = "ended"
         scope.timers = set()
         scope.inbox = []
@@ -206,6 +215,15 @@ class Tables:
         """Take a timer back."""
         scope.timers.discard(timer)
         self.timers.drop(run_id + SEP + scope_id + SEP + timer)
+
+    def drop_wait(self, run_id: str, scope_id: str, scope: Scope, wait_id: str) -> None:
+        """Take a wait out of the index."""
+        wait = scope.waits.pop(wait_id, None)
+        for key in wait.keys if wait is not None else ():
+            if key in self.waits:
+                self.waits[key].discard(SEP.join((run_id, scope_id, wait_id)))
+                if not self.waits[key]:
+                    del self.waits[key]
 
     def fire_timers(self, limit: int) -> int:
         """Turn due timers into facts, at most so many; tell how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
+from flowlang.engine.reference import events
 from flowlang.engine.reference.tables import MAIN, SEP, WORKER_LISTED_MS, Tables, under_living
 
 
@@ -59,11 +60,12 @@ def _collect(tables: Tables, limit: int) -> int:
     for run_id in due:
         tables.expiry.drop(run_id)
         _free(tables, run_id)
+    events.collect(tables, limit)
     for member in tables.rows_expiry.up_to(tables.now_ms, len(tables.rows_expiry)):
         tables.rows_expiry.drop(member)
         kind, key = member.split(SEP)
         if kind == "event":
-            tables.events.pop(key, None)
+            events.unpost(tables, key, tables.events.pop(key).keys)
         elif kind == "dedupe":
             tables.dedupe.pop(key, None)
         else:

@@ -44,6 +44,7 @@ local function create_run(event_id, seed)
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
     index = 0, fence = 0, lease_ms = 0, rescues = 0, inbox = {mp_fields(2, 'kind', 'start')}, timers = {},
+    waits = {},
   }
   put_scope(seed.id, '', main)
   make_ready(seed.id, '', main)
@@ -64,6 +65,7 @@ local function accept_current(op)
     if last and op.tick[2] <= tonumber(last) then return duplicate(event.id) end
     redis.call('HSET', K.crons, op.tick[1], op.tick[2])
   end
+  announce(event) -- before its runs are there: they do not see the event that made them
   local made, names = {}, {}
   for i, seed in ipairs(op.runs) do
     local run_id, new = create_run(event.id, with_defaults(seed, 'RunSeed'))
@@ -71,10 +73,17 @@ local function accept_current(op)
     names[i] = run_id
   end
   local key = K.event .. event.id
+  local before = redis.call('HGET', key, 'mail')
+  if before then unpost(before) end
   redis.call('DEL', key)
+  local kept = event.keep_ms
+  if event.mail_ms > 0 and #event.keys > 0 then
+    kept = math.max(kept, event.mail_ms)
+    redis.call('HSET', key, unpack(post(event)))
+  end
   redis.call('HSET', key, 'name', event.name, 'source', event.source, 'body', event.body, 'reasons', event.reasons,
-    'accepted_ms', NOW, 'expires_ms', NOW + event.keep_ms, 'runs', table.concat(names, SEP))
-  redis.call('PEXPIRE', key, event.keep_ms + GRACE_MS)
+    'accepted_ms', NOW, 'expires_ms', NOW + kept, 'runs', table.concat(names, SEP))
+  redis.call('PEXPIRE', key, kept + GRACE_MS)
   if event.dedupe then hold(K.dedupe .. event.dedupe, event.id, event.dedupe_ms) end
   if op.dead then bury(op.dead) end
   return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made)})

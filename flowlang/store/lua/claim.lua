@@ -64,6 +64,11 @@ local function resolve_reads(run_id, reads)
         local group, names = get_group(run_id, string.sub(read, 2)), {}
         for index = 0, group and group.total - 1 or -1 do names[index + 1] = child_of(group, index) end
         if kind == '*' then add_reads(pieces, records, names, '') else add_reads(pieces, inputs, names, '=') end
+      elseif kind == '~' then
+        local loop, rounds = string.match(read, '^~(.*):(%d+)$')
+        local names = {}
+        for number = 0, tonumber(rounds) - 1 do names[number + 1] = string.format('%s[%d]', loop, number) end
+        add_reads(pieces, records, names, '')
       elseif kind == '=' then
         add_reads(pieces, inputs, {string.sub(read, 2)}, '=')
       else

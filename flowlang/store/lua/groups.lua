@@ -29,7 +29,7 @@ local function start_children(run_id, group)
     local child = {
       status = 'waiting', parent = group.parent, queue = group.queue, priority_ms = group.priority_ms,
       state = group.state, reads = reads, group = group.id, index = index,
-      fence = fence, lease_ms = 0, rescues = 0, inbox = {}, timers = {},
+      fence = fence, lease_ms = 0, rescues = 0, inbox = {}, timers = {}, waits = {},
     }
     put_scope(run_id, child_id, child)
     make_ready(run_id, child_id, child)

@@ -37,6 +37,9 @@ local function write_turn(run_id, row, op)
     with_defaults(timer, 'Timer')
     set_timer(run_id, op.scope, row, timer.id, timer.at_ms or NOW + timer.delay_ms)
   end
+  for _, wait_id in ipairs(op.unwaits) do drop_wait(run_id, op.scope, row, wait_id) end
+  for _, wait in ipairs(op.waits) do register_wait(run_id, op.scope, row, with_defaults(wait, 'Wait')) end
+  for _, asked in ipairs(op.takes) do take_event(run_id, op.scope, asked) end
 end
 
 local function expire_run(run, after)
@@ -46,6 +49,10 @@ end
 
 local function finish_run(run, finish)
   set_run_status(run, finish.status)
+  for _, field in ipairs(redis.call('HKEYS', K.run .. run.id .. RUN.waits)) do
+    local parts = split(field)
+    drop_wait(run.id, parts[1], get_scope(run.id, parts[1]), parts[2])
+  end
   redis.call('HSET', K.run .. run.id, 'status', finish.status, 'result', finish.result, 'ended_ms', NOW)
   if finish.dead then bury(finish.dead) else expire_run(run, run.retention) end
 end

@@ -1,5 +1,6 @@
 -- What all operations share: queues, inboxes, timers, and the end of a scope.
--- A scope is in its queue while it is ready, among the leases while it is held, and has timers only until it ends.
+-- A scope is in its queue while it is ready, among the leases while it is held, and has timers and waits only until it
+-- ends.
 
 local fresh = {}         -- member → queue: rows that this call made ready
 local noted_queues = {}  -- queues that this call has added to the set of names
@@ -41,6 +42,17 @@ local function under_living(run_id, row)
   return false
 end
 
+local function drop_wait(run_id, scope_id, row, wait_id)
+  if not row.waits[wait_id] then return end
+  row.waits[wait_id] = nil
+  touch_scope(run_id, scope_id)
+  local key, field = K.run .. run_id .. RUN.waits, scope_id .. SEP .. wait_id
+  for _, name in ipairs(split(redis.call('HGET', key, field))) do
+    redis.call('ZREM', K.wait .. name, run_id .. SEP .. field)
+  end
+  redis.call('HDEL', key, field)
+end
+
 local function end_scope(run_id, scope_id, row)
   local member = member_of(run_id, scope_id)
   if row.status == 'ended' then return end
@@ -50,6 +62,7 @@ local function end_scope(run_id, scope_id, row)
   end
   redis.call('ZREM', K.leases, member)
   for _, timer in ipairs(row.timers) do redis.call('ZREM', K.timers, member .. SEP .. timer) end
+  for wait_id in pairs(row.waits) do drop_wait(run_id, scope_id, row, wait_id) end
   put_scope(run_id, scope_id, {status = 'ended', fence = row.fence})
 end
 

@@ -53,6 +53,7 @@ local function collect(limit)
     local parts = split(member)
     free_run(parts[1], parts[2])
   end
+  collect_mail(limit)
   return #due
 end
 
