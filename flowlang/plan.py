@@ -61,7 +61,7 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
 
     initial_ms: int = 0
     factor: float = 1.0
-    max_ms: int | None = None
+    max_ms: int = 31_536_000_000
     jitter: Literal["equal", "full", "none"] = "none"
 
 

@@ -12,12 +12,11 @@ from typing import Final
 from flowlang.compiler.findings import Findings
 from flowlang.model import Path, Pipeline, ProjectFile, Step
 
-VERBS: Final = ("invoke", "wait_for", "race")
-MODIFIERS: Final = ("repeat", "cache", "needs", "queue", "concurrency", "throttle", "undo")
+VERBS: Final = ("invoke", "wait_for")
+MODIFIERS: Final = ("cache", "queue", "concurrency", "throttle", "undo")
 PIPELINE_KEYS: Final = (
     "cancel_on",
     "compensate",
-    "timeout",
     "expires",
     "concurrency",
     "throttle",
@@ -53,8 +52,6 @@ def check_project(project: ProjectFile, findings: Findings) -> None:
                 _report(findings, ("queues", name, key), f"`{key}` of a queue")
     if project.defaults.has("allow"):
         _report(findings, ("defaults", "allow"), "`allow`")
-    if project.defaults.has("timeout"):
-        _report(findings, ("defaults", "timeout"), "a run's `timeout`")
     if project.observe:
         _report(findings, ("observe",), "`observe`")
     for key in LIMITS:

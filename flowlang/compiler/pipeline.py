@@ -21,10 +21,11 @@ from flowlang.durations import milliseconds
 from flowlang.expr.schema_types import type_of_schema
 from flowlang.expr.types import BOOL, DYN, Type
 from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
+from flowlang.model.pipeline import CancelOn as WrittenCancelOn
 from flowlang.model.step import Step
 from flowlang.model.trigger import CronTrigger as WrittenCron
 from flowlang.model.trigger import EventTrigger as WrittenEvent
-from flowlang.plan import CronTrigger, EventTrigger, Idempotency, Places, Plan, RetryRule, Trigger, Uses
+from flowlang.plan import CancelOn, CronTrigger, EventTrigger, Idempotency, Places, Plan, RetryRule, Trigger, Uses
 
 WEEK_MS = 7 * 86_400_000
 
@@ -58,6 +59,7 @@ class PipelineLowering:
             project.signatures,
             {} if self._file is None else self._file.retries,
             self._default_retry(),
+            pipelines=pipelines,
             complete=not project.unreadable_handlers,
         )
 
@@ -83,6 +85,7 @@ class PipelineLowering:
         if pipeline.has("output"):
             output = self._checker.value(pipeline.output, ("output",), everything).plain
         labels = self._labels(place)
+        cancel_on = tuple(self._cancel_on(number, event, place) for number, event in enumerate(pipeline.cancel_on))
         idempotency = self._idempotency(place)
         self._check_emitted()
         env = self._env()
@@ -99,6 +102,10 @@ class PipelineLowering:
             env=env,
             output=output,
             on_failure=on_failure,
+            compensate=pipeline.compensate,
+            cancel_on=cancel_on,
+            timeout_ms=self._timeout(),
+            expires_ms=None if pipeline.expires is None else milliseconds(pipeline.expires),
             idempotency=idempotency,
             queue=pipeline.queue,
             retention_ms=self._retention(),
@@ -222,6 +229,14 @@ class PipelineLowering:
                     wanted |= {path[1] for path in expression.paths if path[0] == "vars" and len(path) > 1}
         return tuple((name, value) for name, value in self._project_vars.items() if name in wanted)
 
+    def _cancel_on(self, number: int, written: WrittenCancelOn, place: Place) -> CancelOn:
+        for position, name in enumerate(written.event):
+            path: Path = ("cancel_on", number, "event")
+            self._check_event(name, (*path, position) if len(written.event) > 1 else path)
+        matching = replace(place.knowing("incoming"), pinned=False, steps=frozenset())
+        match = self._checker.expression(written.match, ("cancel_on", number, "match"), matching, expected=BOOL)
+        return CancelOn(tuple(written.event), match.plain)
+
     def _labels(self, place: Place) -> dict[str, Any]:
         defaults = {} if self._file is None else self._file.defaults.labels
         own = {
@@ -259,6 +274,12 @@ class PipelineLowering:
             return ()
         named = {} if self._file is None else self._file.retries
         return (lower_policies(self._pipeline.retry, named, self._findings, ("retry",)),)
+
+    def _timeout(self) -> int | None:
+        if self._pipeline.timeout is not None:
+            return milliseconds(self._pipeline.timeout)
+        default = None if self._file is None else self._file.defaults.timeout
+        return None if default is None else milliseconds(default)
 
     def _retention(self) -> int:
         if self._pipeline.retention is not None:

@@ -15,7 +15,7 @@ import msgspec
 from flowlang.compiler import not_yet
 from flowlang.compiler.calls import check_call
 from flowlang.compiler.expressions import Checker, Place, Written
-from flowlang.compiler.findings import Findings
+from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.place_types import results_type
 from flowlang.compiler.policies import Policies, declared_policies, lower_policies
 from flowlang.durations import milliseconds, parse_duration
@@ -24,15 +24,20 @@ from flowlang.expr.facts import Facts, Implied
 from flowlang.expr.types import BOOL, DYN, NULL, ListOf, Type
 from flowlang.handler.signature import Signature
 from flowlang.jsondata import render_path
-from flowlang.model import Step
+from flowlang.model import Path, Step
 from flowlang.model import step as written
 from flowlang.model.verbs import CONTAINERS
 from flowlang.plan import (
+    Cache,
     CatchArm,
     Emit,
     Fail,
     Foreach,
+    Invoke,
     Parallel,
+    Pause,
+    Race,
+    Repeat,
     RetryRule,
     SetValues,
     Sleep,
@@ -40,8 +45,10 @@ from flowlang.plan import (
     Stop,
     Switch,
     Tolerate,
+    Undo,
     Uses,
     Verb,
+    WaitFor,
 )
 from flowlang.plan import Step as PlanStep
 
@@ -89,6 +96,7 @@ class StepLowering:
         signatures: Handlers by name.
         named: Retry policies of the project.
         default: The project's default policy.
+        pipelines: Names of the project's pipelines.
         complete: Whether all handlers could be read.
     """
 
@@ -100,6 +108,7 @@ class StepLowering:
         named: Policies,
         default: tuple[RetryRule, ...],
         *,
+        pipelines: frozenset[str],
         complete: bool,
     ) -> None:
         self.steps: list[PlanStep] = []
@@ -112,6 +121,7 @@ class StepLowering:
         self._signatures = signatures
         self._named = named
         self._default = default
+        self._pipelines = pipelines
         self._complete = complete
 
     def block(self, steps: Sequence[Step], around: Around) -> tuple[tuple[int, ...], frozenset[str]]:
@@ -142,10 +152,12 @@ class StepLowering:
         """
         numbers = []
         ended: dict[str, frozenset[str]] = {}
+        positions = {step.id: position for position, step in enumerate(steps) if step.id is not None}
         seen: frozenset[str] = frozenset()
         for step in steps:
             before = frozenset().union(*(ended.get(name, frozenset()) for name in step.needs))
-            number, ids = self.step(step, around.seeing(before))
+            needs = tuple(sorted({positions[name] for name in step.needs if name in positions}))
+            number, ids = self.step(step, around.seeing(before), needs=needs)
             numbers.append(number)
             seen |= ids
             if step.id is not None:
@@ -154,8 +166,13 @@ class StepLowering:
                 around = around.given(self._implied[number].when_false)
         return tuple(numbers), seen
 
-    def step(self, step: Step, around: Around) -> tuple[int, frozenset[str]]:
+    def step(self, step: Step, around: Around, *, needs: tuple[int, ...] = ()) -> tuple[int, frozenset[str]]:
         """Lower a step.
+
+        Args:
+            step: As written.
+            around: What surrounds it.
+            needs: Positions of the siblings that must have ended before it.
 
         Returns:
             Its number, and the ids that can be seen after it.
@@ -170,15 +187,13 @@ class StepLowering:
         around = around.given(condition.implied.when_true)
         foreach, item = self._foreach(step, around)
         inner = self._inside(step, around, number, foreach, item)
+        started = self._start(step, around)
         verb, within = self._verb(step, inner, runnable=runnable)
         body = inner.seeing(within)
         own = frozenset() if step.id is None else frozenset({step.id})
-        if step.repeat is not None:
-            ends = body.seeing(own).place
-            self._checker.expression(step.repeat.until, (*step.path, "repeat", "until"), ends, expected=BOOL)
-        if step.undo is not None and step.undo.with_ is not None:
-            undoing = body.seeing(own).place.knowing("error", "secrets")
-            self._checker.value(step.undo.with_, (*step.path, "undo", "with"), undoing)
+        repeat = self._repeat(step, body.seeing(own), started)
+        undo = self._undo(step, body.seeing(own))
+        cache = self._cache(step, body)
         output = self._value(step, "output", body)
         collect = self._collect(step, around, item)
         self._learn(step, verb, output, collect)
@@ -190,15 +205,19 @@ class StepLowering:
             verb=verb,
             named=step.id is not None,
             loops=around.loops,
+            needs=needs,
             condition=condition.plain,
             foreach=foreach,
+            repeat=repeat,
             collect=collect.plain,
             tolerate=_tolerate(step),
+            cache=cache,
             catch=catch,
             finally_=last,
             retry=self._policies(step, around) if step.uses is not None else (),
             timeout_ms=self._container_timeout(step),
             output=output.plain,
+            undo=undo,
         )
         hides = step.foreach is not None or step.repeat is not None
         return number, own if hides else own | within | caught | finished
@@ -230,11 +249,60 @@ class StepLowering:
             place = around.place.typed(**{foreach.name: item}).knowing("index")
             inner = replace(inner, place=place, loops=(*around.loops, number))
         if step.repeat is not None:
-            inner = replace(inner, place=inner.place.knowing("index", "last"))
+            inner = replace(inner, place=inner.place.knowing("index", "last"), loops=(*around.loops, number))
         if step.uses is None and step.retry:
             rules = lower_policies(step.retry, self._named, self._findings, (*step.path, "retry"))
             inner = replace(inner, retry=(rules, *inner.retry))
         return inner
+
+    def _start(self, step: Step, around: Around) -> Any:
+        if step.repeat is None or not step.repeat.has("start"):
+            return None
+        return self._checker.value(step.repeat.start, (*step.path, "repeat", "start"), around.place).plain
+
+    def _repeat(self, step: Step, around: Around, start: Any) -> Repeat | None:
+        """Lower a loop of rounds; its `until` sees what a step at the end of the round would."""
+        loop = step.repeat
+        if loop is None:
+            return None
+        until = self._checker.expression(loop.until, (*step.path, "repeat", "until"), around.place, expected=BOOL)
+        for_ms = None if loop.for_ is None else milliseconds(loop.for_)
+        return Repeat(until.plain, loop.limit, for_ms, _pause(loop.every), start)
+
+    def _cache(self, step: Step, around: Around) -> Cache | None:
+        if step.cache is None:
+            return None
+        key = self._checker.expression(
+            step.cache.key, (*step.path, "cache", "key"), replace(around.place, pinned=False)
+        )
+        return Cache(key.plain, milliseconds(step.cache.ttl))
+
+    def _undo(self, step: Step, around: Around) -> Undo | None:
+        """Lower what takes a step back; its arguments are computed when the step has succeeded."""
+        undo = step.undo
+        if undo is None:
+            return None
+        path = (*step.path, "undo")
+        given = self._checker.value(undo.with_ or {}, (*path, "with"), around.place.knowing("error", "secrets")).plain
+        if undo.invoke is not None:
+            self._check_pipeline(undo.invoke.pipeline, (*path, "invoke"))
+            return Undo(Invoke(undo.invoke.pipeline, given, undo.invoke.wait), (), undo.unknown)
+        assert undo.uses is not None
+        signature = self._signatures.get(undo.uses)
+        if signature is None and self._complete:
+            hint = near(undo.uses, self._signatures, listing="the handlers are")
+            self._findings.at((*path, "uses"), "FL401", f"there is no handler `{undo.uses}`", hint=hint)
+        effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
+        declared = () if signature is None else declared_policies(signature.retry, self._named)
+        own = lower_policies(undo.retry or (), self._named, self._findings, (*path, "retry"))
+        policies = tuple(policy for policy in (own, *around.retry, declared, self._default) if policy)
+        timeout = _handler_timeout(signature) if undo.timeout is None else milliseconds(undo.timeout)
+        return Undo(Uses(undo.uses, given, effect, timeout), policies, undo.unknown)
+
+    def _check_pipeline(self, name: str, path: Path) -> None:
+        if name not in self._pipelines:
+            hint = near(name, self._pipelines, listing="the pipelines are")
+            self._findings.at(path, "FL301", f"there is no pipeline `{name}`", hint=hint)
 
     def _value(self, step: Step, key: str, around: Around) -> Written:
         if not step.has(key):
@@ -281,7 +349,7 @@ class StepLowering:
         return tuple(policy for policy in (own, *around.retry, declared, self._default) if policy)
 
     def _container_timeout(self, step: Step) -> int | None:
-        if step.verb not in CONTAINERS or step.timeout is None:
+        if step.verb not in {*CONTAINERS, "invoke"} or step.timeout is None:
             return None
         return self._milliseconds(step)
 
@@ -327,11 +395,12 @@ class StepLowering:
                 block, inside = self.beside(step.switch or (), around, exclusive=True)
                 verb = Switch(block)
             case "race":
-                _, inside = self.beside(step.race or (), around)
+                block, inside = self.beside(step.race or (), around)
+                verb = Race(block)
             case "wait_for":
-                self._wait(step, place)
+                verb = self._wait(step, place)
             case _:
-                self._checker.value(step.with_, (*step.path, "with"), place.knowing("secrets"))
+                verb = self._invoke(step, place)
         return (verb if runnable else _NOTHING), inside
 
     def _uses(self, step: Step, place: Place) -> Uses:
@@ -339,11 +408,16 @@ class StepLowering:
         check_call(step, self._signatures, self._findings, complete=self._complete)
         signature = self._signatures.get(step.uses)
         timeout = self._milliseconds(step) if step.timeout is not None else None
-        if timeout is None and signature is not None and signature.timeout is not None:
-            timeout = milliseconds(parse_duration(signature.timeout))
         arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets")).plain
         effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
-        return Uses(step.uses, arguments, effect, ATTEMPT_TIMEOUT_MS if timeout is None else timeout)
+        return Uses(step.uses, arguments, effect, _handler_timeout(signature) if timeout is None else timeout)
+
+    def _invoke(self, step: Step, place: Place) -> Invoke:
+        target = step.invoke
+        assert target is not None
+        self._check_pipeline(target.pipeline, (*step.path, "invoke"))
+        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets")).plain
+        return Invoke(target.pipeline, arguments, target.wait)
 
     def _emit(self, step: Step, place: Place) -> Emit:
         sent = step.emit
@@ -352,7 +426,12 @@ class StepLowering:
         ident = sent.id
         if ident is not None:
             self._checker.value(ident, (*step.path, "emit", "id"), place)
-        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain, ident)
+        delay = None
+        if isinstance(sent.delay, str):
+            delay = self._checker.value(sent.delay, (*step.path, "emit", "delay"), place).plain
+        elif sent.delay:
+            delay = f"{milliseconds(sent.delay)}ms"
+        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain, ident, delay)
 
     def _fail(self, step: Step, around: Around) -> Fail:
         how = step.fail
@@ -369,12 +448,31 @@ class StepLowering:
             self._findings.at(path, "FL210", message, hint="it stands in a `catch`, `finally` or `on_failure`")
         return Fail(rethrow=True)
 
-    def _wait(self, step: Step, place: Place) -> None:
-        assert step.wait_for is not None
+    def _wait(self, step: Step, place: Place) -> WaitFor:
+        wait = step.wait_for
+        assert wait is not None
         matching = replace(place.knowing("incoming"), pinned=False)
-        self._checker.expression(step.wait_for.match, (*step.path, "wait_for", "match"), matching, expected=BOOL)
+        match = self._checker.expression(wait.match, (*step.path, "wait_for", "match"), matching, expected=BOOL)
+        timeout = None
         if isinstance(step.timeout, str):
-            self._checker.value(step.timeout, (*step.path, "timeout"), place)
+            timeout = self._checker.value(step.timeout, (*step.path, "timeout"), place).plain
+        elif step.timeout is not None:
+            timeout = f"{milliseconds(step.timeout)}ms"
+        return WaitFor(tuple(wait.event), match.plain, wait.since, wait.count, timeout)
+
+
+def _pause(every: timedelta | written.Pause) -> Pause:
+    if isinstance(every, timedelta):
+        return Pause(milliseconds(every))
+    most = {} if every.max is None else {"max_ms": milliseconds(every.max)}
+    return Pause(milliseconds(every.initial), every.factor, jitter=every.jitter, **most)
+
+
+def _handler_timeout(signature: Signature | None) -> int:
+    """The time-out of a handler's attempts, where the step does not say one."""
+    if signature is None or signature.timeout is None:
+        return ATTEMPT_TIMEOUT_MS
+    return milliseconds(parse_duration(signature.timeout))
 
 
 def _handling(around: Around) -> Around:

@@ -5,7 +5,7 @@ Pure like `advance`; the worker and the simulator both drive scopes through this
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,12 +13,13 @@ import msgspec
 from flowlang import jsondata
 from flowlang.clock import Rng
 from flowlang.engine.admission import check_emission, emitted_event, outcome_event, row_of_emission
-from flowlang.engine.advance import Flight, advance
+from flowlang.engine.advance import advance
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.intake import Delivery
+from flowlang.engine.machine import Flight
 from flowlang.engine.ops import Accept, Claimed, Commit, DeadLetter, Finish, Group, Join
 from flowlang.engine.ports import Sealer
-from flowlang.engine.program import ROOT, Program
+from flowlang.engine.program import ROOT, Program, views
 from flowlang.engine.route import Router
 from flowlang.engine.state import (
     BlockFrame,
@@ -32,7 +33,7 @@ from flowlang.engine.state import (
 )
 from flowlang.engine.turn import AttemptEnd, RunEnd, Turn
 from flowlang.engine.view import RunView
-from flowlang.plan import Switch
+from flowlang.plan import Race, Switch
 
 
 class Held:
@@ -161,19 +162,36 @@ class Held:
         state = self.state
         root = ROOT if state.child is None else state.child
         item = state.child is not None and not state.branch
-        reads = self.program.reads(root, state.loops, "item" if item else "line")
+        reads = self.program.reads(root, state.inside, state.loops, "item" if item else "line")
         top = state.stack[-1] if state.stack else None
-        if isinstance(top, StepFrame) and top.phase == "joining" and not top.item:
-            step = self.program.plan.steps[top.step]
-            group = self.program.instance(step, state.loops)
-            if step.collect is not msgspec.UNSET:
-                return (*reads, f"*{group}", f"#{group}")
-            if step.foreach is not None and self._is_items_output():
-                return (*reads, f"*{group}")
-        return reads
+        return (*reads, *self._awaited(top)) if isinstance(top, StepFrame) else reads
 
-    def _is_items_output(self) -> bool:
-        """Whether the output of the top step becomes that of an item: it is what the item's switch has chosen."""
+    def _awaited(self, top: StepFrame) -> Iterator[str]:
+        """What the end of the top frame's group or loop will be computed from."""
+        step = self.program.plan.steps[top.step]
+        group = self.program.instance(step, self.state.loops)
+        if top.phase == "collecting":
+            yield f"~{group}:{top.total}"
+        if top.phase != "joining":
+            return
+        if isinstance(step.verb, Race) and (top.item or step.foreach is None):
+            for branch in step.verb.branches:
+                yield self.program.instance(self.program.plan.steps[branch], self.state.loops)
+            if self._is_items_output(top):
+                yield from (
+                    f"*{self.program.instance(view, self.state.loops)}" for view in views(self.program.plan, step)
+                )
+        elif step.foreach is not None and not top.item:
+            if step.collect is not msgspec.UNSET:
+                yield f"*{group}"
+                yield f"#{group}"
+            elif self._is_items_output(top):
+                yield f"*{group}"
+
+    def _is_items_output(self, top: StepFrame) -> bool:
+        """Whether the top step's output becomes an item's or a round's: it is one, or chosen by a switch that is."""
+        if top.item:
+            return True
         for frame in reversed(self.state.stack[:-1]):
             if isinstance(frame, BlockFrame) or not isinstance(self.program.plan.steps[frame.step].verb, Switch):
                 return False
@@ -187,16 +205,9 @@ class Held:
 
     def _sealed(self, group: Group) -> Group:
         run = self.row.run
-        return Group(
-            id=group.id,
-            prefix=group.prefix,
-            suffix=group.suffix,
-            total=group.total,
-            max_parallel=group.max_parallel,
-            limit=group.limit,
-            cancel_rest=group.cancel_rest,
+        return msgspec.structs.replace(
+            group,
             state=self.sealer.seal(group.state, run),
-            reads=group.reads,
             inputs=tuple(self.sealer.seal(item, run) for item in group.inputs),
         )
 

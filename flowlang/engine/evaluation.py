@@ -68,11 +68,14 @@ class Evaluator:
             raise self.error(frame, "expression", f"`if: {text}` gives {type_name(wanted)}, not true or false")
         return wanted
 
-    def expression(self, frame: StepFrame, slot: str, text: str) -> Any:
-        """Evaluate an expression to plain JSON. Raises: StepError."""
+    def expression(self, frame: StepFrame, slot: str, text: str, *, extra: Mapping[str, Any] = _NONE) -> Any:
+        """Evaluate an expression to plain JSON; `extra` are more root names. Raises: StepError."""
         compiled = self._program.expression(text)
         return self._guarded(
-            frame, slot, compiled, lambda pinned: to_json(compiled.evaluate(self._bindings(), pins=pinned))
+            frame,
+            slot,
+            compiled,
+            lambda pinned: to_json(compiled.evaluate(self._bindings() | dict(extra), pins=pinned)),
         )
 
     def value(

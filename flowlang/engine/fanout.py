@@ -11,7 +11,7 @@ from flowlang.engine.ops import Group
 from flowlang.engine.program import Program
 from flowlang.engine.state import ErrorInfo, Result, ScopeState, encode
 from flowlang.engine.view import handled_error
-from flowlang.plan import Plan, Step
+from flowlang.plan import Plan, Race, Step
 
 
 def items_group(program: Program, state: ScopeState, ident: str, step: Step, items: Sequence[Any]) -> Group:
@@ -34,31 +34,37 @@ def items_group(program: Program, state: ScopeState, ident: str, step: Step, ite
         limit=tolerated(step, len(items)),
         cancel_rest=False,
         state=_first_state(state, step, branch=False),
-        reads=(*program.reads(step.index, state.loops, "item"), "=$"),
+        reads=(*program.reads(step.index, state.inside, state.loops, "item"), "=$"),
         inputs=tuple(encode(item) for item in items),
     )
 
 
-def branches_group(program: Program, state: ScopeState, ident: str, step: Step, total: int) -> Group:
-    """The group of a parallel: all branches at once; the first failure cancels the others.
+def branches_group(
+    program: Program, state: ScopeState, ident: str, step: Step, branches: Sequence[int], *, race: bool
+) -> Group:
+    """The group of a parallel or race: all branches at once that need no other; what decides it cancels the rest.
 
     Args:
         program: The pipeline.
         state: The scope that makes it.
         ident: The container's instance; `both` makes the children `both/0`, `both/1`, …
-        step: The parallel.
-        total: How many branches it has.
+        step: The container.
+        branches: The numbers of its branches.
+        race: Whether the first success ends it, and no failure; else the first failure does.
     """
+    total = len(branches)
+    needs = tuple(program.plan.steps[branch].needs for branch in branches)
     return Group(
         id=ident,
         prefix=f"{ident}/",
         suffix="",
         total=total,
         max_parallel=max(1, total),
-        limit=0,
+        limit=total if race else 0,
         cancel_rest=True,
         state=_first_state(state, step, branch=True),
-        reads=program.reads(step.index, state.loops, "branches"),
+        reads=program.reads(step.index, state.inside, state.loops, "branches"),
+        needs=needs if any(needs) else (),
     )
 
 
@@ -66,6 +72,8 @@ def _first_state(state: ScopeState, step: Step, *, branch: bool) -> bytes:
     return encode(
         ScopeState(
             loops=state.loops,
+            inside=state.inside,
+            starts=state.starts,
             child=step.index,
             branch=branch,
             started_ms=state.started_ms,
@@ -96,22 +104,32 @@ def is_tolerable(step: Step, error: ErrorInfo) -> bool:
     return step.tolerate is not None and retry.names(step.tolerate.errors or ("all",), error)
 
 
-def weight_of(plan: Plan, state: ScopeState, result: Result) -> Literal[0, 1, 2]:
+def weight_of(plan: Plan, parent: int, state: ScopeState, result: Result) -> Literal[0, 1, 2, 3]:
     """What a child's end weighs in its group; see `ops.Join`.
 
     Args:
         plan: The pipeline.
+        parent: The step with the group.
         state: The child.
         result: How it ended.
     """
-    if state.child is None or result.kind != "fail" or result.error is None:
+    step = plan.steps[parent]
+    if state.branch and isinstance(step.verb, Race):
+        return _weight_in_race(result)
+    if result.kind != "fail" or result.error is None:
         return 0
     if state.branch:
         return 2
-    step = plan.steps[state.child]
     tolerate = step.tolerate
     if tolerate is None:
         return 1  # none is tolerated: the first one closes the group
     if not is_tolerable(step, result.error):
         return 2
     return 0 if tolerate.failed is None and tolerate.failed_percent is None else 1
+
+
+def _weight_in_race(result: Result) -> Literal[0, 1, 3]:
+    """A branch that failed or was skipped drops out; the first of the others wins."""
+    if result.kind == "cancel" or (result.dropped and result.error is None):
+        return 0
+    return 1 if result.error is not None else 3

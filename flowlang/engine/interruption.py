@@ -12,7 +12,8 @@ def interrupted_by(state: ScopeState) -> ErrorInfo | None:
         state: The scope.
 
     Returns:
-        The time-out or the cancel; None when the top is wanted, or is shielded by a finally or on_failure at work.
+        The time-out, of a container or the run, or the cancel; None when the top is wanted, or is shielded by a finally
+        or on_failure at work.
     """
     stack = state.stack
     last = len(stack) - 1
@@ -25,6 +26,8 @@ def interrupted_by(state: ScopeState) -> ErrorInfo | None:
             return None
         elif frame.interrupted is not None and (at < last or frame.phase == "joining"):
             return frame.interrupted
+    if state.overdue is not None:
+        return state.overdue
     return None if state.cancel is None else ErrorInfo("cancelled", "cancelled", state.cancel)
 
 

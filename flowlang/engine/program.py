@@ -13,7 +13,7 @@ import msgspec
 from flowlang import jsondata
 from flowlang.engine.state import ScopeState, StepFrame, encode
 from flowlang.expr import EvaluationError, Expression, Template, ValueTemplate, compile_expression, compile_value
-from flowlang.plan import Emit, Fail, Parallel, Plan, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
+from flowlang.plan import Emit, Fail, Parallel, Plan, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
 
 ROOT = -1  #: stands for the pipeline where a step's number is asked for
 
@@ -119,24 +119,26 @@ class Program:
         """What the first claimer of a new run wants: nothing has been written yet."""
         return ()
 
-    def reads(self, root: int, indexes: tuple[int, ...], part: Part = "line") -> tuple[str, ...]:
+    def reads(
+        self, root: int, loops: tuple[int, ...], indexes: tuple[int, ...], part: Part = "line"
+    ) -> tuple[str, ...]:
         """The store reads of a scope: every record that an expression in it may need, and its items' inputs.
 
         Args:
             root: The step that the scope runs, or `ROOT` for the main line.
-            indexes: Its index in each enclosing foreach, its own item included.
+            loops: The steps whose items and rounds it is in, its own included, outermost first.
+            indexes: Its index in each of them.
             part: What of the step it runs.
         """
         if indexes:
-            return self._reads_in(root, indexes, part)
+            return self._reads_in(root, loops, indexes, part)
         found = self._outer_reads.get((root, part))
         if found is None:  # the same at each commit of a run's main line, however long it is
-            found = self._outer_reads[root, part] = self._reads_in(root, indexes, part)
+            found = self._outer_reads[root, part] = self._reads_in(root, loops, indexes, part)
         return found
 
-    def _reads_in(self, root: int, indexes: tuple[int, ...], part: Part) -> tuple[str, ...]:
+    def _reads_in(self, root: int, loops: tuple[int, ...], indexes: tuple[int, ...], part: Part) -> tuple[str, ...]:
         wanted: list[str] = []
-        loops = self._loops_of(root, len(indexes))
         for step, whole in self._referenced(root, part):
             if step.loops != loops[: len(step.loops)]:
                 continue  # lies inside a loop of this scope: only that loop's items read it
@@ -147,19 +149,12 @@ class Program:
         return tuple(dict.fromkeys(wanted))
 
     def inputs(self, loops: tuple[int, ...], indexes: tuple[int, ...]) -> Iterator[str]:
-        """The reads of the enclosing items' inputs, outermost first."""
+        """The reads of what the enclosing loops give: inputs of items, the records of the rounds before."""
         for depth in range(min(len(loops), len(indexes))):
-            yield f"={self.prefix(loops[: depth + 1], indexes[: depth + 1])[:-1]}"
-
-    def loops_of(self, child: int | None, depth: int) -> tuple[int, ...]:
-        """The enclosing foreach steps of a scope, its own included, outermost first."""
-        return self._loops_of(ROOT if child is None else child, depth)
-
-    def _loops_of(self, root: int, depth: int) -> tuple[int, ...]:
-        if root == ROOT:
-            return ()
-        step = self.plan.steps[root]
-        return (*step.loops, root)[:depth]
+            if self.plan.steps[loops[depth]].foreach is not None:
+                yield f"={self.prefix(loops[: depth + 1], indexes[: depth + 1])[:-1]}"
+            elif indexes[depth] > 0:
+                yield self.prefix(loops[: depth + 1], (*indexes[:depth], indexes[depth] - 1))[:-1]
 
     def _referenced(self, root: int, part: Part) -> tuple[tuple[Step, bool], ...]:
         """Steps that a scope's expressions select, and whether all items of a foreach are needed."""
@@ -201,12 +196,15 @@ class Program:
             step = self.plan.steps[number]
             if step.condition is not None:
                 yield self.expression(step.condition)
-            if step.foreach is None:
-                yield from self._body(step)
-                continue
-            yield self.expression(step.foreach.items)
             if step.collect is not msgspec.UNSET:
                 yield self.value(number, "collect", step.collect)
+            if step.foreach is not None:
+                yield self.expression(step.foreach.items)
+                continue
+            if step.repeat is not None:
+                yield self.expression(step.repeat.until)
+                yield self.value(number, "start", step.repeat.start)
+            yield from self._body(step)
 
     def _body(self, step: Step) -> Iterator[Expression | ValueTemplate]:
         for slot, tree in values_of(step):
@@ -230,7 +228,7 @@ def reads_time(compiled: Expression | Template | ValueTemplate) -> bool:
 
 def children_at_once(step: Step) -> tuple[int, ...]:
     """The steps directly inside a step that run in scopes of their own."""
-    return step.verb.branches if isinstance(step.verb, Parallel) else ()
+    return step.verb.branches if isinstance(step.verb, Parallel | Race) else ()
 
 
 def children(step: Step) -> tuple[int, ...]:
@@ -239,7 +237,7 @@ def children(step: Step) -> tuple[int, ...]:
     match step.verb:
         case Steps(block=block):
             inside = block
-        case Parallel(branches=block):
+        case Parallel(branches=block) | Race(branches=block):
             inside = block
         case Switch(cases=block):
             inside = block
@@ -277,10 +275,10 @@ def values_of(step: Step) -> Iterator[tuple[str, Any]]:
 
 
 def views(plan: Plan, step: Step) -> Iterator[Step]:
-    """The loops whose items' rows may be a step's output: itself, or what a switch chooses."""
+    """The loops whose items' rows may be a step's output: itself, or what a switch chooses or a race lets win."""
     if step.foreach is not None:
         if step.collect is msgspec.UNSET:
             yield step
-    elif step.output is msgspec.UNSET and isinstance(step.verb, Switch):
-        for case in step.verb.cases:
+    elif step.repeat is None and step.output is msgspec.UNSET and isinstance(step.verb, Switch | Race):
+        for case in step.verb.cases if isinstance(step.verb, Switch) else step.verb.branches:
             yield from views(plan, plan.steps[case])

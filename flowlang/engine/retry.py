@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowlang.clock import Rng
 from flowlang.engine.state import ErrorInfo
-from flowlang.plan import RetryRule
+from flowlang.plan import Pause, RetryRule
 
 #: Policies of last resort, one a class (language.md §6).
 BUILT_IN: tuple[RetryRule, ...] = (
@@ -85,13 +85,13 @@ def next_delay_ms(
     return delay
 
 
-def backoff_ms(rule: RetryRule, attempts: int, rng: Rng) -> int:
+def backoff_ms(rule: RetryRule | Pause, attempts: int, rng: Rng) -> int:
     """Exponential back-off with jitter.
 
     Args:
         rule: Its first delay, factor, upper bound and jitter: `equal` is half fixed and half random, `full` all random
             (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog 2015).
-        attempts: How many have been made, from 1.
+        attempts: How many attempts, or rounds, have been made, from 1.
         rng: For jitter.
 
     Returns:

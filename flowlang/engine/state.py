@@ -92,11 +92,16 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a step, block or scope ended, on its way outwards."""
+    """How a step, block or scope ended, on its way outwards.
+
+    What is `ok` and `dropped` has nothing to win a race with: it was skipped, or it has failed with an `error` that was
+    tolerated.
+    """
 
     kind: Literal["ok", "fail", "stop", "cancel"]
     output: Any = msgspec.UNSET
     error: ErrorInfo | None = None
+    dropped: bool = False
     view: int | None = None
     view_of: str = ""
 
@@ -109,7 +114,9 @@ class BlockFrame(msgspec.Struct, tag="b"):
     at: int = 0
 
 
-Phase = Literal["enter", "body", "calling", "backoff", "sleeping", "joining", "catch", "finally"]
+Phase = Literal[
+    "enter", "body", "calling", "backoff", "sleeping", "joining", "catch", "finally", "rounds", "pausing", "collecting"
+]
 
 
 class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
@@ -121,12 +128,13 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     attempts: int = 0  #: that were recorded
     first_ms: int = 0  #: start of the first attempt
     called: bool = False  #: the call of an effect that happens `once` was recorded as started
-    item: bool = False  #: this is one item of the step's foreach
+    item: bool = False  #: this is one item of the step's foreach, or one round of its repeat
+    round: int = 0  #: of a repeat: the round that goes on, or comes next
     arm: int = 0  #: catch arm at work
     error: ErrorInfo | None = None  #: what catch and finally see
     pending: Result | None = None  #: how the body ended, while finally runs
     interrupted: ErrorInfo | None = None  #: its time ran out; what lies above is being cancelled
-    total: int = 0  #: items of its foreach, or branches
+    total: int = 0  #: items of its foreach, branches, or rounds that have ended
     chosen: bool = False  #: a switch has already tested its condition
 
 
@@ -137,12 +145,16 @@ class ScopeState(msgspec.Struct, omit_defaults=True):
     """
 
     stack: list[BlockFrame | StepFrame] = []
-    loops: tuple[int, ...] = ()  #: index in each enclosing foreach, outermost first
+    loops: tuple[int, ...] = ()  #: index in each enclosing loop, outermost first
+    inside: tuple[int, ...] = ()  #: the numbers of those loops' steps
+    starts: dict[int, Any] = {}  #: by number of a repeat around: what `last` is in its first round
     child: int | None = None  #: step whose item or branch this is; None: a run's main scope
-    branch: bool = False  #: a branch of `child`, not an item
+    branch: bool = False  #: a branch, not an item
+    owner: int | None = None  #: of a branch that has begun: the step that it is a branch of
     begun: bool = False
     started_ms: int = 0  #: first turn of the run
     cancel: str | None = None  #: why it is being cancelled
+    overdue: ErrorInfo | None = None  #: the run's time is up; it ends failed with this
     ending: ErrorInfo | None = None  #: the run has failed with this; on_failure is at work
     error: ErrorInfo | None = None  #: what the parent was handling when it made this scope
 

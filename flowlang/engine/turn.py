@@ -73,7 +73,7 @@ class Turn:
         self.emissions: list[Emission] = []
         self.run_end: RunEnd | None = None
         self.child_end: Result | None = None
-        self.child_weight: Literal[0, 1, 2] = 0
+        self.child_weight: Literal[0, 1, 2, 3] = 0
 
     def set_timer(self, timer: Timer) -> None:
         """Set a timer; an earlier one of the same id gives way."""

@@ -123,18 +123,32 @@ class ItemsView(Sequence[Any]):
 
 
 class StepsView(Mapping[str, dict[str, Any]]):
-    """`steps`: what each visible step did; one that did not run counts as skipped."""
+    """`steps`: what each visible step did; one that did not run counts as skipped.
 
-    def __init__(self, program: Program, records: Mapping[str, Record], indexes: tuple[int, ...]) -> None:
+    Args:
+        program: The pipeline.
+        records: Of the step instances.
+        indexes: In each enclosing loop.
+        shown: A record to show for a step in place of its own, by name: a repeat's round, for its `until`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        records: Mapping[str, Record],
+        indexes: tuple[int, ...],
+        shown: Mapping[str, Record] | None = None,
+    ) -> None:
         self._program = program
         self._records = records
         self._indexes = indexes
+        self._shown = shown or {}
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         step = self._program.by_name.get(name)
         if step is None:
             raise KeyError(name)
-        record = self._records.get(self._program.instance(step, self._indexes))
+        record = self._shown.get(name) or self._records.get(self._program.instance(step, self._indexes))
         return SKIPPED if record is None else record_view(record, self._records)
 
     def __iter__(self) -> Iterator[str]:
@@ -152,18 +166,29 @@ def bindings(program: Program, view: RunView, state: ScopeState) -> dict[str, An
         "run": view.about(state.started_ms),
         "vars": view.meta.vars,
     }
-    loops = program.loops_of(state.child, len(state.loops))
+    loops = state.inside
     for depth, loop in enumerate(loops):
-        foreach = program.plan.steps[loop].foreach
-        if foreach is not None:
+        step = program.plan.steps[loop]
+        if step.foreach is not None:
             scope = program.prefix(loops[: depth + 1], state.loops[: depth + 1])[:-1]
-            names[foreach.name] = view.inputs.get(scope)
+            names[step.foreach.name] = view.inputs.get(scope)
+        elif step.repeat is not None:
+            names["last"] = _last(program, view, state, depth)
     if loops:
         names["index"] = state.loops[-1]
     error = handled_error(state)
     if error is not None:
         names["error"] = error.view()
     return names
+
+
+def _last(program: Program, view: RunView, state: ScopeState, depth: int) -> Any:
+    """The output of the round before the one at hand; in the first one, what the repeat starts with."""
+    before = state.loops[depth] - 1
+    if before < 0:
+        return state.starts.get(state.inside[depth])
+    record = view.records.get(program.prefix(state.inside[: depth + 1], (*state.loops[:depth], before))[:-1])
+    return None if record is None else record_view(record, view.records).get("output")
 
 
 def handled_error(state: ScopeState) -> ErrorInfo | None:

@@ -15,8 +15,8 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import Rng, monotonic_ms
-from flowlang.engine.advance import MAX_RESCUES, Flight
 from flowlang.engine.drive import Held
+from flowlang.engine.machine import MAX_RESCUES, Flight
 from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome, Release, Stale
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import Program

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowlang.engine.turn import Call
 from flowlang.engine.view import instance_key
-from flowlang.plan import Foreach, RetryRule, Tolerate
+from flowlang.plan import Foreach, Pause, Repeat, RetryRule, Tolerate
 from flowlang.simulate import SimulatedCrash, SimulatedSnooze
 from tests.unit.engine.building import (
     UNSET,
@@ -20,6 +20,7 @@ from tests.unit.engine.building import (
     emit,
     fail,
     parallel,
+    race,
     sets,
     sleep,
     steps,
@@ -62,7 +63,8 @@ class Draft:
 
     def part(self, depth: int, seen: tuple[str, ...]) -> Part:
         leaves = ["uses", "uses", "set", "set", "emit", "sleep", "stop", "fail"]
-        kinds = leaves if depth == 0 else [*leaves, "steps", "steps", "parallel", "switch", "steps"]
+        containers = ["steps", "steps", "steps", "parallel", "switch", *([] if self.tame else ["race"])]
+        kinds = leaves if depth == 0 else [*leaves, *containers]
         kind = self.draw(st.sampled_from(kinds))
         part = getattr(self, f"make_{kind}")(depth, seen)
         if self.chance(5):
@@ -78,6 +80,9 @@ class Draft:
             total = self.draw(st.integers(0, 3))
             loop = Foreach(str(list(range(total))), max_parallel=self.draw(st.integers(1, 3)))
             part = replace(part, foreach=loop, tolerate=Tolerate() if self.tame else part.tolerate)
+        elif depth > 0 and self.chance(4):
+            pause = Pause(0 if self.tame else self.draw(st.sampled_from([0, 0, 50, 2_000])))
+            part = replace(part, repeat=Repeat(f"index == {self.draw(st.integers(0, 2))}", every=pause))
         if self.chance(4):
             part = replace(part, tolerate=Tolerate())
         if depth > 0 and self.chance(4):
@@ -127,7 +132,16 @@ class Draft:
         branches = [self.part(depth - 1, seen) for _ in range(self.draw(st.integers(0, 3)))]
         if self.tame:
             branches = [self.tamed(branch) for branch in branches]
-        return parallel(key, *branches)
+        needing = [
+            replace(branch, needs=tuple(sorted(self.draw(st.sets(st.integers(0, place - 1))))))
+            if place and self.chance(3)
+            else branch
+            for place, branch in enumerate(branches)
+        ]
+        return parallel(key, *needing)
+
+    def make_race(self, depth: int, seen: tuple[str, ...]) -> Part:
+        return race(self.key("r"), *(self.part(depth - 1, seen) for _ in range(self.draw(st.integers(1, 3)))))
 
     def tamed(self, branch: Part) -> Part:
         if branch.kind in {"stop", "fail"}:
@@ -222,8 +236,21 @@ class Model:
             ]
             self.note(part, name, "succeeded", items)
             return "ok", items
+        if part.repeat is not None:
+            return self.ended(part, name, *self.rounds(part, name))
         end, value = self.body(part, name, path)
         return self.ended(part, name, end, value)
+
+    def rounds(self, part: Part, name: str) -> tuple[str, Any]:
+        assert part.repeat is not None
+        value: Any = None
+        for index in range(int(part.repeat.until.rpartition(" ")[2]) + 1):
+            end, value = self.body(part, f"{name}[{index}]", f"{name}[{index}].")
+            if end == "fail":
+                self.note(part, f"{name}[{index}]", "failed")
+                return end, value
+            self.note(part, f"{name}[{index}]", "succeeded", value)
+        return "ok", value
 
     def item(self, part: Part, name: str) -> Any:
         end, value = self.body(part, name, name + ".")

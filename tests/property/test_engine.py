@@ -96,9 +96,13 @@ def _unnamed(instance: str) -> bool:
     return "-" in step_of(instance)
 
 
+def _is_loop(part: Part) -> bool:
+    return part.foreach is not None or part.repeat is not None
+
+
 def _emitted(made: Drawn, done: Finished) -> Iterator[str]:
     """The instances of emits that have begun: an emit that has begun has sent its event."""
-    loops = {part.key: part.foreach is not None for part in parts_of((*made.parts, *made.on_failure))}
+    loops = {part.key: _is_loop(part) for part in parts_of((*made.parts, *made.on_failure))}
     for name, record in done.records.items():
         if step_of(name).startswith("e") and record.status != "skipped" and name.endswith("]") == loops[step_of(name)]:
             yield name
@@ -111,13 +115,9 @@ def check_finally(made: Drawn, done: Finished) -> None:
             continue
         first = str(part.final[0].key)
         for name, record in done.records.items():
-            if (
-                step_of(name) != part.key
-                or record.status == "skipped"
-                or name.endswith("]") != (part.foreach is not None)
-            ):
+            if step_of(name) != part.key or record.status == "skipped" or name.endswith("]") != _is_loop(part):
                 continue
-            inside = f"{name}." if part.foreach is not None else name[: len(name) - len(part.key)]
+            inside = f"{name}." if _is_loop(part) else name[: len(name) - len(part.key)]
             assert inside + first in done.records, (name, first)
 
 

@@ -18,6 +18,8 @@ from flowlang.plan import (
     Foreach,
     Parallel,
     Plan,
+    Race,
+    Repeat,
     RetryRule,
     SetValues,
     Sleep,
@@ -32,7 +34,19 @@ from flowlang.plan import (
 from flowlang.simulate import Finished, Handler, SimulatedCrash, SimulatedError, Simulation
 
 UNSET = msgspec.UNSET
-MODIFIERS = ("condition", "foreach", "collect", "tolerate", "catch", "final", "retry", "timeout_ms", "output")
+MODIFIERS = (
+    "condition",
+    "needs",
+    "foreach",
+    "repeat",
+    "collect",
+    "tolerate",
+    "catch",
+    "final",
+    "retry",
+    "timeout_ms",
+    "output",
+)
 T0 = 1_767_225_600_000  #: where virtual time begins
 
 
@@ -45,7 +59,9 @@ class Part:
     make: Callable[[tuple[int, ...]], Verb]
     inside: tuple[Part, ...] = ()
     condition: str | None = None
+    needs: tuple[int, ...] = ()
     foreach: Foreach | None = None
+    repeat: Repeat | None = None
     collect: Any = UNSET
     tolerate: Tolerate | None = None
     catch: tuple[Arm, ...] = ()
@@ -104,6 +120,10 @@ def parallel(key: str, *inside: Part, **more: Any) -> Part:
     return Part("parallel", key, Parallel, inside, **more)
 
 
+def race(key: str, *inside: Part, **more: Any) -> Part:
+    return Part("race", key, Race, inside, **more)
+
+
 def switch(key: str, *inside: Part, **more: Any) -> Part:
     return Part("switch", key, Switch, inside, **more)
 
@@ -141,7 +161,7 @@ def plan(
 def _number(part: Part, loops: tuple[int, ...], made: list[Step | None]) -> int:
     index = len(made)
     made.append(None)
-    within = loops if part.foreach is None else (*loops, index)
+    within = loops if part.foreach is None and part.repeat is None else (*loops, index)
     inside = tuple(_number(child, within, made) for child in part.inside)
     arms = tuple(
         CatchArm(tuple(_number(child, within, made) for child in arm.inside), arm.errors, arm.output)
@@ -153,8 +173,10 @@ def _number(part: Part, loops: tuple[int, ...], made: list[Step | None]) -> int:
         verb=part.make(inside),
         named=part.key is not None,
         loops=loops,
+        needs=part.needs,
         condition=part.condition,
         foreach=part.foreach,
+        repeat=part.repeat,
         collect=part.collect,
         tolerate=part.tolerate,
         catch=arms,

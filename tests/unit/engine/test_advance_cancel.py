@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flowlang.clock import seeded_rng
-from flowlang.engine.advance import Flight, advance
+from flowlang.engine.advance import advance
+from flowlang.engine.machine import Flight
 from flowlang.engine.program import Program
 from flowlang.engine.state import ErrorInfo, Event, RunMeta, ScopeState
 from flowlang.engine.turn import AttemptEnd, Turn

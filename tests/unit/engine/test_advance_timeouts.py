@@ -138,3 +138,42 @@ def test_a_handlers_success_after_the_time_is_recorded_before_the_container_ends
     done = project.go()
     assert done.statuses() == {"slow": "succeeded", "next": "cancelled", "box": "timed_out"}
     assert project.called("next") == 0
+
+
+# The run's own time --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_takes_too_long_fails() -> None:
+    project = Project(plan(sleep("1h", "long", final=(uses("tidy"),)), uses("after"), timeout_ms=60_000))
+    done = project.go()
+    assert done.error is not None
+    assert (done.status, done.error.error_class, done.error.code) == ("failed", "timeout", "run.timeout")
+    assert (project.order(), done.statuses()["long"], project.elapsed_ms()) == (["tidy"], "cancelled", 60_000)
+
+
+def test_nothing_catches_or_tolerates_that_the_run_has_run_out() -> None:
+    inner = sleep("1h", "long", tolerate=Tolerate(), catch=(arm(uses("caught")),))
+    project = Project(plan(steps("box", inner, catch=(arm(uses("caught_too")),)), timeout_ms=60_000))
+    assert (project.go().status, project.calls) == ("failed", [])
+
+
+def test_on_failure_runs_after_the_time_is_up() -> None:
+    seen = sets("seen", c="${{ error.code }}")
+    made = plan(parallel("p", sleep("1h", "a"), sleep("2h", "b")), timeout_ms=1_000, on_failure=[seen, sleep("5s")])
+    project = Project(made)
+    done = project.go()
+    assert (done.status, done.outputs()["seen"], project.elapsed_ms()) == ("failed", {"c": "run.timeout"}, 6_000)
+
+
+def test_a_run_that_ends_in_time_is_not_touched() -> None:
+    project = Project(plan(sleep("59s"), timeout_ms=60_000))
+    assert (project.go().status, project.elapsed_ms()) == ("succeeded", 59_000)
+
+
+def test_a_cancel_before_the_time_is_up_stays_a_cancel() -> None:
+    project = Project(plan(sleep("1h", final=(sleep("2m"),)), timeout_ms=60_000))
+    run_id = project.call("p")
+    project.run_ready()
+    project.cancel(run_id)
+    project.run_until_idle()
+    assert project.finished(run_id).status == "cancelled"

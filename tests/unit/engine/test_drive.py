@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from flowlang.engine.advance import STEPS_A_TURN
 from flowlang.engine.drive import Held
+from flowlang.engine.machine import STEPS_A_TURN
 from flowlang.engine.ops import Accepted, Claimed, Commit, Committed, Deploy, Duplicate, Stale
 from flowlang.engine.ports import FlushId
 from flowlang.engine.route import Router

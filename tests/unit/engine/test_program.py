@@ -44,23 +44,25 @@ def test_instances_are_named_by_their_items() -> None:
     assert program.instance(LOOP.steps[0], (3, 17)) == "a"
 
 
+# fmt: off
 READS = [
-    ("the main line leaves items and branches to their scopes", ROOT, (), "line", {"a", "big", "left", "end", "pages"}),
-    ("an item", PAGES, (3,), "item", {"a", "big", "=pages[3]"}),
-    ("an item of a loop inside", NOTIFY, (3, 17), "item", {"pages[3].inner", "=pages[3]", "=pages[3].notify[17]"}),
-    ("what all branches read", BOTH, (), "branches", {"a", "big"}),
-    ("a branch", LEFT, (), "line", {"a"}),
-    ("another branch", RIGHT, (), "line", {"big"}),
+    ("the main line leaves items and branches to their scopes", ROOT, (), (), "line", {"a", "big", "left", "end", "pages"}),
+    ("an item", PAGES, (PAGES,), (3,), "item", {"a", "big", "=pages[3]"}),
+    ("an item of a loop inside", NOTIFY, (PAGES, NOTIFY), (3, 17), "item", {"pages[3].inner", "=pages[3]", "=pages[3].notify[17]"}),
+    ("what all branches read", BOTH, (), (), "branches", {"a", "big"}),
+    ("a branch", LEFT, (), (), "line", {"a"}),
+    ("another branch", RIGHT, (), (), "line", {"big"}),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(
-    ("root", "indexes", "part", "wanted"), [case[1:] for case in READS], ids=[case[0] for case in READS]
+    ("root", "loops", "indexes", "part", "wanted"), [case[1:] for case in READS], ids=[case[0] for case in READS]
 )
 def test_a_scope_reads_what_its_own_expressions_select(
-    root: int, indexes: tuple[int, ...], part: str, wanted: set[str]
+    root: int, loops: tuple[int, ...], indexes: tuple[int, ...], part: str, wanted: set[str]
 ) -> None:
-    reads = Program(LOOP).reads(root, indexes, part)  # type: ignore[arg-type] # of a table
+    reads = Program(LOOP).reads(root, loops, indexes, part)  # type: ignore[arg-type] # of a table
     assert {read for read in reads if not read.startswith("*")} == wanted
     assert len(reads) == len(set(reads))
 
@@ -80,7 +82,7 @@ def test_the_rows_of_a_loop_are_read_only_where_its_output_is() -> None:
         ("steps.l.error.code", False),
     ]:
         program = Program(plan(loop, sets("x", v=f"${{{{ {text} }}}}")))
-        assert ("*l" in program.reads(ROOT, ())) is wanted, text
+        assert ("*l" in program.reads(ROOT, (), ())) is wanted, text
 
 
 def test_the_rows_behind_a_switch_are_those_of_the_loops_that_it_may_choose() -> None:
@@ -94,7 +96,7 @@ def test_the_rows_behind_a_switch_are_those_of_the_loops_that_it_may_choose() ->
         ),
         sets("x", v="${{ steps.c.output }}"),
     )
-    assert {read for read in Program(made).reads(ROOT, ()) if read.startswith("*")} == {"*one", "*two"}
+    assert {read for read in Program(made).reads(ROOT, (), ()) if read.startswith("*")} == {"*one", "*two"}
 
 
 def test_expressions_of_catch_finally_and_on_failure_are_read_for() -> None:
@@ -111,7 +113,7 @@ def test_expressions_of_catch_finally_and_on_failure_are_read_for() -> None:
         ),
         on_failure=[sets("w", v="${{ steps.c.output }}")],
     )
-    assert set(Program(made).reads(ROOT, ())) == {"a", "b", "c", "d", "y"}
+    assert set(Program(made).reads(ROOT, (), ())) == {"a", "b", "c", "d", "y"}
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_step_that_has_no_record_counts_as_skipped_and_one_that_does_not_exist
 def test_items_and_their_index_are_bound_from_outside_in() -> None:
     inner = steps("in", sets("x", v=1), foreach=Foreach("[1]", name="cell"))
     program = Program(plan(steps("out", inner, foreach=Foreach("[1]", name="row"))))
-    state = ScopeState(child=1, loops=(2, 5), started_ms=T0)
+    state = ScopeState(child=1, loops=(2, 5), inside=(0, 1), started_ms=T0)
     names = bindings(program, view(inputs={"out[2]": "r", "out[2].in[5]": "c"}), state)
     assert (names["row"], names["cell"], names["index"], names["vars"]) == ("r", "c", 5, {"v": 1})
     assert "error" not in names

@@ -1,0 +1,707 @@
+"""One turn of a scope: facts taken, frames run on, endings handed outwards. `advance` is the way in.
+
+A step goes through the phases of `state.Phase`. How something ended travels outwards as a `Result`: `ok`, `fail`,
+`stop` (ends the innermost item, branch, body or run as succeeded) or `cancel` (nothing catches it, finally runs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, assert_never
+
+import msgspec
+
+from flowlang.clock import Rng
+from flowlang.engine import retry, rounds
+from flowlang.engine.evaluation import Evaluator, StepError, type_name
+from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
+from flowlang.engine.interruption import cancelled, interrupted_by
+from flowlang.engine.ops import Group, Timer
+from flowlang.engine.program import ROOT, Program
+from flowlang.engine.state import (
+    BlockFrame,
+    ErrorInfo,
+    Record,
+    Result,
+    ScopeState,
+    Status,
+    StepFrame,
+    decode_error,
+)
+from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
+from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
+from flowlang.expr import CelError, to_json, to_text
+from flowlang.plan import Emit, Fail, Invoke, Parallel, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses, WaitFor
+
+#: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
+STEPS_A_TURN = 1_000
+
+#: An item whose lease ended so often without a commit is taken for poison (language.md §6).
+MAX_RESCUES = 3
+
+#: The timer of a run's `timeout`.
+RUN_TIMEOUT = "run:timeout"
+
+Flight = Literal["running", "none", "lost"]
+
+OK = Result("ok")
+
+
+class Machine:
+    """One turn of one scope."""
+
+    def __init__(
+        self,
+        program: Program,
+        view: RunView,
+        state: ScopeState,
+        *,
+        now_ms: int,
+        rng: Rng,
+        check: CheckEmission,
+        flight: Flight,
+        rescues: int,
+    ) -> None:
+        self.program = program
+        self.plan = program.plan
+        self.view = view
+        self.state = state
+        self.now_ms = now_ms
+        self.rng = rng
+        self.check = check
+        self.flight = flight
+        self.rescues = rescues
+        self.turn = Turn()
+        self.budget = STEPS_A_TURN
+        self.first_turn = not state.begun
+        first = self.turn if self.first_turn else None
+        self.ask = Evaluator(program, view, state, now_ms=now_ms, first=first)
+
+    # Facts ----------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the first frame of a scope that has never run."""
+        state = self.state
+        if state.begun:
+            return
+        state.begun = True
+        if state.child is None:
+            state.started_ms = self.now_ms
+            if self.plan.timeout_ms is not None:
+                self.turn.set_timer(Timer(RUN_TIMEOUT, self.plan.timeout_ms))
+            state.stack.append(BlockFrame(ROOT, "steps"))
+            self.log("run.started")
+            return
+        step = self.plan.steps[state.child]
+        if state.branch:
+            if not isinstance(step.verb, Parallel | Race):
+                raise LookupError(f"step {step.key} has no branches")
+            state.owner = state.child
+            state.child = step.verb.branches[self.view.index]
+            state.stack.append(StepFrame(state.child))
+        else:
+            state.loops = (*state.loops, self.view.index)
+            state.inside = (*state.inside, state.child)
+            state.stack.append(StepFrame(state.child, item=True))
+
+    def take(self, fact: Mapping[str, Any]) -> None:
+        """Take one fact from the inbox; those that have become pointless are dropped."""
+        match fact["kind"]:
+            case "timer":
+                self.timer_fired(fact["id"])
+            case "joined":
+                self.joined(fact)
+            case "cancel":
+                self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
+            case _:
+                pass  # "start": there is a row, that is enough
+
+    def timer_fired(self, ident: str) -> None:
+        """Take a timer of the scope: of the run, or of the frame that its instance names."""
+        kind, _, instance = ident.partition(":")
+        if ident == RUN_TIMEOUT:
+            if self.state.cancel is None and self.state.ending is None:
+                self.state.overdue = ErrorInfo("timeout", "run.timeout", "the run took longer than its `timeout`")
+            return
+        for frame in self.state.stack:
+            if isinstance(frame, StepFrame) and self.instance(frame) == instance:
+                if kind == "timeout" and frame.phase in ("body", "joining"):
+                    frame.interrupted = ErrorInfo("timeout", "timeout", f"{instance} ran out of time", step=instance)
+                elif kind == "retry" and frame.phase == "backoff":
+                    frame.phase = "calling"
+                    self.begin_attempt(frame)
+                elif kind == "sleep" and frame.phase == "sleeping":
+                    self.after_body(frame, OK)
+                elif kind == "round" and frame.phase == "pausing":
+                    frame.phase = "rounds"
+                return
+
+    def joined(self, fact: Mapping[str, Any]) -> None:
+        """Take the join of the top frame's group."""
+        frame = self.top_step("joining")
+        if frame is None or self.group_id(frame) != fact["group"]:
+            return
+        step = self.plan.steps[frame.step]
+        error: ErrorInfo | None = None
+        in_race = isinstance(step.verb, Race) and (step.foreach is None or frame.item)
+        if fact.get("error") is not None and (fact["winner"] is None if in_race else fact["closed"]):
+            error = decode_error(fact["error"])
+        interruption = interrupted_by(self.state)
+        if interruption is not None:
+            self.after_group(frame, step, cancelled(interruption))
+        elif error is not None:
+            if step.foreach is not None and not frame.item:
+                error = msgspec.structs.replace(error, failed=fact["failed"])
+            self.after_group(frame, step, Result("fail", error=error))
+        elif isinstance(step.verb, Race) and (step.foreach is None or frame.item):
+            self.after_body(frame, self.race_output(frame, step, step.verb, fact))
+        elif isinstance(step.verb, Parallel) and (step.foreach is None or frame.item):
+            self.after_body(frame, self.container_output(frame, step, OK))
+        else:
+            self.after_group(frame, step, self.loop_output(frame, step))
+
+    def after_group(self, frame: StepFrame, step: Step, result: Result) -> None:
+        """Go on after a group: an item's catch and finally were its own, a container's follow."""
+        if step.foreach is not None and not frame.item:
+            self.settle(frame, result)  # catch and finally were each item's own
+        else:
+            self.after_body(frame, result)
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        """Take the end of the call in flight; one that nobody waits for is dropped."""
+        frame = self.top_step("calling")
+        if frame is None or self.instance(frame) != end.instance or end.attempt != frame.attempts + 1:
+            return
+        if end.snooze_ms is not None:
+            self.log("attempt.snoozed", end.instance, attempt=end.attempt, delay_ms=end.snooze_ms)
+            self.back_off(frame, end.instance, end.snooze_ms)
+            return
+        frame.attempts += 1
+        self.turn.took_attempt = True
+        if end.error is None:
+            self.after_body(frame, OK if end.output is None else Result("ok", end.output))
+            return
+        self.attempt_failed(frame, end.error)
+
+    def attempt_failed(self, frame: StepFrame, error: ErrorInfo, *, final: bool = False) -> None:
+        """Take an attempt's failure; `final`: whatever the policies say, there is no other one."""
+        self.turn.took_attempt = True
+        step = self.plan.steps[frame.step]
+        instance = self.instance(frame)
+        error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
+        interruption = interrupted_by(self.state)
+        delay = None
+        if interruption is None and not final and isinstance(step.verb, Uses):
+            delay = retry.next_delay_ms(
+                step.retry,
+                error,
+                attempts=frame.attempts,
+                first_ms=frame.first_ms,
+                now_ms=self.now_ms,
+                rng=self.rng,
+                effect=step.verb.effect,
+            )
+        self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
+        if interruption is not None:
+            self.after_body(frame, cancelled(interruption))  # there would have been another attempt, or a catch
+        elif delay is None:
+            self.after_body(frame, Result("fail", error=error))
+        else:
+            self.back_off(frame, instance, delay)
+
+    def back_off(self, frame: StepFrame, instance: str, delay_ms: int) -> None:
+        """Wait before the next attempt."""
+        frame.phase = "backoff"
+        self.turn.set_timer(Timer(f"retry:{instance}", delay_ms))
+
+    # Going on -------------------------------------------------------------------------------------------------------
+
+    def proceed(self) -> None:
+        """Run until the scope must stop."""
+        turn = self.turn
+        interruption = interrupted_by(self.state)
+        if turn.call is not None and interruption is not None:
+            turn.call = None  # a retry came due together with the interruption
+            frame = self.top_step("calling")
+            if frame is not None:
+                self.after_body(frame, cancelled(interruption))
+        while turn.status is None and turn.call is None:
+            top = self.state.stack[-1]
+            interruption = interrupted_by(self.state)
+            if interruption is not None:
+                self.interrupt(top, interruption)
+            elif isinstance(top, BlockFrame):
+                self.next_in_block(top)
+            elif top.phase == "enter":
+                self.enter(top)
+            elif top.phase == "rounds":
+                rounds.begin(self, top)
+            elif top.phase == "collecting":
+                rounds.collect(self, top)
+            else:
+                self.suspend(top)
+        if turn.call is not None and turn.status is None:
+            turn.status = "held"
+
+    def next_in_block(self, block: BlockFrame) -> None:
+        """Begin the next step of a block, or end it."""
+        steps = self.program.block(block.owner, block.slot)
+        if block.at >= len(steps):
+            self.state.stack.pop()
+            self.deliver(OK)
+        elif self.budget == 0:
+            self.turn.status = "ready"
+        else:
+            self.budget -= 1
+            self.state.stack.append(StepFrame(steps[block.at]))
+
+    def suspend(self, frame: StepFrame) -> None:
+        """Stop at a frame that waits for a fact, or for its call."""
+        if frame.phase != "calling":
+            self.turn.status = "waiting"
+        elif self.flight == "running":
+            self.turn.status = "held"
+        elif self.flight == "lost" and frame.called:
+            frame.attempts += 1
+            error = ErrorInfo("permanent", "unknown_outcome", "the worker was lost while the handler ran")
+            self.attempt_failed(frame, error, final=True)
+        else:
+            self.begin_attempt(frame)
+
+    def is_poison(self, verb: Uses) -> bool:
+        """Whether the call that is about to be made has cost the worker its life too often.
+
+        What a turn writes is committed before its call, and a commit sets the count to 0: so when this one has
+        written nothing, the lost workers were lost in this very call.
+        """
+        if self.flight != "lost" or self.rescues <= MAX_RESCUES or verb.effect == "once":
+            return False
+        return not self.turn.writes
+
+    # Interruption: cancel and time-outs -----------------------------------------------------------------------------
+
+    def interrupt(self, top: BlockFrame | StepFrame, why: ErrorInfo) -> None:
+        """Begin to undo the top frame, or wait for what it has in flight."""
+        if isinstance(top, BlockFrame) or top.phase == "enter":
+            self.state.stack.pop()
+            self.deliver(cancelled(why))
+        elif top.phase == "calling" and self.flight == "running":
+            self.turn.stop_call = True
+            self.turn.status = "held"
+        elif top.phase == "joining":
+            self.turn.cancels.append(self.group_id(top))
+            self.turn.status = "waiting"
+        elif top.phase in ("rounds", "pausing", "collecting"):
+            self.turn.clear_timer(f"round:{self.instance(top)}")
+            self.settle(top, cancelled(why))
+        else:
+            if top.phase == "backoff":
+                self.turn.clear_timer(f"retry:{self.instance(top)}")
+            elif top.phase == "sleeping":
+                self.turn.clear_timer(f"sleep:{self.instance(top)}")
+            self.after_body(top, cancelled(why))
+
+    # A step ---------------------------------------------------------------------------------------------------------
+
+    def enter(self, frame: StepFrame) -> None:
+        """Begin a step: its condition, then its loop or its body."""
+        step = self.plan.steps[frame.step]
+        frame.started_ms = self.now_ms
+        if step.condition is not None and not frame.item and not frame.chosen:
+            try:
+                wanted = self.ask.condition(frame, step.condition)
+            except StepError as failure:
+                self.settle(frame, Result("fail", error=failure.error), tolerable=False)
+                return
+            if not wanted:
+                self.skip(frame, step)
+                return
+        if step.foreach is not None and not frame.item:
+            self.fan_out(frame, step)
+        elif step.repeat is not None and not frame.item:
+            rounds.start(self, frame, step, step.repeat)
+        else:
+            self.start_body(frame, step)
+
+    def skip(self, frame: StepFrame, step: Step) -> None:
+        """Record that a step was skipped."""
+        self.state.stack.pop()
+        instance = self.instance(frame)
+        if step.named:
+            self.write(instance, Record("skipped", started_ms=self.now_ms, ended_ms=self.now_ms))
+        self.log("step.skipped", instance)
+        self.deliver(Result("ok", dropped=True))
+
+    def start_body(self, frame: StepFrame, step: Step) -> None:
+        """Begin a step's body, once an item or round, under its time-out."""
+        frame.phase = "body"
+        if self.first_turn and step.finally_:
+            self.turn.binding = True
+        if step.timeout_ms is not None and not isinstance(step.verb, Uses):
+            self.turn.set_timer(Timer(f"timeout:{self.instance(frame)}", step.timeout_ms))
+        try:
+            self.run_verb(frame, step)
+        except StepError as failure:
+            self.after_body(frame, Result("fail", error=failure.error))
+
+    def run_verb(self, frame: StepFrame, step: Step) -> None:
+        """Do what the step's verb says."""
+        verb = step.verb
+        match verb:
+            case Uses():
+                self.begin_attempt(frame)
+            case SetValues(values=values):
+                self.after_body(frame, Result("ok", self.ask.value(frame, "set", values)))
+            case Emit():
+                self.emit(frame, verb)
+            case Sleep(value=value):
+                self.sleep(frame, value)
+            case Steps():
+                self.state.stack.append(BlockFrame(step.index, "steps"))
+            case Parallel(branches=branches):
+                self.make_group(frame, self.branches(frame, step, branches, race=False))
+            case Race(branches=branches):
+                self.make_group(frame, self.branches(frame, step, branches, race=True))
+            case Switch(cases=cases):
+                self.choose(frame, step, cases)
+            case Stop(value=value):
+                output = self.ask.value(frame, "stop", value)
+                self.after_body(frame, Result("stop", msgspec.UNSET if output is None else output))
+            case Fail():
+                self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
+            case Invoke() | WaitFor():
+                raise self.ask.error(frame, "verb", f"`{verb.__struct_config__.tag}` cannot be run by this version")
+            case _:
+                assert_never(verb)
+
+    def begin_attempt(self, frame: StepFrame) -> None:
+        """Ask for a call of the handler; arguments that cannot be computed fail the step for good."""
+        step = self.plan.steps[frame.step]
+        verb = step.verb
+        assert isinstance(verb, Uses)
+        instance = self.instance(frame)
+        frame.phase = "calling"
+        frame.called = False
+        frame.first_ms = frame.first_ms or self.now_ms
+        if self.is_poison(verb):
+            frame.attempts += 1
+            message = f"the worker was lost {self.rescues} times while the handler ran"
+            self.attempt_failed(frame, ErrorInfo("permanent", "crashed", message), final=True)
+            return
+        try:
+            arguments = self.ask.value(frame, "with", verb.arguments, secrets=True)
+        except StepError as failure:
+            self.after_body(frame, Result("fail", error=failure.error))
+            return
+        self.turn.call = Call(
+            step=step.index,
+            instance=instance,
+            handler=verb.handler,
+            arguments=arguments,
+            attempt=frame.attempts + 1,
+            effect=verb.effect,
+            timeout_ms=verb.timeout_ms,
+            idempotency_key=instance_key(self.view.origin, instance),
+        )
+
+    def emit(self, frame: StepFrame, verb: Emit) -> None:
+        """Send an event with the commit."""
+        instance = self.instance(frame)
+        data = self.ask.value(frame, "with", verb.data)
+        ident = instance_key(self.view.origin, instance)
+        if verb.ident is not None:
+            given = self.ask.value(frame, "id", verb.ident)
+            ident = given if isinstance(given, str) else ""
+        if not ident:
+            raise self.ask.error(frame, "emit.id", "the id of an event is text that is not empty")
+        data, problem = self.check(verb.event, data)
+        if problem is not None:
+            raise StepError(msgspec.structs.replace(problem, step=instance))
+        self.turn.emissions.append(Emission(verb.event, ident, data, instance))
+        self.after_body(frame, Result("ok", {"id": ident}))
+
+    def sleep(self, frame: StepFrame, value: str) -> None:
+        """Set the timer of a `sleep`."""
+        timer = self.ask.sleep(frame, value, f"sleep:{self.instance(frame)}")
+        frame.phase = "sleeping"
+        self.turn.set_timer(timer)
+
+    def choose(self, frame: StepFrame, step: Step, cases: tuple[int, ...]) -> None:
+        """Run the first case whose condition is true."""
+        for case in cases:
+            condition = self.plan.steps[case].condition
+            chosen = StepFrame(case, chosen=True, started_ms=self.now_ms)
+            if condition is None or self.ask.condition(chosen, condition):
+                self.state.stack.append(chosen)
+                return
+        self.after_body(frame, self.container_output(frame, step, OK))
+
+    def failure(self, frame: StepFrame, verb: Fail) -> ErrorInfo:
+        """Make the error of a `fail`, or the one that is being handled."""
+        instance = self.instance(frame)
+        if verb.rethrow:
+            error = handled_error(self.state)
+            if error is None:
+                raise self.ask.error(frame, "fail", "there is no error to pass on here")
+            return error
+        said = self.ask.value(frame, "fail", {"code": verb.code, "message": verb.message})
+        try:
+            return ErrorInfo(verb.error_class, to_text(said["code"]), to_text(said["message"]), step=instance)
+        except CelError as error:
+            raise self.ask.error(frame, "expression", f"fail: {error}") from error
+
+    # Fan-out --------------------------------------------------------------------------------------------------------
+
+    def fan_out(self, frame: StepFrame, step: Step) -> None:
+        """Make a child for each item of a foreach."""
+        foreach = step.foreach
+        assert foreach is not None
+        try:
+            items = self.ask.expression(frame, "foreach", foreach.items)
+            if not isinstance(items, list):
+                raise self.ask.error(frame, "foreach", f"foreach takes a list, not {type_name(items)}")
+        except StepError as failure:
+            self.settle(frame, Result("fail", error=failure.error))
+            return
+        if foreach.chunk is not None:
+            items = [items[at : at + foreach.chunk] for at in range(0, len(items), foreach.chunk)]
+        self.make_group(frame, items_group(self.program, self.state, self.group_id(frame), step, items))
+
+    def branches(self, frame: StepFrame, step: Step, branches: Sequence[int], *, race: bool) -> Group:
+        """Describe the children of a parallel or race."""
+        return branches_group(self.program, self.state, self.group_id(frame), step, branches, race=race)
+
+    def make_group(self, frame: StepFrame, group: Group) -> None:
+        """Create children and wait for their join."""
+        self.turn.groups.append(group)
+        frame.phase = "joining"
+        frame.total = group.total
+        self.log("group.started", group.id, total=group.total)
+
+    def loop_output(self, frame: StepFrame, step: Step) -> Result:
+        """The output of a loop that has joined: a view over its rows, or what `collect` makes of them."""
+        group = self.group_id(frame)
+        if step.collect is msgspec.UNSET:
+            return Result("ok", view=frame.total, view_of=group)
+        extra = {"results": results(group, frame.total, self.view)}
+        try:
+            return Result("ok", self.ask.value(frame, "collect", step.collect, extra=extra))
+        except StepError as failure:
+            return Result("fail", error=failure.error)
+
+    def race_output(self, frame: StepFrame, step: Step, race: Race, fact: Mapping[str, Any]) -> Result:
+        """What a race gives that has joined without an error: its winner's output; without a winner it was skipped."""
+        if fact["winner"] is None:
+            return Result("ok", dropped=True)
+        record = self.view.records.get(
+            self.program.instance(self.plan.steps[race.branches[fact["winner"]]], self.state.loops)
+        )
+        won = OK if record is None else Result("ok", record.output, view=record.view, view_of=record.view_of)
+        return self.container_output(frame, step, won)
+
+    # Endings --------------------------------------------------------------------------------------------------------
+
+    def deliver(self, result: Result) -> None:
+        """Hand a result to the frame that now lies on top."""
+        stack = self.state.stack
+        while stack:
+            top = stack[-1]
+            if isinstance(top, BlockFrame):
+                if result.kind == "ok":
+                    top.at += 1
+                    return
+                stack.pop()
+                continue
+            self.take_result(top, result)
+            return
+        self.scope_ended(result)
+
+    def take_result(self, frame: StepFrame, result: Result) -> None:
+        """Take the end of what lay above a frame."""
+        step = self.plan.steps[frame.step]
+        match frame.phase:
+            case "catch":
+                self.caught(frame, step, result)
+            case "rounds":
+                rounds.ended(self, frame, step, result)
+            case "finally":
+                pending = frame.pending or OK
+                failed = result.kind == "fail" and pending.kind in ("ok", "stop")
+                self.settle(frame, result if failed else pending)
+            case _:
+                if result.kind == "ok":
+                    result = self.container_output(frame, step, result)
+                self.after_body(frame, result)
+
+    def container_output(self, frame: StepFrame, step: Step, result: Result) -> Result:
+        """What a container that has succeeded gives: its `output:`, or a switch the chosen step's."""
+        if step.output is not msgspec.UNSET:
+            try:
+                return Result("ok", self.ask.value(frame, "output", step.output))
+            except StepError as failure:
+                return Result("fail", error=failure.error)
+        chosen = isinstance(step.verb, Switch | Race)
+        return Result("ok", result.output, view=result.view, view_of=result.view_of) if chosen else OK
+
+    def after_body(self, frame: StepFrame, result: Result) -> None:
+        """The body of a step has ended: catch, then finally, then its record."""
+        step = self.plan.steps[frame.step]
+        if step.timeout_ms is not None and not isinstance(step.verb, Uses):
+            self.turn.clear_timer(f"timeout:{self.instance(frame)}")
+        if frame.interrupted is not None:
+            result = Result("fail", error=frame.interrupted)
+            frame.interrupted = None
+        if result.kind == "fail" and result.error is not None and interrupted_by(self.state) is None:
+            for number, arm in enumerate(step.catch):
+                if retry.names(arm.errors or ("all",), result.error):
+                    frame.phase = "catch"
+                    frame.arm = number
+                    frame.error = result.error
+                    self.log("step.caught", self.instance(frame), error=result.error.view())
+                    self.state.stack.append(BlockFrame(step.index, f"catch{number}"))
+                    return
+        self.to_finally(frame, step, result)
+
+    def caught(self, frame: StepFrame, step: Step, result: Result) -> None:
+        """A catch body has ended: the step has succeeded, with the catch's output."""
+        if result.kind == "ok":
+            output = step.catch[frame.arm].output
+            result = OK
+            if output is not msgspec.UNSET:
+                try:
+                    result = Result("ok", self.ask.value(frame, f"catch{frame.arm}", output))
+                except StepError as failure:
+                    result = Result("fail", error=failure.error)
+        elif result.kind == "stop":
+            result = Result("ok", result.output)
+        self.to_finally(frame, step, result)
+
+    def to_finally(self, frame: StepFrame, step: Step, result: Result) -> None:
+        """Run a step's `finally`, if it has one, before its record is written."""
+        if step.finally_:
+            frame.phase = "finally"
+            frame.pending = result
+            self.state.stack.append(BlockFrame(step.index, "finally"))
+        else:
+            self.settle(frame, result)
+
+    def settle(self, frame: StepFrame, result: Result, *, tolerable: bool = True) -> None:
+        """Record how a step has ended and hand the result outwards; `if` lies outside of `tolerate`."""
+        stack = self.state.stack
+        stack.pop()
+        step = self.plan.steps[frame.step]
+        instance = self.instance(frame)
+        if result.kind == "stop" and (frame.item or (self.state.child is not None and not stack)):
+            result = Result("ok", result.output)
+        if frame.item and result.view is not None:  # rows of a loop inside: whoever reads this item reads one row
+            result = Result("ok", to_json(ItemsView(result.view_of, result.view, self.view.records)))
+        # What is tolerated of a foreach are its items, and the group counts them; of a repeat it is the whole loop.
+        tolerable = tolerable and step.foreach is None and (step.repeat is None or not frame.item)
+        status, outward = self.status_of(step, result, tolerable=tolerable)
+        if frame.item or step.named:
+            self.write(
+                instance,
+                Record(
+                    status,
+                    output=result.output if result.kind == "ok" else msgspec.UNSET,
+                    error=result.error or frame.error,
+                    attempts=frame.attempts,
+                    started_ms=frame.started_ms,
+                    ended_ms=self.now_ms,
+                    view=result.view,
+                    view_of=result.view_of,
+                ),
+            )
+        self.log("step.ended", instance, status=status, attempts=frame.attempts)
+        self.deliver(outward)
+
+    def status_of(self, step: Step, result: Result, *, tolerable: bool) -> tuple[Status, Result]:
+        """A step's status, and the result that its surroundings see: a tolerated failure is none to them."""
+        if result.kind == "cancel":
+            return "cancelled", result
+        if result.kind != "fail" or result.error is None:
+            return ("skipped" if result.dropped else "succeeded"), result
+        status: Status = "timed_out" if result.error.error_class == "timeout" else "failed"
+        if tolerable and is_tolerable(step, result.error):
+            return status, Result("ok", error=result.error, dropped=True)
+        return status, result
+
+    def scope_ended(self, result: Result) -> None:
+        """The stack is empty: the run or the child has ended."""
+        state = self.state
+        if state.child is not None:
+            self.child_ended(result)
+        elif state.ending is not None:
+            self.end_run(RunEnd("failed", error=state.ending))
+        elif state.overdue is not None:
+            self.run_failed(state.overdue)
+        elif result.kind == "cancel" or state.cancel is not None:
+            reason = state.cancel or "cancelled"
+            self.end_run(RunEnd("cancelled", error=ErrorInfo("cancelled", "cancelled", reason)))
+        elif result.kind == "fail":
+            self.run_failed(result.error or ErrorInfo("bug", "unknown"))
+        elif result.kind == "stop":
+            self.end_run(RunEnd("succeeded", output=result.output))
+        else:
+            self.run_succeeded()
+
+    def run_succeeded(self) -> None:
+        """End the run with its output."""
+        output: Any = msgspec.UNSET
+        if self.plan.output is not msgspec.UNSET:
+            try:
+                output = self.ask.value(None, "output", self.plan.output)
+            except StepError as failure:
+                self.run_failed(failure.error)
+                return
+        self.end_run(RunEnd("succeeded", output=output))
+
+    def run_failed(self, error: ErrorInfo) -> None:
+        """Begin to end the run as failed."""
+        self.log("run.failing", error=error.view())
+        if self.plan.on_failure:
+            self.state.ending = error
+            self.state.stack.append(BlockFrame(ROOT, "on_failure"))
+        else:
+            self.end_run(RunEnd("failed", error=error))
+
+    def end_run(self, end: RunEnd) -> None:
+        """Write the end of the run with the commit."""
+        self.log("run.ended", status=end.status)
+        self.turn.run_end = end
+        self.turn.status = "ended"
+
+    def child_ended(self, result: Result) -> None:
+        """Write the end of a child with the commit, and what it weighs in its group."""
+        self.turn.child_end = result
+        parent = self.state.owner if self.state.owner is not None else self.state.child
+        assert parent is not None
+        self.turn.child_weight = weight_of(self.plan, parent, self.state, result)
+        self.turn.status = "ended"
+
+    # Small things ---------------------------------------------------------------------------------------------------
+
+    def top_step(self, phase: str) -> StepFrame | None:
+        """The step frame on top, if it is in a phase."""
+        top = self.state.stack[-1] if self.state.stack else None
+        return top if isinstance(top, StepFrame) and top.phase == phase else None
+
+    def instance(self, frame: StepFrame) -> str:
+        """The name of a frame's step instance."""
+        return self.program.frame_instance(frame, self.state.loops)
+
+    def group_id(self, frame: StepFrame) -> str:
+        """The group of a frame's children: one of items bears the loop's name, one of branches its container's."""
+        return self.instance(frame)
+
+    def write(self, instance: str, record: Record) -> None:
+        """Write a record, and show it to what follows in this turn."""
+        self.turn.records[instance] = record
+        self.view.records[instance] = record
+
+    def log(self, kind: str, step: str = "", **facts: Any) -> None:
+        """Add an entry to the journal."""
+        entry: dict[str, Any] = {"at": self.now_ms, "kind": kind}
+        if step:
+            entry["step"] = step
+        self.turn.journal.append(entry | {key: value for key, value in facts.items() if value is not None})
