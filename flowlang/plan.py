@@ -7,6 +7,7 @@ CEL text and values stay trees with `${{ }}` in their strings: whoever runs the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,11 @@ from flowlang import jsondata
 PLAN_FORMAT = 1
 
 
-class RetryRule(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Of a plan. A word that this release does not know would change what the plan says: it is refused."""
+
+
+class RetryRule(_Part, frozen=True):
     """One policy of a list: the first whose `errors` cover a failure decides about the next attempt.
 
     `errors` are classes, codes, or a code's prefix with `.*`; empty covers all but `permanent` and `timeout`.
@@ -31,7 +36,7 @@ class RetryRule(msgspec.Struct, frozen=True, omit_defaults=True):
     for_ms: int | None = None  #: no attempt starts later than this after the first one's start
 
 
-class Tolerate(msgspec.Struct, frozen=True, omit_defaults=True):
+class Tolerate(_Part, frozen=True):
     """Failures that do not stop the run. `errors` empty: any failure. The counts are for items of a foreach."""
 
     errors: tuple[str, ...] = ()
@@ -39,7 +44,7 @@ class Tolerate(msgspec.Struct, frozen=True, omit_defaults=True):
     failed_percent: float | None = None
 
 
-class CatchArm(msgspec.Struct, frozen=True, omit_defaults=True):
+class CatchArm(_Part, frozen=True):
     """Handles what the retries did not cure; `errors` empty: any."""
 
     block: tuple[int, ...]
@@ -47,7 +52,7 @@ class CatchArm(msgspec.Struct, frozen=True, omit_defaults=True):
     output: Any = msgspec.UNSET
 
 
-class Foreach(msgspec.Struct, frozen=True, omit_defaults=True):
+class Foreach(_Part, frozen=True):
     """Once per item of the list that `items` evaluates to."""
 
     items: str
@@ -56,7 +61,7 @@ class Foreach(msgspec.Struct, frozen=True, omit_defaults=True):
     chunk: int | None = None
 
 
-class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Pause(_Part, frozen=True):
     """The pause before the next round of a repeat: `initial_ms`, times `factor` from round to round."""
 
     initial_ms: int = 0
@@ -65,7 +70,7 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
     jitter: Literal["equal", "full", "none"] = "none"
 
 
-class Repeat(msgspec.Struct, frozen=True, omit_defaults=True):
+class Repeat(_Part, frozen=True):
     """Again until `until` is true; `limit` rounds at most, none of which starts later than `for_ms` after the first."""
 
     until: str
@@ -75,14 +80,14 @@ class Repeat(msgspec.Struct, frozen=True, omit_defaults=True):
     start: Any = None
 
 
-class Cache(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cache(_Part, frozen=True):
     """Reuse an output across runs for `ttl_ms`; `key` is an expression."""
 
     key: str
     ttl_ms: int
 
 
-class Concurrency(msgspec.Struct, frozen=True, omit_defaults=True):
+class Concurrency(_Part, frozen=True):
     """How many runs, or attempts of a step, are active at once; of a step only the first three count."""
 
     limit: int
@@ -92,7 +97,7 @@ class Concurrency(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: Literal["active", "run"] = "active"
 
 
-class Throttle(msgspec.Struct, frozen=True, omit_defaults=True):
+class Throttle(_Part, frozen=True):
     """At most `limit` starts in `period_ms`, `burst` of them at once; the others wait."""
 
     limit: int
@@ -101,7 +106,7 @@ class Throttle(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
-class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+class RateLimit(_Part, frozen=True):
     """At most `limit` starts in `period_ms`; the others are skipped."""
 
     limit: int
@@ -109,7 +114,7 @@ class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
-class Debounce(msgspec.Struct, frozen=True, omit_defaults=True):
+class Debounce(_Part, frozen=True):
     """The last event after `period_ms` of quiet, at the latest `max_ms` after the first."""
 
     period_ms: int
@@ -117,7 +122,7 @@ class Debounce(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
-class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+class Batch(_Part, frozen=True):
     """One run of up to `size` events, at the latest `period_ms` after the first."""
 
     size: int
@@ -125,7 +130,7 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
-class Uses(msgspec.Struct, frozen=True, omit_defaults=True, tag="uses"):
+class Uses(_Part, frozen=True, tag="uses"):
     """Call a handler. `queue`, `concurrency` and `throttle` are for each attempt."""
 
     handler: str
@@ -136,7 +141,7 @@ class Uses(msgspec.Struct, frozen=True, omit_defaults=True, tag="uses"):
     concurrency: Concurrency | None = None
 
 
-class Invoke(msgspec.Struct, frozen=True, omit_defaults=True, tag="invoke"):
+class Invoke(_Part, frozen=True, tag="invoke"):
     """Run another pipeline; without `wait` its end is not waited for."""
 
     pipeline: str
@@ -144,7 +149,7 @@ class Invoke(msgspec.Struct, frozen=True, omit_defaults=True, tag="invoke"):
     wait: bool = True
 
 
-class WaitFor(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait_for"):
+class WaitFor(_Part, frozen=True, tag="wait_for"):
     """Wait for `count` events; `match` is an expression over `incoming`."""
 
     events: tuple[str, ...]  #: names; `mux/*` stands for one more segment
@@ -154,7 +159,7 @@ class WaitFor(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait_for"):
     timeout: str | None = None  #: a duration, or a template that gives one
 
 
-class Emit(msgspec.Struct, frozen=True, omit_defaults=True, tag="emit"):
+class Emit(_Part, frozen=True, tag="emit"):
     """Send an event; `ident` is a template, None: derived from run and instance; `delay` a duration or a template."""
 
     event: str
@@ -163,49 +168,49 @@ class Emit(msgspec.Struct, frozen=True, omit_defaults=True, tag="emit"):
     delay: str | None = None
 
 
-class SetValues(msgspec.Struct, frozen=True, omit_defaults=True, tag="set"):
+class SetValues(_Part, frozen=True, tag="set"):
     """Computed values."""
 
     values: dict[str, Any]
 
 
-class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag="sleep"):
+class Sleep(_Part, frozen=True, tag="sleep"):
     """A durable timer: a duration such as `1h30m`, a timestamp, or a template that gives one."""
 
     value: str
 
 
-class Steps(msgspec.Struct, frozen=True, omit_defaults=True, tag="steps"):
+class Steps(_Part, frozen=True, tag="steps"):
     """In order."""
 
     block: tuple[int, ...]
 
 
-class Parallel(msgspec.Struct, frozen=True, omit_defaults=True, tag="parallel"):
+class Parallel(_Part, frozen=True, tag="parallel"):
     """At the same time."""
 
     branches: tuple[int, ...]
 
 
-class Race(msgspec.Struct, frozen=True, omit_defaults=True, tag="race"):
+class Race(_Part, frozen=True, tag="race"):
     """The first to succeed wins, the others are cancelled."""
 
     branches: tuple[int, ...]
 
 
-class Switch(msgspec.Struct, frozen=True, omit_defaults=True, tag="switch"):
+class Switch(_Part, frozen=True, tag="switch"):
     """The first whose condition is true; one without a condition is the else."""
 
     cases: tuple[int, ...]
 
 
-class Stop(msgspec.Struct, frozen=True, omit_defaults=True, tag="stop"):
+class Stop(_Part, frozen=True, tag="stop"):
     """End the innermost item, branch, body or run as succeeded, with this output."""
 
     value: Any = None
 
 
-class Fail(msgspec.Struct, frozen=True, omit_defaults=True, tag="fail"):
+class Fail(_Part, frozen=True, tag="fail"):
     """Fail here; `rethrow`: with the error that is being handled."""
 
     error_class: str = "permanent"
@@ -217,7 +222,7 @@ class Fail(msgspec.Struct, frozen=True, omit_defaults=True, tag="fail"):
 Verb = Uses | Invoke | Emit | WaitFor | SetValues | Sleep | Steps | Parallel | Race | Switch | Stop | Fail
 
 
-class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+class Undo(_Part, frozen=True):
     """Takes back what a step did.
 
     `verb` is a call of a handler or of a pipeline, its `arguments` computed when the step succeeds; with `unknown` also
@@ -229,7 +234,7 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     unknown: bool = False
 
 
-class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+class Step(_Part, frozen=True):
     """A step with its modifiers, all of them resolved.
 
     `key` is its id, or `<verb>-<n>` where it has none. `loops` are the numbers of the steps with a foreach or repeat
@@ -258,7 +263,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     undo: Undo | None = None
 
 
-class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event"):
+class EventTrigger(_Part, frozen=True, tag="event"):
     """Starts a run for each of these events that the condition lets through."""
 
     events: tuple[str, ...]  #: names; `mux/*` stands for one more segment
@@ -266,7 +271,7 @@ class EventTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="event")
     data: Any = msgspec.UNSET
 
 
-class CronTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="cron"):
+class CronTrigger(_Part, frozen=True, tag="cron"):
     """Starts a run for each tick of these schedules."""
 
     schedules: tuple[str, ...]
@@ -280,21 +285,21 @@ class CronTrigger(msgspec.Struct, frozen=True, omit_defaults=True, tag="cron"):
 Trigger = EventTrigger | CronTrigger
 
 
-class Idempotency(msgspec.Struct, frozen=True, omit_defaults=True):
+class Idempotency(_Part, frozen=True):
     """The same key gives the same run for `ttl_ms`."""
 
     key: str
     ttl_ms: int = 86_400_000
 
 
-class CancelOn(msgspec.Struct, frozen=True, omit_defaults=True):
+class CancelOn(_Part, frozen=True):
     """Events that cancel the run; `match` is an expression over `incoming`."""
 
     events: tuple[str, ...]
     match: str
 
 
-class Places(msgspec.Struct, frozen=True, omit_defaults=True):
+class Places(_Part, frozen=True):
     """Where the expressions of a plan are written, so that an error at run time can say it."""
 
     file: str  #: from the project's root
@@ -322,7 +327,7 @@ class Places(msgspec.Struct, frozen=True, omit_defaults=True):
         return found
 
 
-class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+class Plan(_Part, frozen=True):
     """A pipeline, compiled."""
 
     pipeline: str
@@ -351,17 +356,22 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = "default"
     retention_ms: int = 7 * 86_400_000
     labels: dict[str, str] = {}
-    closure: str = ""  #: digest of schemas and handler signatures that it was checked against
+    handlers: dict[str, str] = {}  #: name → digest of the signature that its calls were checked against
+    closure: str = ""  #: digest of the event schemas that it was checked against
     places: Places | None = None  #: where it is written; no part of the version, since it changes nothing that runs
 
     def to_json(self) -> bytes:
         """The stored form."""
-        return jsondata.dumps(msgspec.to_builtins(self))
+        return jsondata.dumps(self._tree())
 
     @property
     def digest(self) -> str:
         """The version: SHA-256 of the stored form without the places, 64 hex digits."""
-        return jsondata.digest(msgspec.to_builtins(msgspec.structs.replace(self, places=None)))
+        return jsondata.digest(msgspec.structs.replace(self, places=None)._tree())  # noqa: SLF001 - our own
+
+    def _tree(self) -> dict[str, Any]:
+        # The format is written also where it is the default, which another release has another one of.
+        return {**msgspec.to_builtins(self), "plan_format": self.plan_format}
 
 
 class PlanFormatError(ValueError):
@@ -369,16 +379,45 @@ class PlanFormatError(ValueError):
 
 
 def plan_from_json(data: bytes) -> Plan:
-    """Read a stored plan.
+    """Read a stored plan, of this release's format or the one before.
+
+    A format adds words with a default that means what plans without them do, so the one before needs no change.
 
     Raises:
-        PlanFormatError: when its format is not one that this release reads.
+        PlanFormatError: when its format is another one, or it has words that this release does not know. A worker
+            leaves its runs to others.
     """
     tree = jsondata.loads(data)
-    found = tree.get("plan_format", PLAN_FORMAT)
-    if found != PLAN_FORMAT:
-        raise PlanFormatError(f"plan format {found}; this release reads {PLAN_FORMAT}: update the worker")
-    return msgspec.convert(tree, Plan)
+    found = tree.get("plan_format", 1)
+    if found not in {PLAN_FORMAT - 1, PLAN_FORMAT}:
+        advice = "update the worker" if found > PLAN_FORMAT else "deploy the pipeline again"
+        raise PlanFormatError(f"plan format {found}; this release reads {PLAN_FORMAT - 1} and {PLAN_FORMAT}: {advice}")
+    try:
+        return msgspec.convert(tree, Plan)
+    except msgspec.ValidationError as error:
+        raise PlanFormatError(f"no plan that this release reads ({error}): update the worker") from error
+
+
+def event_patterns(plan: Plan) -> frozenset[str]:
+    """Names and patterns of the events that a plan sends or looks at."""
+    found: set[str] = set()
+    for part in (*plan.triggers, *plan.cancel_on):
+        if not isinstance(part, CronTrigger):
+            found.update(part.events)
+    for step in plan.steps:
+        if isinstance(step.verb, Emit):
+            found.add(step.verb.event)
+        elif isinstance(step.verb, WaitFor):
+            found.update(step.verb.events)
+    return frozenset(found)
+
+
+def calls(plan: Plan) -> Iterator[Uses]:
+    """The calls of handlers of a plan, those that undo others included."""
+    for step in plan.steps:
+        for verb in (step.verb, None if step.undo is None else step.undo.verb):
+            if isinstance(verb, Uses):
+                yield verb
 
 
 class EventSchema(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -25,7 +25,18 @@ from flowlang.model.pipeline import CancelOn as WrittenCancelOn
 from flowlang.model.step import Step
 from flowlang.model.trigger import CronTrigger as WrittenCron
 from flowlang.model.trigger import EventTrigger as WrittenEvent
-from flowlang.plan import CancelOn, CronTrigger, EventTrigger, Idempotency, Places, Plan, RetryRule, Trigger, Uses
+from flowlang.plan import (
+    CancelOn,
+    CronTrigger,
+    EventTrigger,
+    Idempotency,
+    Places,
+    Plan,
+    RetryRule,
+    Trigger,
+    calls,
+    event_patterns,
+)
 
 WEEK_MS = 7 * 86_400_000
 
@@ -112,7 +123,7 @@ class PipelineLowering:
             labels=labels,
         )
         places = Places(self._findings.document.source.path, tuple(self._lowering.paths), self._checker.places)
-        return msgspec.structs.replace(plan, closure=self._closure(plan), places=places), self._findings.found
+        return msgspec.structs.replace(self._pinned(plan), places=places), self._findings.found
 
     # Triggers and input ---------------------------------------------------------------------------------------------
 
@@ -296,18 +307,19 @@ class PipelineLowering:
                 message = f"events under `{prefix}/` are sent by the webhook `{prefix}` alone"
                 self._findings.at(path, "FL302", message, hint="choose another first segment")
 
-    def _closure(self, plan: Plan) -> str:
-        """The digest of what the plan was checked against: schemas of its events and signatures of its handlers."""
-        handlers = sorted({step.verb.handler for step in plan.steps if isinstance(step.verb, Uses)})
+    def _pinned(self, plan: Plan) -> Plan:
+        """The plan with what it was checked against: when one of these changes, so does the version."""
         signatures = self._project.signatures
-        events = sorted({event for event, _ in self._lowering.emitted})
-        schemas = self._project.schemas
-        return jsondata.digest(
-            {
-                "handlers": {name: signatures[name].digest for name in handlers if name in signatures},
-                "events": {name: schemas[name].schema for name in events if name in schemas},
-            }
-        )
+        called = sorted({call.handler for call in calls(plan)} & signatures.keys())
+        handlers = {name: signatures[name].digest for name in called}
+        patterns = event_patterns(plan)
+        schemas = {
+            name: event.schema
+            for name, event in self._project.schemas.items()
+            if name in patterns or f"{name.rpartition('/')[0]}/*" in patterns
+        }
+        closure = jsondata.digest(schemas) if schemas else ""
+        return msgspec.structs.replace(plan, handlers=handlers, closure=closure)
 
 
 def _data_of(event: str) -> str:
