@@ -10,7 +10,8 @@ import pytest
 from flowlang import jsondata, plan
 from flowlang.plan import PLAN_FORMAT, Plan, PlanFormatError, Sleep, Step, Undo, Uses, calls, plan_from_json
 
-#: One stored plan of each format, with every word that it has. A format adds a file here and edits none.
+#: One stored plan of each format, with every word that it has. A word that is added after a release makes a format of
+#: its own, which adds a file here; only the file of a format that no release has written may still grow.
 HISTORIES = Path(__file__).parents[1] / "histories"
 
 
