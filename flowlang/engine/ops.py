@@ -145,8 +145,53 @@ class OnceKey(msgspec.Struct, frozen=True):
     ttl_ms: int
 
 
+class Slot(msgspec.Struct, frozen=True, omit_defaults=True, tag="slot"):
+    """One of `limit` places of a key; whoever finds none waits in its line, refuses itself, or cancels the oldest.
+
+    The line is in order of arrival less priority; a run that had a place before and comes back goes before the others.
+    """
+
+    key: str  #: keyed hash, of no other kind of gate
+    limit: int
+    on_limit: Literal["wait", "skip", "cancel_oldest"] = "wait"
+    active: bool = False  #: of a run: given back while none of its scopes is ready or held, and asked for again
+    refusal: bytes = b""  #: sealed result of a run that is refused
+
+
+class Pace(msgspec.Struct, frozen=True, omit_defaults=True, tag="pace"):
+    """Never more than `burst` + time x `limit` / `period_ms` pass (GCRA); the others wait in line or are refused."""
+
+    key: str  #: keyed hash, of no other kind of gate
+    limit: int
+    period_ms: int
+    burst: int = 1
+    wait: bool = True
+    refusal: bytes = b""  #: sealed result of a run that is refused
+
+
+class Window(msgspec.Struct, frozen=True, omit_defaults=True, tag="window"):
+    """Runs that gather until it closes: one of them passes, the others end as `skipped` with its id.
+
+    Without `size` each newcomer moves the closing by `period_ms`, at the latest to `max_ms` after the first, and the
+    last one passes (debounce). With `size` it closes with so many members, at the latest `period_ms` after the first,
+    and the first one passes with the fact `{"kind": "batch", "metas": [bytes, …]}`, in the order of arrival.
+    """
+
+    key: str  #: keyed hash, of no other kind of gate
+    period_ms: int
+    size: int | None = None
+    max_ms: int | None = None
+    refusal: bytes = b""  #: sealed result of a run that is merged into another
+
+
+Gate = Slot | Pace | Window
+
+
 class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run to be created: its meta data and its main scope, ready at once."""
+    """A run to be created: its meta data and its main scope, ready when it has passed its `gates`, in their order.
+
+    Until then it is `pending`. A run that a gate refuses ends as `skipped`, without a turn.
+    """
 
     id: str
     pipeline: str
@@ -163,6 +208,8 @@ class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
     timers: tuple[Timer, ...] = ()  #: of its main scope, from the beginning
     waits: tuple[Wait, ...] = ()  #: of its main scope, from the beginning
     records: dict[str, bytes] = {}  #: checkpoints that a replay starts with
+    gates: tuple[Gate, ...] = ()
+    more: bool = False  #: a batch: the one that passes asks by itself for more gates, and stays pending
 
 
 class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -208,9 +255,10 @@ class Accept(msgspec.Struct, frozen=True, omit_defaults=True, tag="accept"):
 class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of a run, written with the last commit of its main scope."""
 
-    status: Literal["succeeded", "failed", "cancelled"]
+    status: Literal["succeeded", "failed", "cancelled", "skipped"]
     result: bytes  #: sealed: output or error
     dead: DeadLetter | None = None  #: keeps the run from expiring
+    merged_into: str | None = None  #: of a skipped one: the run that goes on in its place
 
 
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
@@ -246,6 +294,14 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     cancel_runs: tuple[tuple[str, str], ...] = ()  #: (run, reason); see `Cancel`
     accepts: tuple[Accept, ...] = ()
     finish: Finish | None = None  #: with `ended`, main scope only
+    #: To be passed in order, with `waiting`; then the fact `{"kind": "passed", "id": gate_id}`, or for `""`, which
+    #: stands for the admission of the run itself, `{"kind": "start"}`.
+    gates: tuple[Gate, ...] = ()
+    gate_id: str | None = None
+    frees: tuple[str, ...] = ()  #: ids of gates whose places are given back, or whose request is taken back
+    meta: bytes | None = None  #: replaces the run's meta data: what a batch computes when it has closed
+    priority_ms: int | None = None  #: replaces the scope's
+    queue: str | None = None  #: replaces the scope's
 
 
 class Renew(msgspec.Struct, frozen=True, tag="renew"):
@@ -468,6 +524,10 @@ def _check_commit(op: Commit) -> None:
         raise ValueError(f"{where}: the end of a main scope needs `finish`")
     if op.join is not None and op.status != "ended":
         raise ValueError(f"{where}: a scope joins when it ends, not while it is {op.status}")
+    if op.gate_id is not None and op.status != "waiting":
+        raise ValueError(f"{where}: a scope that asks for gates waits for the answer, it is not {op.status}")
+    if op.gates and op.gate_id is None:
+        raise ValueError(f"{where}: gates need a `gate_id` for their answer")
     if op.groups and op.status == "ended":
         raise ValueError(f"{where}: a scope that ends cannot start a group")
     _check_ids(op.scope, *(timer.id for timer in op.timers))

@@ -33,7 +33,7 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     pipeline: str
     version: str
-    status: str  #: pending · running · succeeded · failed · cancelled
+    status: str  #: pending · running · succeeded · failed · cancelled · skipped
     created_ms: int
     started_ms: int | None = None
     ended_ms: int | None = None
@@ -41,6 +41,7 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = "default"
     replay_of: str | None = None
     replaced_by: str | None = None  #: run that replaced it when its dead letter was resolved
+    merged_into: str | None = None  #: run that goes on in the place of a skipped one
     meta: bytes = b""
     result: bytes = b""
 

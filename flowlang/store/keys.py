@@ -27,6 +27,8 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "dead_rows": "dead:rows",  # hash: id → dead letter
         "workers": "workers",  # hash: worker → threads:busy:seen
         "hints": "hints",  # hash: queue → outstanding:rung
+        "tickets": "tickets",  # counter: the last one that was drawn at a gate
+        "windows": "windows",  # hash: key → when the window opened, ms
         "runs": "runs",  # sorted set: run by creation
     }
 )
@@ -42,6 +44,10 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "once": "once:",  # + keyed hash; string expiry:run
         "wait": "wait:",  # + keyed hash; sorted set: run␟scope␟wait, all with score 0
         "mailbox": "mail:",  # + keyed hash; sorted set: event by acceptance
+        "line": "line:",  # + keyed hash; sorted set: ticket␟run␟scope that waits at a gate, by time less priority
+        "places": "places:",  # + keyed hash; sorted set: ticket␟run␟scope that has a place, by ticket
+        "untold": "untold:",  # + keyed hash; sorted set: ticket␟run␟scope that a newer one may cancel, by ticket
+        "pace": "pace:",  # + keyed hash; string: when all that has passed is used up, ms
         "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
         "run": "run:",  # + id; hash, see RUN
     }
@@ -79,6 +85,11 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "dead_rows": "kept for a person until resolved",
         "workers": "workers that were not seen for a minute are removed by the sweep",
         "hints": "one field a queue name in use",
+        "tickets": "one number",
+        "windows": "one field an open window",
+        "line": "one member a waiting scope of a run that has not ended",
+        "places": "one member a scope of a run that has not ended",
+        "untold": "one member a scope of a run that has not ended",
         "runs": "one member a kept run; collected by the sweep",
         "ready": "one member a ready row",
         "by_pipeline": "one member a kept run; collected by the sweep",

@@ -213,6 +213,7 @@ def _run_row(ident: str, row: dict[bytes, bytes]) -> RunRow:
         queue=row[b"queue"].decode(),
         replay_of=text(b"replay_of"),
         replaced_by=text(b"replaced_by"),
+        merged_into=text(b"merged_into"),
         meta=row[b"meta"],
         result=row.get(b"result", b""),
     )

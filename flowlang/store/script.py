@@ -14,11 +14,27 @@ from typing import Any
 import msgspec
 
 from flowlang.engine import ops
-from flowlang.engine.reference import events, tables
+from flowlang.engine.reference import events, lines, slots, tables
 from flowlang.store.keys import lua_table
 
 #: In the order in which they need each other.
-PARTS = ("msgpack", "rows", "scopes", "events", "groups", "accept", "holding", "claim", "upkeep", "apply")
+PARTS = (
+    "msgpack",
+    "rows",
+    "scopes",
+    "events",
+    "groups",
+    "accept",
+    "holding",
+    "lines",
+    "slots",
+    "paces",
+    "windows",
+    "gates",
+    "claim",
+    "upkeep",
+    "apply",
+)
 
 #: How long the last reply of a process is kept for a repeated flush.
 FLUSH_MS = 86_400_000
@@ -31,6 +47,9 @@ _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Delayed,
     ops.Group,
     ops.Join,
+    ops.Slot,
+    ops.Pace,
+    ops.Window,
     ops.RunSeed,
     ops.EventRow,
     ops.Accept,
@@ -85,6 +104,9 @@ def _prelude() -> str:
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,
         "FLUSH_MS": FLUSH_MS,
         "GRACE_MS": GRACE_MS,
+        "BACK_AHEAD_MS": lines.BACK_AHEAD_MS,
+        "NEWER": slots.NEWER,
+        "ENDING_TIMERS": dict.fromkeys(tables.ENDING_TIMERS, True),
     }
     return _PRELUDE.format(
         keys=lua_table(),
@@ -116,7 +138,9 @@ def _literal(value: Any) -> str:
         case str() | bytes():
             text = value if isinstance(value, str) else value.decode("ascii")
             return "'" + "".join(f"\\{ord(char)}" if not char.isalnum() else char for char in text) + "'"
-        case () | [] | {}:
+        case dict():
+            return "{" + ", ".join(f"[{_literal(name)}] = {_literal(one)}" for name, one in value.items()) + "}"
+        case () | []:
             return "{}"
         case _:
             raise TypeError(f"{value!r} cannot be a default of an operation: the script has no literal for it")

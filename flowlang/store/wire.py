@@ -62,13 +62,21 @@ def _converter(hint: Any) -> _Convert | None:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _struct_converter(hint)
     if origin in {types.UnionType, typing.Union}:
-        members = [_converter(one) for one in arguments if one is not types.NoneType]
-        return members[0]
+        members = [one for one in arguments if one is not types.NoneType]
+        if len(members) > 1 and all(isinstance(one, type) and issubclass(one, msgspec.Struct) for one in members):
+            return _by_type
+        return _converter(members[0])
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return _each(_converter(arguments[0]))
     if origin is dict:
         return _values(_converter(arguments[1]))
     return None
+
+
+def _by_type(value: Any) -> Any:
+    """Copy one of several kinds of Structs."""
+    kind: type[msgspec.Struct] = type(value)
+    return _struct_converter(kind)(value)
 
 
 def _each(convert: _Convert | None) -> _Convert | None:

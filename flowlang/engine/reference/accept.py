@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from flowlang.engine.ops import Accept, Accepted, DeadLetter, Duplicate, RunSeed, Stale
-from flowlang.engine.reference import events
-from flowlang.engine.reference.tables import MAIN, SEP, Dead, EventRow, Run, Tables, main_scope
+from flowlang.engine.ops import Accept, Accepted, Duplicate, RunSeed, Stale
+from flowlang.engine.reference import events, gates
+from flowlang.engine.reference.ending import bury
+from flowlang.engine.reference.tables import MAIN, SEP, EventRow, Pending, Run, Tables, main_scope
 
 
 def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
@@ -25,11 +26,6 @@ def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
     if op.dead is not None:
         bury(tables, op.dead)
     return Accepted(op.event.id, made)
-
-
-def bury(tables: Tables, letter: DeadLetter) -> None:
-    """Store a dead letter."""
-    tables.dead[letter.id] = Dead(letter.kind, letter.name, tables.now_ms, letter.body)
 
 
 def _keep(tables: Tables, op: Accept, runs: tuple[str, ...]) -> None:
@@ -73,5 +69,10 @@ def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
     )
     tables.runs[seed.id] = run
     run.scopes[MAIN] = main_scope(seed.queue, seed.priority_ms, seed.state, seed.reads)
-    tables.make_ready(seed.id, MAIN, run.scopes[MAIN])
+    if seed.gates:
+        run.admitting = True
+        run.scopes[MAIN].inbox = []
+        gates.ask(tables, seed.id, MAIN, Pending("", list(seed.gates), seed.more))
+    else:
+        tables.make_ready(seed.id, MAIN, run.scopes[MAIN])
     return seed.id, True

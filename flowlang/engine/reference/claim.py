@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Claimed, ClaimRequest
+from flowlang.engine.reference import gates
 from flowlang.engine.reference.tables import (
     CLAIM_DROPS,
     CLAIM_TIMERS,
@@ -23,6 +24,7 @@ def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
         count, rung_ms = tables.hints.get(queue, (0, 0))
         tables.hints[queue] = (max(0, count - 1), rung_ms)
     tables.fire_timers(CLAIM_TIMERS)
+    gates.settle(tables)
     taken: list[Claimed] = []
     dropped = 0
     while len(taken) < request.limit and dropped < CLAIM_DROPS:
@@ -34,6 +36,7 @@ def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
             dropped += 1
         else:
             taken.append(row)
+    gates.settle(tables)
     busy = min(request.threads, request.busy + len(taken))
     tables.workers[request.worker] = Worker(request.threads, busy, tables.now_ms)
     return tuple(taken)
@@ -65,7 +68,7 @@ def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
     scope.fence += 1
     scope.lease_ms = lease_ms
     tables.leases.put(member, tables.now_ms + lease_ms)
-    if run.status == "pending":
+    if run.status == "pending" and not run.admitting:
         run.status = "running"
         run.started_ms = tables.now_ms
     return Claimed(

@@ -7,7 +7,6 @@ from flowlang.engine.ops import (
     Commit,
     Committed,
     Duplicate,
-    Finish,
     Hold,
     Lost,
     Release,
@@ -15,8 +14,9 @@ from flowlang.engine.ops import (
     Renewed,
     Stale,
 )
-from flowlang.engine.reference import events, groups
-from flowlang.engine.reference.accept import accept, bury
+from flowlang.engine.reference import events, gates, groups
+from flowlang.engine.reference.accept import accept
+from flowlang.engine.reference.ending import finish
 from flowlang.engine.reference.tables import SEP, Run, Scope, Tables, under_living
 
 
@@ -46,6 +46,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
         return Stale(tables.epoch)
     run, scope = found
     _write(tables, run, scope, op)
+    gates.write(tables, run, scope, op)
     for group in op.groups:
         groups.create(tables, op.run, op.scope, group)
     for group_id in op.cancels:
@@ -55,7 +56,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
     if op.join is not None:
         groups.join(tables, op.run, scope, op.join)
     if op.finish is not None:
-        _finish(tables, op.run, run, op.finish)
+        finish(tables, op.run, run, op.finish)
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
     if op.status == "held":
         tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)
@@ -65,6 +66,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
     elif op.status == "waiting":
         scope.status = "waiting"
         tables.leases.drop(op.run + SEP + op.scope)
+        tables.rests(op.run)
     return Committed((), tuple(answers))
 
 
@@ -86,19 +88,6 @@ def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
         events.register(tables, op.run, op.scope, scope, wait)
     for asked in op.takes:
         events.take(tables, op.run, op.scope, run, asked)
-
-
-def _finish(tables: Tables, run_id: str, run: Run, end: Finish) -> None:
-    run.status = end.status
-    run.result = end.result
-    run.ended_ms = tables.now_ms
-    for scope_id, scope in run.scopes.items():
-        for wait_id in list(scope.waits):
-            tables.drop_wait(run_id, scope_id, scope, wait_id)
-    if end.dead is not None:
-        bury(tables, end.dead)
-    else:
-        tables.expiry.put(run_id, tables.now_ms + run.retention_ms)
 
 
 def renew(tables: Tables, op: Renew) -> Renewed:

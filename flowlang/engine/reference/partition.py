@@ -21,7 +21,7 @@ from flowlang.engine.ops import (
     check,
 )
 from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats, WorkerRow
-from flowlang.engine.reference import holding, upkeep
+from flowlang.engine.reference import gates, holding, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
 from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS, Run, Tables
@@ -59,7 +59,7 @@ class Partition:
         tables.now_ms = now_ms
         tables.fresh = {}
         tables.stale = {}
-        outcomes = tuple(_apply(tables, op) for op in ops)
+        outcomes = tuple(_settled(tables, op) for op in ops)
         claimed = claim(tables, claim_request) if claim_request is not None else ()
         reply = Reply(now_ms, tables.epoch, outcomes, claimed, rings(tables))
         self._flushes[flush.worker] = (flush.seq, reply)
@@ -189,6 +189,12 @@ def _apply(tables: Tables, op: Op) -> Outcome:
             return upkeep.leave(tables, op)
 
 
+def _settled(tables: Tables, op: Op) -> Outcome:
+    outcome = _apply(tables, op)
+    gates.settle(tables)
+    return outcome
+
+
 def _run_row(ident: str, run: Run) -> RunRow:
     return RunRow(
         id=ident,
@@ -202,6 +208,7 @@ def _run_row(ident: str, run: Run) -> RunRow:
         queue=run.queue,
         replay_of=run.replay_of,
         replaced_by=run.replaced_by,
+        merged_into=run.merged_into,
         meta=run.meta,
         result=run.result,
     )

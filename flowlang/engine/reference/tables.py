@@ -6,10 +6,11 @@ exactly while it is held, and has timers and waits only until it ends.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flowlang.engine.ops import MAIN, Group, Wait
+from flowlang.engine.ops import MAIN, Gate, Group, Wait
 from flowlang.engine.reference.ranked import Ranked
 
 SEP = "\x1f"  #: between the parts of a member; in no id
@@ -25,6 +26,32 @@ CLAIM_TIMERS = 100
 SCOPE_DEPTH = 256
 #: Rows of ended scopes that one claim drops while it looks for living ones.
 CLAIM_DROPS = 1_000
+
+#: Timers that end a run: they reach it although it has given its place back.
+ENDING_TIMERS = ("timeout", "expires")
+
+
+@dataclass(slots=True)
+class Pending:
+    """The gates that a scope has still to pass, in order."""
+
+    id: str  #: of the answer; "": the admission of the run
+    gates: list[Gate]
+    more: bool = False
+    member: str = ""  #: in the line of the first gate; "": it has not been asked
+    metas: list[bytes] = field(default_factory=list)  #: of the runs that a batch has gathered
+
+
+@dataclass(slots=True)
+class RunSlot:
+    """A place that a run has while it is active."""
+
+    key: str
+    limit: int
+    member: str
+    state: Literal["held", "parked", "back", "free"] = "held"  #: back: in line again · free: ending, and needs none
+    active: int = 0  #: scopes that are ready or held
+    wanting: list[str] = field(default_factory=list)  #: scopes that have work and wait for the place
 
 
 @dataclass(slots=True)
@@ -45,6 +72,8 @@ class Scope:
     inbox: list[dict[str, Any]] = field(default_factory=list)
     timers: set[str] = field(default_factory=set)
     waits: dict[str, Wait] = field(default_factory=dict)
+    pending: Pending | None = None
+    slots: dict[str, tuple[str, str]] = field(default_factory=dict)  #: gate id → key and member of a place it has
 
 
 @dataclass(slots=True)
@@ -97,6 +126,10 @@ class Run:
     inputs: dict[str, bytes] = field(default_factory=dict)
     journal: list[bytes] = field(default_factory=list)
     taken: set[tuple[str, str]] = field(default_factory=set)  #: (share, event)
+    merged_into: str | None = None
+    admitting: bool = False  #: stays pending when it is claimed: its gates are not all passed
+    gated: bool = False  #: scopes beside the main one have asked for gates
+    slot: RunSlot | None = None
 
     @property
     def live(self) -> bool:
@@ -165,6 +198,14 @@ class Tables:
     rows_expiry: Ranked = field(default_factory=Ranked)  #: events, dedupe and once keys by expiry
     workers: dict[str, Worker] = field(default_factory=dict)
     hints: dict[str, tuple[int, int]] = field(default_factory=dict)  #: queue → outstanding, last rung
+    ticket: int = 0  #: of whoever came last to a gate
+    lines: dict[str, Ranked] = field(default_factory=dict)  #: key → who waits at a gate, by ticket␟run␟scope
+    places: dict[str, Ranked] = field(default_factory=dict)  #: key → who has a place, by ticket
+    untold: dict[str, Ranked] = field(default_factory=dict)  #: key → who has or wants one, and may be cancelled for it
+    paces: dict[str, float] = field(default_factory=dict)  #: key → when all that passed is used up (GCRA), ms
+    windows: dict[str, int] = field(default_factory=dict)  #: key → when it opened
+    agenda: deque[tuple[str, ...]] = field(default_factory=deque)  #: what `gates.settle` has to do after an operation
+    counted: dict[str, None] = field(default_factory=dict)  #: runs that may have become idle
 
     def living(self, run_id: str) -> Run | None:
         """A run that has not ended."""
@@ -173,6 +214,8 @@ class Tables:
 
     def make_ready(self, run_id: str, scope_id: str, scope: Scope, ahead_ms: int = 0) -> None:
         """Put a scope into its queue, with so much advance before others beside the run's priority."""
+        if scope.status == "waiting" and not self._is_active(run_id, scope_id):
+            return
         member = run_id + SEP + scope_id
         scope.status = "ready"
         self.leases.drop(member)
@@ -186,16 +229,43 @@ class Tables:
         if scope is None or scope.status == "ended":
             return
         scope.inbox.append(fact)
+        ends = fact["kind"] == "cancel" or (fact["kind"] == "timer" and fact["id"] in ENDING_TIMERS)
+        if ends and run is not None and run.slot is not None and run.slot.state in {"parked", "back"}:
+            run.slot.state = "free"
+            self.agenda.append(("wake", run_id))
         if scope.status == "waiting":
             self.make_ready(run_id, scope_id, scope)
+
+    def _is_active(self, run_id: str, scope_id: str) -> bool:
+        """Count a scope that becomes active; False: its run has given its place back and must get it again first."""
+        slot = self.runs[run_id].slot
+        if slot is None:
+            return True
+        if slot.state in {"parked", "back"}:
+            if scope_id not in slot.wanting:
+                slot.wanting.append(scope_id)
+            self.agenda.append(("back", run_id))
+            return False
+        slot.active += 1
+        return True
+
+    def rests(self, run_id: str) -> None:
+        """Count a scope that is not active any more."""
+        slot = self.runs[run_id].slot
+        if slot is not None:
+            slot.active -= 1
+            self.counted[run_id] = None
 
     def end_scope(self, run_id: str, scope_id: str, scope: Scope) -> None:
         """Free a scope's row; its fence stays, so that a later scope of that name goes on counting."""
         member = run_id + SEP + scope_id
+        if scope.status in {"ready", "held"}:
+            self.rests(run_id)
         if scope.status == "ready":
             self.ready[scope.queue].drop(member)
             self.fresh.pop(member, None)
         self.leases.drop(member)
+        self.leave_gates(run_id, scope_id, scope)
         for timer in scope.timers:
             self.timers.drop(member + SEP + timer)
         for wait in list(scope.waits):
@@ -205,6 +275,24 @@ class Tables:
         scope.inbox = []
         scope.state = b""
         scope.reads = ()
+
+    def leave_gates(self, run_id: str, scope_id: str, scope: Scope) -> None:
+        """Give back all that a scope has of gates, and the run's own place with its main scope."""
+        self.withdraw(scope)
+        for key, holder in scope.slots.values():
+            self.agenda.append(("free", key, holder))
+        scope.slots = {}
+        slot = self.runs[run_id].slot
+        if scope_id == MAIN and slot is not None:
+            self.agenda.append(("free", slot.key, slot.member))
+            self.runs[run_id].slot = None
+
+    def withdraw(self, scope: Scope) -> None:
+        """Take back what a scope asks of gates."""
+        pending, scope.pending = scope.pending, None
+        if pending is not None and pending.member:
+            gate = pending.gates[0]
+            self.agenda.append(("left", str(gate.__struct_config__.tag), gate.key, pending.member))
 
     def set_timer(self, run_id: str, scope_id: str, scope: Scope, timer: str, due_ms: int) -> None:
         """Set a timer of a scope, or move it."""
@@ -231,6 +319,9 @@ class Tables:
         for member in due:
             run_id, scope_id, timer = member.split(SEP)
             self.timers.drop(member)
+            if not run_id:  # of a gate: its kind and key
+                self.agenda.append(("due", scope_id, timer))
+                continue
             run = self.runs.get(run_id)
             if run is not None and scope_id in run.scopes:
                 run.scopes[scope_id].timers.discard(timer)
@@ -259,6 +350,7 @@ def main_scope(queue: str, priority_ms: int, state: bytes, reads: tuple[str, ...
 __all__ = [
     "CLAIM_DROPS",
     "CLAIM_TIMERS",
+    "ENDING_TIMERS",
     "HINT_MS",
     "MAIN",
     "SCOPE_DEPTH",
@@ -268,7 +360,9 @@ __all__ = [
     "Dead",
     "EventRow",
     "GroupRow",
+    "Pending",
     "Run",
+    "RunSlot",
     "Scope",
     "Tables",
     "Worker",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
-from flowlang.engine.reference import events
+from flowlang.engine.reference import events, gates
 from flowlang.engine.reference.tables import MAIN, SEP, WORKER_LISTED_MS, Tables, under_living
 
 
@@ -21,6 +21,7 @@ def cancel(tables: Tables, op: Cancel) -> Done:
 def sweep(tables: Tables, op: Sweep) -> Swept:
     """Apply a `Sweep`."""
     fired = tables.fire_timers(op.limit)
+    gates.settle(tables)
     rescued = _rescue(tables, op.limit)
     for queue, rows in tables.ready.items():
         stale = rows.count_up_to(tables.now_ms - op.stale_ms)
@@ -68,15 +69,18 @@ def _collect(tables: Tables, limit: int) -> int:
             events.unpost(tables, key, tables.events.pop(key).keys)
         elif kind == "dedupe":
             tables.dedupe.pop(key, None)
+        elif kind == "pace":
+            tables.paces.pop(key, None)
         else:
             tables.once.pop(key, None)
     return len(due)
 
 
 def _free(tables: Tables, run_id: str) -> None:
-    run = tables.runs.pop(run_id)
+    run = tables.runs[run_id]
     for scope_id, scope in run.scopes.items():
         tables.end_scope(run_id, scope_id, scope)
+    del tables.runs[run_id]
 
 
 def deploy(tables: Tables, op: Deploy) -> Deployed:

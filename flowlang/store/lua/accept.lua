@@ -40,14 +40,23 @@ local function create_run(event_id, seed)
   redis.call('ZADD', K.runs, NOW, seed.id)
   redis.call('ZADD', K.by_pipeline .. seed.pipeline, NOW, seed.id)
   redis.call('ZADD', K.by_status .. 'pending', NOW, seed.id)
-  run_rows[seed.id] = nil
+  local gated = #seed.gates > 0
+  if gated then redis.call('HSET', K.run .. seed.id, 'admitting', 1) end
+  run_rows[seed.id] = {
+    id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
+    retention = seed.retention_ms, admitting = gated, gated = false,
+  }
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
-    index = 0, fence = 0, lease_ms = 0, rescues = 0, inbox = {mp_fields(2, 'kind', 'start')}, timers = {},
-    waits = {},
+    index = 0, fence = 0, lease_ms = 0, rescues = 0, timers = {}, waits = {},
   }
+  main.inbox = gated and {} or {mp_fields(2, 'kind', 'start')}
   put_scope(seed.id, '', main)
-  make_ready(seed.id, '', main)
+  if gated then
+    gates.ask(seed.id, '', {id = '', gates = seed.gates, more = seed.more, member = ''})
+  else
+    make_ready(seed.id, '', main)
+  end
   return seed.id, true
 end
 

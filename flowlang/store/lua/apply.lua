@@ -24,6 +24,7 @@ local outcomes, taken = {}, {}
 for i, op in ipairs(asked[1]) do
   local entry = APPLY[op.type]
   outcomes[i] = entry[2](with_defaults(op, entry[1]))
+  gates.settle()
 end
 if asked[2] then taken = claim(with_defaults(asked[2], 'ClaimRequest')) end
 local rung = ring()

@@ -93,7 +93,7 @@ local function take(member, lease)
   row.status, row.fence, row.lease_ms = 'held', row.fence + 1, lease
   touch_scope(run_id, scope_id)
   redis.call('ZADD', K.leases, NOW + lease, member)
-  if run.status == 'pending' then
+  if run.status == 'pending' and not run.admitting then
     set_run_status(run, 'running')
     redis.call('HSET', K.run .. run_id, 'status', 'running', 'started_ms', NOW)
   end
@@ -113,6 +113,7 @@ local function claim(request)
     write_hint(queue, math.max(0, count - 1), rung)
   end
   fire_timers(CLAIM_TIMERS)
+  gates.settle()
   local taken, ahead, dropped = {}, {}, 0
   while #taken < request.limit and dropped < CLAIM_DROPS do
     local member = pop_best(ahead, request.queues, math.min(request.limit, 100))
@@ -120,6 +121,7 @@ local function claim(request)
     local row = take(member, request.lease_ms)
     if row then taken[#taken + 1] = row else dropped = dropped + 1 end
   end
+  gates.settle()
   local busy = math.min(request.threads, request.busy + #taken)
   redis.call('HSET', K.workers, request.worker, string.format('%d:%d:%d', request.threads, busy, NOW))
   return taken

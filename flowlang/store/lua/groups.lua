@@ -55,10 +55,10 @@ local function tell_children(run_id, group)
   local fact = mp_fields(2, 'kind', 'cancel')
   if group.marks then
     for i, mark in ipairs(group.marks) do
-      if mark > 0 then deliver(run_id, child_of(group, i - 1), fact) end
+      if mark > 0 then deliver(run_id, child_of(group, i - 1), fact, true) end
     end
   else
-    for index = 0, group.next - 1 do deliver(run_id, child_of(group, index), fact) end
+    for index = 0, group.next - 1 do deliver(run_id, child_of(group, index), fact, true) end
   end
 end
 

@@ -47,6 +47,17 @@ local function expire_run(run, after)
   expire_runs[run.id] = after + GRACE_MS
 end
 
+-- The ids of a run's scopes, those that this call has made included.
+local function all_scopes(run_id)
+  local names = redis.call('HKEYS', K.run .. run_id .. RUN.scopes)
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  for name, row in pairs(scope_rows[run_id] or {}) do
+    if row and not known[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 local function finish_run(run, finish)
   set_run_status(run, finish.status)
   for _, field in ipairs(redis.call('HKEYS', K.run .. run.id .. RUN.waits)) do
@@ -54,6 +65,13 @@ local function finish_run(run, finish)
     drop_wait(run.id, parts[1], get_scope(run.id, parts[1]), parts[2])
   end
   redis.call('HSET', K.run .. run.id, 'status', finish.status, 'result', finish.result, 'ended_ms', NOW)
+  if finish.merged_into then redis.call('HSET', K.run .. run.id, 'merged_into', finish.merged_into) end
+  if run.gated then
+    for _, scope_id in ipairs(all_scopes(run.id)) do
+      local row = get_scope(run.id, scope_id)
+      if row.status ~= 'ended' then leave_gates(run.id, scope_id, row) end
+    end
+  end
   if finish.dead then bury(finish.dead) else expire_run(run, run.retention) end
 end
 
@@ -64,6 +82,7 @@ local function commit(op)
     if one.epoch ~= EPOCH then return stale_epoch() end
   end
   write_turn(op.run, row, op)
+  gates.write(run, row, op)
   for _, group in ipairs(op.groups) do create_group(op.run, op.scope, with_defaults(group, 'Group')) end
   for _, group_id in ipairs(op.cancels) do close_group(op.run, group_id) end
   if op.status == 'ended' then end_scope(op.run, op.scope, row) end
@@ -80,6 +99,7 @@ local function commit(op)
   elseif op.status == 'waiting' then
     row.status = 'waiting'
     redis.call('ZREM', K.leases, member_of(op.run, op.scope))
+    rests(op.run)
   end
   return committed({}, accepted)
 end

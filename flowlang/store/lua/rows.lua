@@ -21,14 +21,25 @@ local function split(text)
   end
 end
 
--- Returns {id, status, live, pipeline, created, retention} or false.
+local dirty_slots = {}     -- runs whose place has changed
+local agenda = {at = 1}    -- what gates.settle has to do after an operation
+local counted = {}         -- runs that may have become idle
+local gates = {}           -- filled by gates.lua; what comes before only notes
+
+local function note(...) agenda[#agenda + 1] = {...} end
+
+-- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot} or false.
 local function get_run(id)
   local row = run_rows[id]
   if row == nil then
-    local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms')
+    local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms', 'admitting',
+      'gated', 'slot')
     row = false
     if got[1] then
-      row = {id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4])}
+      row = {
+        id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]),
+        admitting = got[5] ~= false, gated = got[6] ~= false, slot = got[7] and cmsgpack.unpack(got[7]) or nil,
+      }
       row.live = row.status == 'pending' or row.status == 'running'
     end
     run_rows[id] = row
@@ -131,7 +142,7 @@ local expire_runs = {} -- run → milliseconds from now; done after the rows are
 local function forget_run(run_id)
   run_rows[run_id] = false
   scope_rows[run_id], group_rows[run_id] = nil, nil
-  dirty_scopes[run_id], dirty_groups[run_id], expire_runs[run_id] = nil, nil, nil
+  dirty_scopes[run_id], dirty_groups[run_id], expire_runs[run_id], dirty_slots[run_id] = nil, nil, nil, nil
 end
 
 local function save_rows()
@@ -150,6 +161,14 @@ local function save_rows()
       fields[#fields + 1] = cmsgpack.pack(group_rows[run_id][name])
     end
     set_fields(K.run .. run_id .. RUN.groups, fields)
+  end
+  for run_id in pairs(dirty_slots) do
+    local slot = run_rows[run_id] and run_rows[run_id].slot
+    if slot then
+      redis.call('HSET', K.run .. run_id, 'slot', cmsgpack.pack(slot))
+    else
+      redis.call('HDEL', K.run .. run_id, 'slot')
+    end
   end
   for run_id, ms in pairs(expire_runs) do
     redis.call('PEXPIRE', K.run .. run_id, ms)

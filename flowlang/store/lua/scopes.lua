@@ -7,8 +7,55 @@ local noted_queues = {}  -- queues that this call has added to the set of names
 
 local function member_of(run_id, scope_id) return run_id .. SEP .. scope_id end
 
+-- Counts a scope that becomes active. False: its run has given its place back and must get it again first.
+local function is_active(run_id, scope_id)
+  local run = get_run(run_id)
+  local slot = run and run.slot
+  if not slot then return true end
+  dirty_slots[run_id] = true
+  if slot.state == 'parked' or slot.state == 'back' then
+    local known = false
+    for _, one in ipairs(slot.wanting) do known = known or one == scope_id end
+    if not known then slot.wanting[#slot.wanting + 1] = scope_id end
+    note('back', run_id)
+    return false
+  end
+  slot.active = slot.active + 1
+  return true
+end
+
+-- Counts a scope that is not active any more.
+local function rests(run_id)
+  local run = get_run(run_id)
+  if not run or not run.slot then return end
+  run.slot.active = run.slot.active - 1
+  dirty_slots[run_id] = true
+  counted[#counted + 1] = run_id
+end
+
+-- Takes back what a scope asks of gates.
+local function withdraw(row)
+  local pending = row.pending
+  row.pending = nil
+  if pending and pending.member ~= '' then note('left', pending.gates[1].type, pending.gates[1].key, pending.member) end
+end
+
+-- Gives back all that a scope has of gates, and the run's own place with its main scope.
+local function leave_gates(run_id, scope_id, row)
+  withdraw(row)
+  for _, place in pairs(row.slots or {}) do note('free', place[1], place[2]) end
+  row.slots = nil
+  local run = get_run(run_id)
+  if scope_id == '' and run and run.slot then
+    note('free', run.slot.key, run.slot.member)
+    run.slot = nil
+    dirty_slots[run_id] = true
+  end
+end
+
 -- ahead: ms of advance before others, beside the run's priority.
 local function make_ready(run_id, scope_id, row, ahead)
+  if row.status == 'waiting' and not is_active(run_id, scope_id) then return end
   local member = member_of(run_id, scope_id)
   if row.status == 'held' then redis.call('ZREM', K.leases, member) end
   row.status = 'ready'
@@ -21,13 +68,18 @@ local function make_ready(run_id, scope_id, row, ahead)
   touch_scope(run_id, scope_id)
 end
 
--- fact: an encoded map.
-local function deliver(run_id, scope_id, fact)
+-- fact: an encoded map. ends: it reaches a run that has given its place back.
+local function deliver(run_id, scope_id, fact, ends)
   local run = get_run(run_id)
   local row = run and run.live and get_scope(run_id, scope_id)
   if not row or row.status == 'ended' then return end
   row.inbox[#row.inbox + 1] = fact
   touch_scope(run_id, scope_id)
+  if ends and run.slot and (run.slot.state == 'parked' or run.slot.state == 'back') then
+    run.slot.state = 'free'
+    dirty_slots[run_id] = true
+    note('wake', run_id)
+  end
   if row.status == 'waiting' then make_ready(run_id, scope_id, row) end
 end
 
@@ -56,6 +108,8 @@ end
 local function end_scope(run_id, scope_id, row)
   local member = member_of(run_id, scope_id)
   if row.status == 'ended' then return end
+  if row.status ~= 'waiting' then rests(run_id) end
+  leave_gates(run_id, scope_id, row)
   if row.status == 'ready' then
     redis.call('ZREM', K.ready .. row.queue, member)
     fresh[member] = nil
@@ -92,12 +146,16 @@ local function fire_timers(limit)
     local parts = split(member)
     local run_id, scope_id, timer = parts[1], parts[2], parts[3]
     redis.call('ZREM', K.timers, member)
-    local row = get_run(run_id) and get_scope(run_id, scope_id)
-    if row and row.status ~= 'ended' then
-      drop_timer(row, timer)
-      touch_scope(run_id, scope_id)
+    if run_id == '' then -- of a gate: its kind and key
+      note('due', scope_id, timer)
+    else
+      local row = get_run(run_id) and get_scope(run_id, scope_id)
+      if row and row.status ~= 'ended' then
+        drop_timer(row, timer)
+        touch_scope(run_id, scope_id)
+      end
+      deliver(run_id, scope_id, mp_fields(4, 'kind', 'timer', 'id', timer), ENDING_TIMERS[timer])
     end
-    deliver(run_id, scope_id, mp_fields(4, 'kind', 'timer', 'id', timer))
   end
   return #due
 end

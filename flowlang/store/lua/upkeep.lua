@@ -6,7 +6,7 @@ local function cancel(op)
   local run = get_run(op.run)
   if not run then return done(false, false) end
   if not run.live then return done(true, false) end
-  deliver(op.run, '', mp_fields(4, 'kind', 'cancel', 'reason', op.reason))
+  deliver(op.run, '', mp_fields(4, 'kind', 'cancel', 'reason', op.reason), true)
   return done(true, true)
 end
 
@@ -42,7 +42,7 @@ local function free_run(run_id, pipeline)
   for _, part in pairs(RUN) do redis.call('UNLINK', K.run .. run_id .. part) end
   redis.call('ZREM', K.runs, run_id)
   redis.call('ZREM', K.by_pipeline .. pipeline, run_id)
-  for _, status in ipairs({'succeeded', 'failed', 'cancelled'}) do redis.call('ZREM', K.by_status .. status, run_id) end
+  for _, status in ipairs({'succeeded', 'failed', 'cancelled', 'skipped'}) do redis.call('ZREM', K.by_status .. status, run_id) end
   forget_run(run_id)
 end
 
@@ -77,6 +77,7 @@ end
 
 local function sweep(op)
   local fired = fire_timers(op.limit)
+  gates.settle()
   local rescued = rescue(op.limit)
   for _, queue in ipairs(redis.call('SMEMBERS', K.queues)) do
     local rows = redis.call('ZCOUNT', K.ready .. queue, '-inf', NOW - op.stale_ms)
