@@ -440,6 +440,13 @@ class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
     dedupe_ms: int = 7 * 86_400_000
 
 
+class Awaited(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Runs may wait for events of this name; `path` leads to what they compare, empty where they take any."""
+
+    event: str  #: or a pattern such as `mux/*`
+    path: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is active: by this alone events are routed, ticks are fired and webhooks are read."""
 
@@ -447,6 +454,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     pipelines: dict[str, str]  #: pipeline → digest of its plan
     events: tuple[EventSchema, ...] = ()
     webhooks: tuple[WebhookSource, ...] = ()
+    awaited: tuple[Awaited, ...] = ()  #: by versions that are live and not among the pipelines
     queues: dict[str, int] = {}  #: queue → order
     limits: dict[str, int] = {}  #: bytes, counts or ms, by their names in `flowlang.yaml`
     errors: dict[str, str] = {}  #: exception of the project's libraries → class

@@ -12,7 +12,7 @@ from typing import Final
 from flowlang.compiler.findings import Findings
 from flowlang.model import Path, Pipeline, ProjectFile, Step
 
-VERBS: Final = ("invoke", "wait_for")
+VERBS: Final = ("invoke",)
 MODIFIERS: Final = ("cache", "queue", "concurrency", "throttle", "undo")
 PIPELINE_KEYS: Final = (
     "cancel_on",

@@ -15,7 +15,7 @@ from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.place_types import TICK, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
-from flowlang.compiler.steps import Around, StepLowering
+from flowlang.compiler.steps import Around, StepLowering, check_match
 from flowlang.diagnostics import Diagnostic, Severity, has_errors
 from flowlang.durations import milliseconds
 from flowlang.expr.schema_types import type_of_schema
@@ -87,7 +87,7 @@ class PipelineLowering:
         triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
         own_vars = self._own_vars(started)
         place = Place(ROOTS, vars=self._vars, types={"event": started})
-        around = Around(place, retry=self._own_retry())
+        around = Around(place, retry=self._own_retry(), bounded=self._timeout() is not None)
         block, seen = self._lowering.block(pipeline.steps, around)
         everything = place.seeing(seen)
         failed = Around(everything.knowing("error"), retry=around.retry, handling=True)
@@ -99,6 +99,8 @@ class PipelineLowering:
         cancel_on = tuple(self._cancel_on(number, event, place) for number, event in enumerate(pipeline.cancel_on))
         idempotency = self._idempotency(place)
         self._check_emitted()
+        for name, path in self._lowering.awaited:
+            self._check_event(name, path)
         env = self._env()
         if has_errors(self._findings.found):
             return None, self._findings.found
@@ -244,9 +246,10 @@ class PipelineLowering:
         for position, name in enumerate(written.event):
             path: Path = ("cancel_on", number, "event")
             self._check_event(name, (*path, position) if len(written.event) > 1 else path)
-        matching = replace(place.knowing("incoming"), pinned=False, steps=frozenset())
-        match = self._checker.expression(written.match, ("cancel_on", number, "match"), matching, expected=BOOL)
-        return CancelOn(tuple(written.event), match.plain)
+        known = replace(place, steps=frozenset())
+        return CancelOn(
+            tuple(written.event), check_match(self._checker, written.match, ("cancel_on", number, "match"), known)
+        )
 
     def _labels(self, place: Place) -> dict[str, Any]:
         defaults = {} if self._file is None else self._file.defaults.labels

@@ -19,13 +19,14 @@ from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.place_types import results_type
 from flowlang.compiler.policies import Policies, declared_policies, lower_policies
 from flowlang.durations import milliseconds, parse_duration
-from flowlang.expr import type_names
+from flowlang.expr import ExpressionSyntaxError, compile_expression, equalities, type_names
 from flowlang.expr.facts import Facts, Implied
 from flowlang.expr.types import BOOL, DYN, NULL, ListOf, Type
 from flowlang.handler.signature import Signature
 from flowlang.jsondata import render_path
 from flowlang.model import Path, Step
 from flowlang.model import step as written
+from flowlang.model.expression import ExpressionText
 from flowlang.model.verbs import CONTAINERS
 from flowlang.plan import (
     Cache,
@@ -71,12 +72,14 @@ class Around:
         loops: Numbers of the loops around it, outermost first.
         retry: Policies of the containers around it and of the pipeline, near to far.
         handling: Whether an error is being handled, so that it can be thrown on.
+        bounded: Whether something around ends a wait in time: a time-out, or a branch of a race that sleeps.
     """
 
     place: Place
     loops: tuple[int, ...] = ()
     retry: tuple[tuple[RetryRule, ...], ...] = ()
     handling: bool = False
+    bounded: bool = False
 
     def seeing(self, steps: frozenset[str]) -> Around:
         """The same, with expressions that see more steps."""
@@ -114,6 +117,7 @@ class StepLowering:
         self.steps: list[PlanStep] = []
         self.paths: list[str] = []
         self.emitted: list[tuple[str, tuple[str | int, ...]]] = []
+        self.awaited: list[tuple[str, Path]] = []
         self._implied: dict[int, Implied] = {}
         self._set_type: Type = DYN
         self._findings = findings
@@ -250,6 +254,8 @@ class StepLowering:
             inner = replace(inner, place=place, loops=(*around.loops, number))
         if step.repeat is not None:
             inner = replace(inner, place=inner.place.knowing("index", "last"), loops=(*around.loops, number))
+        if step.verb in CONTAINERS and step.timeout is not None:
+            inner = replace(inner, bounded=True)
         if step.uses is None and step.retry:
             rules = lower_policies(step.retry, self._named, self._findings, (*step.path, "retry"))
             inner = replace(inner, retry=(rules, *inner.retry))
@@ -395,10 +401,11 @@ class StepLowering:
                 block, inside = self.beside(step.switch or (), around, exclusive=True)
                 verb = Switch(block)
             case "race":
-                block, inside = self.beside(step.race or (), around)
+                bounded = around.bounded or any(map(_sleeps, step.race or ()))
+                block, inside = self.beside(step.race or (), replace(around, bounded=bounded))
                 verb = Race(block)
             case "wait_for":
-                verb = self._wait(step, place)
+                verb = self._wait(step, around)
             case _:
                 verb = self._invoke(step, place)
         return (verb if runnable else _NOTHING), inside
@@ -448,17 +455,57 @@ class StepLowering:
             self._findings.at(path, "FL210", message, hint="it stands in a `catch`, `finally` or `on_failure`")
         return Fail(rethrow=True)
 
-    def _wait(self, step: Step, place: Place) -> WaitFor:
+    def _wait(self, step: Step, around: Around) -> WaitFor:
         wait = step.wait_for
         assert wait is not None
-        matching = replace(place.knowing("incoming"), pinned=False)
-        match = self._checker.expression(wait.match, (*step.path, "wait_for", "match"), matching, expected=BOOL)
+        place = around.place
+        for position, name in enumerate(wait.event):
+            at: Path = (*step.path, "wait_for", "event")
+            self.awaited.append((name, (*at, position) if len(wait.event) > 1 else at))
+        match = check_match(self._checker, wait.match, (*step.path, "wait_for", "match"), place)
+        if step.timeout is None and not around.bounded:
+            hint = "add `timeout: 7d`, here, around it or to the pipeline, or put it in a `race` with a `sleep`"
+            message = "this wait may never end: nothing says what happens when the event does not come"
+            self._findings.at((*step.path, "wait_for"), "FL218", message, key=True, hint=hint)
         timeout = None
         if isinstance(step.timeout, str):
             timeout = self._checker.value(step.timeout, (*step.path, "timeout"), place).plain
         elif step.timeout is not None:
             timeout = f"{milliseconds(step.timeout)}ms"
-        return WaitFor(tuple(wait.event), match.plain, wait.since, wait.count, timeout)
+        return WaitFor(tuple(wait.event), match, wait.since, wait.count, timeout)
+
+
+def check_match(checker: Checker, match: ExpressionText, path: Path, place: Place) -> str:
+    """Check the condition on an arriving event: it must say by which of its fields the event is found.
+
+    Args:
+        checker: Of the pipeline.
+        match: As written.
+        path: Where.
+        place: What may be read there, besides `incoming`.
+
+    Returns:
+        The condition as the plan stores it.
+    """
+    matching = replace(place.knowing("incoming"), pinned=False)
+    written = checker.expression(match, path, matching, expected=BOOL)
+    text = str(written.plain)
+    try:
+        found = text == "true" or bool(equalities(compile_expression(text)).parts)
+    except ExpressionSyntaxError:
+        return text  # reported already
+    if not found:
+        message = "this compares no field of `incoming` with something known, so events cannot be found by it"
+        hint = "such as `incoming.data.id == event.data.id && …`, or `true` for any event of the name"
+        checker.findings.at(path, "FL219", message, hint=hint)
+    return text
+
+
+def _sleeps(branch: Step) -> bool:
+    """Whether a branch of a race ends by itself after some time: a sleep, or steps that begin with one."""
+    if branch.steps is not None:
+        return _sleeps(branch.steps[0])
+    return branch.sleep is not None and branch.if_ is None
 
 
 def _pause(every: timedelta | written.Pause) -> Pause:

@@ -97,6 +97,8 @@ FL214 unknown-field          A field is read that the data does not have.
 FL215 may-be-null            A value that may be null is used where null has no meaning.
 FL216 bad-constant           A constant is no timestamp, duration, number, time zone or pattern.
 FL217 never-equal            A value is compared with one that it never has.
+FL218 unbounded-wait         A `wait_for` has nothing that ends it when the event does not come.
+FL219 unindexed-match        A `match` compares no field of `incoming` with something that is known.
 FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.

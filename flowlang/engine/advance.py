@@ -12,9 +12,10 @@ from typing import Any
 
 from flowlang.clock import Rng
 from flowlang.engine.machine import Flight, Machine
+from flowlang.engine.outside import Outside
 from flowlang.engine.program import Program
 from flowlang.engine.state import ScopeState
-from flowlang.engine.turn import AttemptEnd, CheckEmission, Turn
+from flowlang.engine.turn import AttemptEnd, Turn
 from flowlang.engine.view import RunView
 
 
@@ -26,7 +27,7 @@ def advance(
     *,
     now_ms: int,
     rng: Rng,
-    check: CheckEmission,
+    outside: Outside,
     attempt: AttemptEnd | None = None,
     flight: Flight = "none",
     rescues: int = 0,
@@ -40,7 +41,7 @@ def advance(
         facts: From the front of its inbox, in order. The turn consumes them all.
         now_ms: The store's time.
         rng: For jitter.
-        check: Checks an emitted event.
+        outside: What the active manifest says.
         attempt: How the call in flight ended.
         flight: What is known of the scope's call: one is `running` in this process, there is `none`, or the scope has
             just been claimed and the one in its row, if any, is `lost`.
@@ -49,7 +50,7 @@ def advance(
     Returns:
         What to write, and what to do then.
     """
-    machine = Machine(program, view, state, now_ms=now_ms, rng=rng, check=check, flight=flight, rescues=rescues)
+    machine = Machine(program, view, state, now_ms=now_ms, rng=rng, outside=outside, flight=flight, rescues=rescues)
     machine.begin()
     for fact in facts:
         machine.take(fact)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from flowlang.engine.awaiting import AwaitedEvents, awaited_by
 from flowlang.engine.program import Program
 from flowlang.engine.schedule import Schedule
 from flowlang.engine.schemas import EventValidator
@@ -102,6 +103,8 @@ class Catalog:
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
         self._under: dict[str, list[Subscription]] = {}
+        plans = (starter.program.plan for starter in self._starters.values())
+        self.awaited = AwaitedEvents((*manifest.awaited, *(each for plan in plans for each in awaited_by(plan))))
         self._triggers: dict[tuple[str, int], Subscription] = {}
         self.crons: dict[str, CronEntry] = {}
         for starter in self._starters.values():

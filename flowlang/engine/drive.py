@@ -12,12 +12,13 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import Rng
-from flowlang.engine.admission import check_emission, emitted_event, outcome_event, row_of_emission
+from flowlang.engine.admission import emitted_event, outcome_event, row_of_emission
 from flowlang.engine.advance import advance
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.intake import Delivery
 from flowlang.engine.machine import Flight
 from flowlang.engine.ops import Accept, Claimed, Commit, DeadLetter, Finish, Group, Join
+from flowlang.engine.outside import outside
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT, Program, views
 from flowlang.engine.route import Router
@@ -34,6 +35,9 @@ from flowlang.engine.state import (
 from flowlang.engine.turn import AttemptEnd, RunEnd, Turn
 from flowlang.engine.view import RunView
 from flowlang.plan import Race, Switch
+
+#: What of a fact is sealed.
+SEALED = ("error", "body")
 
 
 class Held:
@@ -58,6 +62,7 @@ class Held:
             claimed.pipeline,
             claimed.version,
             decode_meta(sealer.open(claimed.meta)),
+            created_ms=claimed.created_ms,
             index=claimed.index,
             secrets=secrets,
         )
@@ -98,7 +103,7 @@ class Held:
             [self._opened(fact) for fact in new],
             now_ms=now_ms,
             rng=rng,
-            check=lambda name, data: check_emission(catalog, name, data),
+            outside=outside(catalog),
             attempt=attempt,
             flight=flight,
             rescues=self.row.rescues if flight == "lost" else 0,
@@ -149,6 +154,9 @@ class Held:
             groups=tuple(self._sealed(group) for group in turn.groups),
             cancels=tuple(turn.cancels),
             join=self._join(turn),
+            waits=tuple(turn.waits),
+            unwaits=tuple(turn.unwaits),
+            takes=tuple(turn.takes),
             accepts=self._accepts(turn, router),
             finish=self._finish(turn.run_end),
         )
@@ -170,6 +178,8 @@ class Held:
         """What the end of the top frame's group or loop will be computed from."""
         step = self.program.plan.steps[top.step]
         group = self.program.instance(step, self.state.loops)
+        if top.phase in ("rounds", "pausing") and top.round > 0:
+            yield f"{group}[{top.round - 1}]"
         if top.phase == "collecting":
             yield f"~{group}:{top.total}"
         if top.phase != "joining":
@@ -200,8 +210,8 @@ class Held:
         return False
 
     def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
-        error = fact.get("error")
-        return fact if error is None else {**fact, "error": self.sealer.open(error)}
+        sealed = {name: self.sealer.open(fact[name]) for name in SEALED if fact.get(name) is not None}
+        return {**fact, **sealed} if sealed else fact
 
     def _sealed(self, group: Group) -> Group:
         run = self.row.run

@@ -68,7 +68,11 @@ class Evaluator:
             raise self.error(frame, "expression", f"`if: {text}` gives {type_name(wanted)}, not true or false")
         return wanted
 
-    def expression(self, frame: StepFrame, slot: str, text: str, *, extra: Mapping[str, Any] = _NONE) -> Any:
+    def names(self) -> dict[str, Any]:
+        """The root names with their values, `secrets` excepted."""
+        return self._bindings()
+
+    def expression(self, frame: StepFrame | None, slot: str, text: str, *, extra: Mapping[str, Any] = _NONE) -> Any:
         """Evaluate an expression to plain JSON; `extra` are more root names. Raises: StepError."""
         compiled = self._program.expression(text)
         return self._guarded(
@@ -101,29 +105,35 @@ class Evaluator:
 
         return self._guarded(frame, slot, template, fill)
 
-    def sleep(self, frame: StepFrame, text: str, timer_id: str) -> Timer:
-        """Make the timer of a `sleep`: a duration, a timestamp, or a template that gives one.
+    def timer(self, frame: StepFrame, slot: str, text: str, timer_id: str) -> Timer:
+        """Make a timer of a duration, a timestamp, or a template that gives one.
+
+        Args:
+            frame: The step.
+            slot: Which of its values, such as `sleep`.
+            text: As written.
+            timer_id: Of the timer.
 
         Raises:
             StepError: when it is neither.
         """
         template = compile_template(text)
-        until = self._guarded(frame, "sleep", template, lambda pinned: template.evaluate(self._bindings(), pins=pinned))
+        until = self._guarded(frame, slot, template, lambda pinned: template.evaluate(self._bindings(), pins=pinned))
         match until:
             case Duration():
                 return Timer(timer_id, max(0, -(-until.ns // MS)))
             case Timestamp():
                 return Timer(timer_id, at_ms=-(-until.ns // MS))
             case str():
-                return self._text_timer(frame, timer_id, until)
+                return self._text_timer(frame, slot, timer_id, until)
             case _:
-                raise self.error(frame, "sleep", f"sleep takes a duration or a timestamp, not {type_name(until)}")
+                raise self.error(frame, slot, f"`{slot}` takes a duration or a timestamp, not {type_name(until)}")
 
     def error(self, frame: StepFrame | None, code: str, message: str) -> StepError:
         """A permanent error of a step, or of the pipeline."""
         return StepError(ErrorInfo("permanent", code, message, step=self._instance(frame)))
 
-    def _text_timer(self, frame: StepFrame, timer_id: str, text: str) -> Timer:
+    def _text_timer(self, frame: StepFrame, slot: str, timer_id: str, text: str) -> Timer:
         try:
             return Timer(timer_id, milliseconds(parse_duration(text)))
         except DurationError as no_duration:
@@ -131,7 +141,7 @@ class Evaluator:
                 return Timer(timer_id, at_ms=-(-Timestamp.parse(text).ns // MS))
             except (CelError, ValueError):
                 message = f"{text!r} is neither a duration such as 1h30m nor a timestamp"
-                raise self.error(frame, "sleep", message) from no_duration
+                raise self.error(frame, slot, message) from no_duration
 
     def _bindings(self, *, secrets: bool = False) -> dict[str, Any]:
         names = bindings(self._program, self._view, self._state)

@@ -17,6 +17,9 @@ from flowlang.engine.state import Event, PayloadError
 #: Number that stands for "called" where a trigger's index is asked for.
 CALLED = -1
 
+#: Begins the ids of the waits that cancel their run.
+CANCEL_ON = "cancel_on:"
+
 WEEK_MS = 7 * 86_400_000
 
 

@@ -12,11 +12,12 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import retry, rounds
+from flowlang.engine import retry, rounds, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.interruption import cancelled, interrupted_by
 from flowlang.engine.ops import Group, Timer
+from flowlang.engine.outside import Outside
 from flowlang.engine.program import ROOT, Program
 from flowlang.engine.state import (
     BlockFrame,
@@ -28,7 +29,7 @@ from flowlang.engine.state import (
     StepFrame,
     decode_error,
 )
-from flowlang.engine.turn import AttemptEnd, Call, CheckEmission, Emission, RunEnd, Turn
+from flowlang.engine.turn import AttemptEnd, Call, Emission, RunEnd, Turn
 from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
 from flowlang.expr import CelError, to_json, to_text
 from flowlang.plan import Emit, Fail, Invoke, Parallel, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses, WaitFor
@@ -58,7 +59,7 @@ class Machine:
         *,
         now_ms: int,
         rng: Rng,
-        check: CheckEmission,
+        outside: Outside,
         flight: Flight,
         rescues: int,
     ) -> None:
@@ -68,7 +69,7 @@ class Machine:
         self.state = state
         self.now_ms = now_ms
         self.rng = rng
-        self.check = check
+        self.outside = outside
         self.flight = flight
         self.rescues = rescues
         self.turn = Turn()
@@ -111,6 +112,10 @@ class Machine:
                 self.timer_fired(fact["id"])
             case "joined":
                 self.joined(fact)
+            case "event":
+                waiting.offered(self, fact)
+            case "taken":
+                waiting.taken(self, fact)
             case "cancel":
                 self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
             case _:
@@ -132,6 +137,8 @@ class Machine:
                     self.begin_attempt(frame)
                 elif kind == "sleep" and frame.phase == "sleeping":
                     self.after_body(frame, OK)
+                elif kind == "wait" and frame.phase == "waiting":
+                    waiting.timed_out(self, frame)
                 elif kind == "round" and frame.phase == "pausing":
                     frame.phase = "rounds"
                 return
@@ -299,6 +306,8 @@ class Machine:
                 self.turn.clear_timer(f"retry:{self.instance(top)}")
             elif top.phase == "sleeping":
                 self.turn.clear_timer(f"sleep:{self.instance(top)}")
+            elif top.phase == "waiting":
+                waiting.give_up(self, top)
             self.after_body(top, cancelled(why))
 
     # A step ---------------------------------------------------------------------------------------------------------
@@ -369,7 +378,9 @@ class Machine:
                 self.after_body(frame, Result("stop", msgspec.UNSET if output is None else output))
             case Fail():
                 self.after_body(frame, Result("fail", error=self.failure(frame, verb)))
-            case Invoke() | WaitFor():
+            case WaitFor():
+                waiting.begin(self, frame, verb)
+            case Invoke():
                 raise self.ask.error(frame, "verb", f"`{verb.__struct_config__.tag}` cannot be run by this version")
             case _:
                 assert_never(verb)
@@ -414,7 +425,7 @@ class Machine:
             ident = given if isinstance(given, str) else ""
         if not ident:
             raise self.ask.error(frame, "emit.id", "the id of an event is text that is not empty")
-        data, problem = self.check(verb.event, data)
+        data, problem = self.outside.check(verb.event, data)
         if problem is not None:
             raise StepError(msgspec.structs.replace(problem, step=instance))
         self.turn.emissions.append(Emission(verb.event, ident, data, instance))
@@ -422,7 +433,7 @@ class Machine:
 
     def sleep(self, frame: StepFrame, value: str) -> None:
         """Set the timer of a `sleep`."""
-        timer = self.ask.sleep(frame, value, f"sleep:{self.instance(frame)}")
+        timer = self.ask.timer(frame, "sleep", value, f"sleep:{self.instance(frame)}")
         frame.phase = "sleeping"
         self.turn.set_timer(timer)
 

@@ -390,6 +390,7 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     pipeline: str
     version: str
     meta: bytes
+    created_ms: int = 0  #: when the run was
     queue: str = "default"
     parent: str | None = None
     group: str | None = None  #: group that it is a child of

@@ -8,16 +8,19 @@ no run and a dead letter with the expression's values; the other triggers go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from flowlang.engine.admission import check_data
+from flowlang.engine.awaiting import wait_keys
 from flowlang.engine.catalog import Catalog, CronEntry, Starter, Subscription, own_outcomes
 from flowlang.engine.intake import (
     CALLED,
+    CANCEL_ON,
+    WEEK_MS,
     DeadEvent,
     Delivery,
     Lineage,
@@ -26,7 +29,7 @@ from flowlang.engine.intake import (
     TriggerProblem,
     key_text,
 )
-from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed
+from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
 from flowlang.engine.schedule import Tick
@@ -34,7 +37,7 @@ from flowlang.engine.schemas import Failure, fill_defaults
 from flowlang.engine.state import Event, RunMeta, encode
 from flowlang.engine.view import uuids
 from flowlang.errors import FlowError
-from flowlang.expr import EvaluationError, Expression, Pins, Timestamp, ValueTemplate, to_json
+from flowlang.expr import EvaluationError, Expression, Pins, Timestamp, ValueTemplate, compile_expression, to_json
 from flowlang.ids import run_id_for
 
 
@@ -143,14 +146,17 @@ class Router:
             reason: When it is something else.
         """
         body = DeadEvent(event, failures=failures, reason=reason, dedupe=delivery.dedupe)
-        return self._accept(event, delivery, _Found(), body)
+        return self._accept(event, delivery, _Found(), body, keys=())
 
     def _routed(self, event: Event, delivery: Delivery, found: _Found) -> Routed:
         problems = tuple(found.problems)
         body = DeadEvent(event, problems=problems, dedupe=delivery.dedupe) if problems else None
-        return Routed(self._accept(event, delivery, found, body), tuple(found.reasons), problems)
+        keys = self.catalog.awaited.keys(event.view(), self.catalog.key_hash)
+        return Routed(self._accept(event, delivery, found, body, keys=keys), tuple(found.reasons), problems)
 
-    def _accept(self, event: Event, delivery: Delivery, found: _Found, body: DeadEvent | None) -> Accept:
+    def _accept(
+        self, event: Event, delivery: Delivery, found: _Found, body: DeadEvent | None, *, keys: tuple[str, ...]
+    ) -> Accept:
         row, seal = delivery.row, self.sealer.seal
         dedupe = delivery.dedupe
         return Accept(
@@ -164,6 +170,8 @@ class Router:
                 dedupe_ms=delivery.dedupe_ms,
                 keep_ms=delivery.keep_ms,
                 reasons=seal(encode(found.reasons), row) if found.reasons else b"",
+                keys=keys,
+                mail_ms=self.catalog.limit("lookback", WEEK_MS) if keys else 0,
             ),
             runs=tuple(found.runs),
             dead=None if body is None else DeadLetter(row, "event", event.name, seal(encode(body), row)),
@@ -228,6 +236,7 @@ class _Start:
         meta = RunMeta(
             event=event,
             created_ms=self.router.now_ms,
+            event_row=self.row,
             vars=names["vars"],
             origin=self.lineage.origin,
             root=self.lineage.root,
@@ -246,7 +255,19 @@ class _Start:
             once=self._once(names) if variables is None else None,
             retention_ms=plan.retention_ms,
             replay_of=self.lineage.replay_of,
+            waits=tuple(self._cancelling(names)),
         )
+
+    def _cancelling(self, names: Mapping[str, Any]) -> Iterator[Wait]:
+        """The waits for events that cancel the run, from its creation on."""
+        for number, rule in enumerate(self.starter.program.plan.cancel_on):
+            try:
+                keys = wait_keys(rule.events, rule.match, names, self.router.catalog.key_hash)
+            except EvaluationError as error:
+                where = f"cancel_on[{number}].match"
+                values = _values(compile_expression(rule.match), names)
+                raise self._wrong(where, str(error), code=error.code, expression=rule.match, values=values) from error
+            yield Wait(f"{CANCEL_ON}{number}", keys)
 
     def evaluated(
         self,

@@ -70,6 +70,9 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     vars: dict[str, Any] = {}
     origin: str = ""  #: run from which idempotency keys are derived; "": itself
     root: str = ""  #: topmost run by `invoke`; "": itself
+    root_ms: int = 0  #: when the event of that run was accepted; 0: when this run was created
+    root_event: str = ""  #: row id of that event; "": that of its own event
+    event_row: str = ""  #: row id of its event
     parent: str | None = None
     replay_of: str | None = None
     labels: dict[str, str] = {}
@@ -115,7 +118,18 @@ class BlockFrame(msgspec.Struct, tag="b"):
 
 
 Phase = Literal[
-    "enter", "body", "calling", "backoff", "sleeping", "joining", "catch", "finally", "rounds", "pausing", "collecting"
+    "enter",
+    "body",
+    "calling",
+    "backoff",
+    "sleeping",
+    "joining",
+    "catch",
+    "finally",
+    "rounds",
+    "pausing",
+    "collecting",
+    "waiting",
 ]
 
 
@@ -135,6 +149,9 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     pending: Result | None = None  #: how the body ended, while finally runs
     interrupted: ErrorInfo | None = None  #: its time ran out; what lies above is being cancelled
     total: int = 0  #: items of its foreach, branches, or rounds that have ended
+    got: list[Any] = []  #: events that a wait has taken
+    offers: dict[str, Any] = {}  #: events that a wait may take, by row id, in the order in which they came
+    asked: list[str] = []  #: those of them that it has asked for
     chosen: bool = False  #: a switch has already tested its condition
 
 

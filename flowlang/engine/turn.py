@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
-from flowlang.engine.ops import Group, Timer
+from flowlang.engine.ops import Group, Take, Timer, Wait
 from flowlang.engine.state import ErrorInfo, Record, Result
 
 
@@ -51,10 +50,6 @@ class RunEnd(msgspec.Struct, frozen=True):
     error: ErrorInfo | None = None
 
 
-#: Checks an event's data against its schema: the data as it will be stored, or why it cannot be sent.
-CheckEmission = Callable[[str, Any], tuple[Any, ErrorInfo | None]]
-
-
 class Turn:
     """Collects what a turn decides."""
 
@@ -70,6 +65,9 @@ class Turn:
         self.cleared: list[str] = []
         self.groups: list[Group] = []
         self.cancels: list[str] = []
+        self.waits: list[Wait] = []
+        self.unwaits: list[str] = []
+        self.takes: list[Take] = []
         self.emissions: list[Emission] = []
         self.run_end: RunEnd | None = None
         self.child_end: Result | None = None
@@ -96,6 +94,9 @@ class Turn:
             or self.cleared
             or self.groups
             or self.cancels
+            or self.waits
+            or self.unwaits
+            or self.takes
             or self.emissions
             or self.run_end
             or self.child_end

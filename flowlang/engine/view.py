@@ -24,6 +24,7 @@ class RunView:
         pipeline: Its pipeline.
         version: Digest of its plan.
         meta: What stays the same in it.
+        created_ms: When it was created, by the store's time.
         index: The scope's number among its group's children.
         records: Records by instance, as far as the scope reads them.
         inputs: Items by their scope's id.
@@ -37,6 +38,7 @@ class RunView:
         version: str,
         meta: RunMeta,
         *,
+        created_ms: int = 0,
         index: int = 0,
         records: dict[str, Record] | None = None,
         inputs: dict[str, Any] | None = None,
@@ -46,6 +48,7 @@ class RunView:
         self.pipeline = pipeline
         self.version = version
         self.meta = meta
+        self.created_ms = created_ms
         self.index = index
         self.records = {} if records is None else records
         self.inputs = {} if inputs is None else inputs
@@ -57,6 +60,16 @@ class RunView:
     def origin(self) -> str:
         """The run that idempotency keys derive from."""
         return self.meta.origin or self.run
+
+    @property
+    def root_ms(self) -> int:
+        """When the event of the topmost run was accepted."""
+        return self.meta.root_ms or self.created_ms or self.meta.created_ms
+
+    @property
+    def root_event(self) -> str:
+        """The row of that event."""
+        return self.meta.root_event or self.meta.event_row
 
     def about(self, started_ms: int) -> dict[str, Any]:
         """`run`, as expressions see it; the start of a run does not change."""

@@ -190,8 +190,32 @@ def test_the_fragments_of_the_guide_to_loops_give_these_outputs(tmp_path: Path) 
         found = simulation.finished(run)
         assert found.status == "succeeded", found.error
         outputs.append((found.outputs(), simulation.clock.now_ms() - begun))
-    regions, both, route, waiting = outputs
+    regions, both, build, answer, job, route, waiting = outputs
     assert [regions[0][f"regions[{index}]"] for index in (0, 1)] == ["north: 5", "south: 5"]
     assert both[0]["both"] == 10
+    assert build[0]["sum"] == {"readers": 9}
+    assert (answer[0]["answer"], answer[1]) == ("in time", 300_000)
+    assert (job[0]["job"], job[1]) == ({"percent": 120}, 30_000)
     assert route[0]["route"] == {"ok": True}
     assert waiting[1] == 86_400_000
+
+
+def test_the_order_of_the_guide_to_waits_is_paid_or_expires(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "waits.md", tmp_path)
+    runs = [simulation.send("shop/order-placed", {"order_id": ident})[0] for ident in ("o1", "o2")]
+    simulation.run_ready()
+    simulation.send("shop/order-paid", {"order_id": "o2", "cents": 500})
+    simulation.run_until_idle()
+    outputs = [simulation.finished(run).output for run in runs]
+    assert outputs == [{"state": "expired", "cents": 0}, {"state": "paid", "cents": 500}]
+
+
+def test_the_approval_of_the_guide_to_waits_is_given_or_not(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "waits.md", tmp_path)
+    runs = [simulation.send("docs/submitted", {"id": ident})[0] for ident in ("d1", "d2")]
+    simulation.run_ready()
+    simulation.send("docs/decided", {"id": "d1", "decision": "yes"})
+    simulation.run_ready()
+    assert simulation.finished(runs[0]).output == "yes"
+    simulation.run_until_idle()
+    assert simulation.finished(runs[1]).output == "nobody answered"

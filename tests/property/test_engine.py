@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flowlang.clock import ManualClock
 from flowlang.engine.advance import advance
 from flowlang.engine.drive import Held
+from flowlang.engine.outside import outside
 from flowlang.engine.state import decode_state, encode
 from flowlang.engine.turn import Turn
 from flowlang.simulate import Finished, Handler, Simulation
@@ -223,7 +224,7 @@ class CheckedHeld(Held):
             view,
             again,
             opened,
-            check=lambda _, data: (data, None),
+            outside=outside(catalog),
             rescues=self.row.rescues if lost else 0,
             **more,
         )
@@ -245,6 +246,9 @@ def _decisions(turn: Turn) -> list[Any]:
         turn.cleared,
         turn.groups,
         turn.cancels,
+        turn.waits,
+        turn.unwaits,
+        turn.takes,
         turn.emissions,
         end,
         child,

@@ -79,6 +79,7 @@ def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
         pipeline=run.pipeline,
         version=run.version,
         meta=run.meta,
+        created_ms=run.created_ms,
         queue=scope.queue,
         parent=scope.parent,
         group=scope.group,

@@ -97,10 +97,11 @@ local function take(member, lease)
     set_run_status(run, 'running')
     redis.call('HSET', K.run .. run_id, 'status', 'running', 'started_ms', NOW)
   end
-  local got = redis.call('HMGET', K.run .. run_id, 'version', 'meta')
+  local got = redis.call('HMGET', K.run .. run_id, 'version', 'meta', 'created_ms')
   return mp_map({
     mp('run'), mp(run_id), mp('scope'), mp(scope_id), mp('fence'), mp(row.fence), mp('state'), mp_bin(row.state),
     mp('pipeline'), mp(run.pipeline), mp('version'), mp(got[1]), mp('meta'), mp_bin(got[2]),
+    mp('created_ms'), mp(tonumber(got[3])),
     mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
     mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
     mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),

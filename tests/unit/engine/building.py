@@ -30,6 +30,7 @@ from flowlang.plan import (
     Tolerate,
     Uses,
     Verb,
+    WaitFor,
 )
 from flowlang.simulate import Finished, Handler, SimulatedCrash, SimulatedError, Simulation
 
@@ -106,6 +107,12 @@ def sets(key: str, /, **values: Any) -> Part:
 
 def emit(event: str, data: Any = None, *, key: str | None = None, ident: str | None = None, **more: Any) -> Part:
     return Part("emit", key, lambda _: Emit(event, {} if data is None else data, ident), **more)
+
+
+def wait(key: str, event: str, match: str = "true", **more: Any) -> Part:
+    """A wait; `since`, `count` and `timeout` are the verb's own."""
+    options = {name: more.pop(name) for name in ("since", "count", "timeout") if name in more}
+    return Part("wait_for", key, lambda _: WaitFor((event,), match, **options), **more)
 
 
 def sleep(value: str, key: str | None = None, **more: Any) -> Part:

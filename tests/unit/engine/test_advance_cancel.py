@@ -9,6 +9,7 @@ import pytest
 from flowlang.clock import seeded_rng
 from flowlang.engine.advance import advance
 from flowlang.engine.machine import Flight
+from flowlang.engine.outside import Outside
 from flowlang.engine.program import Program
 from flowlang.engine.state import ErrorInfo, Event, RunMeta, ScopeState
 from flowlang.engine.turn import AttemptEnd, Turn
@@ -31,6 +32,9 @@ from tests.unit.engine.building import (
 )
 
 SEEN = uses("cleanup", given={"class": "${{ error.class }}"})
+ANYWHERE = Outside(
+    check=lambda _, data: (data, None), key_hash=lambda *parts: "/".join(parts), limit=lambda _, default: default
+)
 FLAKY = uses("flaky", retry=((RetryRule(initial_ms=60_000),),))
 
 PHASES: list[tuple[str, Part]] = [
@@ -194,7 +198,7 @@ class Scope:
             facts,
             now_ms=T0,
             rng=seeded_rng(1),
-            check=lambda _, data: (data, None),
+            outside=ANYWHERE,
             flight=flight,
             attempt=attempt,
         )

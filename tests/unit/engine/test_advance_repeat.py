@@ -42,6 +42,13 @@ def test_the_first_round_sees_what_the_repeat_starts_with() -> None:
     assert done.outputs()["n"] == {"v": 16}
 
 
+def test_last_is_there_after_a_pause() -> None:
+    counting = sets(
+        "n", v="${{ last == null ? 1 : last.v + 1 }}", repeat=Repeat("last != null && last.v >= 3", every=Pause(1_000))
+    )
+    assert run(plan(counting)).outputs()["n"] == {"v": 4}
+
+
 def test_last_is_null_in_the_first_round_without_a_start() -> None:
     done = run(plan(sets("n", none="${{ last == null }}", repeat=Repeat("true"))))
     assert done.outputs()["n"] == {"none": True}
