@@ -11,8 +11,8 @@ A **scope** row: status (`ready` has a ready row · `held` under a lease · `wai
 parent, queue, priority, rescues, state (opaque), reads (what its next claimer wants), inbox (facts not yet consumed).
 
 **Reads** are strings: `order` the record of that instance; `=pages[3]` the input of that item; `*pages` the records of
-all items of the group with that id, `#pages` their inputs; `~poll:3` the records `poll[0]` to `poll[2]`; `^<run>` that
-run's undo list, as `^<run>:0`, `^<run>:1`, … Absent ones are left out of the answer.
+all items of the group with that id, `#pages` their inputs; `~poll:3` the records `poll[0]` to `poll[2]`; `^<run>` the
+undo list of that run, which is of the same family, as `^<run>:0`, `^<run>:1`, … Absent ones are left out of the answer.
 """
 
 from __future__ import annotations
@@ -128,9 +128,11 @@ class Lookup(msgspec.Struct, frozen=True):
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who invoked a run and waits for its end.
 
-    The end of the run, or of the run that its idempotency key or a merge leads to, is put into the scope's inbox:
-    `{"kind": "child", "id": id, "run": run id, "status": status, "result": bytes}`. A run that is new belongs to its
-    parent: it ends with it, and its rows are kept as long as its parent's.
+    The end of the run, or of the one that its idempotency key or a merge leads to, is put into the scope's inbox, once:
+    `{"kind": "child", "id": id, "run": run id, "status": status, "result": bytes}`; at once when that run has ended,
+    with the status `gone` when its rows are there no more. A run that is new belongs to its parent: when that ends it
+    is told to cancel, and its rows are kept as long as those of its root, the topmost of its **family**. The root's
+    retention begins when the last of its family has ended. A run whose parent has ended or is gone is a run of its own.
     """
 
     run: str
@@ -206,7 +208,7 @@ class RunSeed(msgspec.Struct, frozen=True, omit_defaults=True):
     replay_of: str | None = None
     parent: Parent | None = None
     timers: tuple[Timer, ...] = ()  #: of its main scope, from the beginning
-    waits: tuple[Wait, ...] = ()  #: of its main scope, from the beginning
+    waits: tuple[Wait, ...] = ()  #: the same; their facts come after its start
     records: dict[str, bytes] = {}  #: checkpoints that a replay starts with
     gates: tuple[Gate, ...] = ()
     more: bool = False  #: a batch: the one that passes asks by itself for more gates, and stays pending
@@ -267,7 +269,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     Outcome `Committed`, `Lost` (fence, or an ended ancestor or run) or `Stale` (one of its accepts).
 
     Its parts are applied in this order, in which the facts that answer them come: `consumed`, state and records,
-    `cleared`, `timers`, `unwaits`, `waits`, `takes`, `groups`, `cancels`, the end, `join`, `finish`, `accepts`.
+    `cleared`, `timers`, `unwaits`, `waits`, `takes`, `groups`, `cancels`, the end, `join`, `finish`, `cancel_runs`,
+    `accepts`.
     """
 
     run: str
@@ -507,7 +510,16 @@ def check(op: Op) -> None:
 def _check_accept(op: Accept) -> None:
     _check_ids(op.event.id, *op.event.keys)
     for seed in op.runs:
-        _check_ids(seed.id)
+        where = f"run {seed.id} of event {op.event.id}"
+        _check_ids(seed.id, *(timer.id for timer in seed.timers))
+        _check_waits(where, seed.waits)
+        if seed.parent is None:
+            continue
+        _check_ids(seed.parent.run, seed.parent.scope, seed.parent.id)
+        if op.event.dedupe is not None or op.tick is not None or op.delayed is not None:
+            raise ValueError(
+                f"{where}: an event that may be a duplicate invokes no run, its parent would wait for ever"
+            )
 
 
 def _check_waits(where: str, waits: tuple[Wait, ...]) -> None:

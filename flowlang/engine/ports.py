@@ -40,6 +40,7 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     event: str = ""  #: id of the event that made it
     queue: str = "default"
     replay_of: str | None = None
+    parent: str | None = None  #: run that invoked it
     replaced_by: str | None = None  #: run that replaced it when its dead letter was resolved
     merged_into: str | None = None  #: run that goes on in the place of a skipped one
     meta: bytes = b""

@@ -1,7 +1,8 @@
 """The only place that spells a key, for Python and for the scripts (`lua_table`).
 
 All keys of a partition share the hash tag `{p00}`, so that one script may touch any of them. A key has an expiry, or is
-in `PERMANENT` with the reason, or belongs to a run that has not ended or is kept by a dead letter.
+in `PERMANENT` with the reason, or belongs to a run that has not ended or is kept by a dead letter, or to a family of
+runs, which the sweep collects from the root's `family`.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ RUN: Final[Mapping[str, str]] = MappingProxyType(
         "groups": ":g",  # hash: group → row
         "waits": ":w",  # hash: scope␟wait → its keys, joined by SEP
         "taken": ":t",  # set: share␟event
+        "undos": ":u",  # list
+        "followers": ":l",  # sorted set: run␟scope␟instance that wait for its end, all with score 0
+        "children": ":c",  # set: runs that it invoked and that have not ended
+        "family": ":f",  # sorted set, of a root: all runs below it by creation
     }
 )
 

@@ -212,6 +212,7 @@ def _run_row(ident: str, row: dict[bytes, bytes]) -> RunRow:
         event=row[b"event"].decode(),
         queue=row[b"queue"].decode(),
         replay_of=text(b"replay_of"),
+        parent=text(b"parent"),
         replaced_by=text(b"replaced_by"),
         merged_into=text(b"merged_into"),
         meta=row[b"meta"],

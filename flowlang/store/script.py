@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from flowlang.engine import ops
-from flowlang.engine.reference import events, lines, slots, tables
+from flowlang.engine.reference import children, events, lines, slots, tables
 from flowlang.store.keys import lua_table
 
 #: In the order in which they need each other.
@@ -24,6 +24,7 @@ PARTS = (
     "scopes",
     "events",
     "groups",
+    "children",
     "accept",
     "holding",
     "lines",
@@ -99,6 +100,7 @@ def _prelude() -> str:
         "CLAIM_DROPS": tables.CLAIM_DROPS,
         "SCOPE_DEPTH": tables.SCOPE_DEPTH,
         "MAIL_DROPS": events.MAIL_DROPS,
+        "ORPHANED": children.ORPHANED,
         "HINT_MS": tables.HINT_MS,
         "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,

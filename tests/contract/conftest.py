@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
 
 from flowlang.clock import ManualClock
+from flowlang.engine.reference.tables import SEP
 from flowlang.store.keys import FAMILY, PERMANENT, RUN, SINGLE, Keys
 from flowlang.store.memory import MemoryStore
 from flowlang.store.redis import RedisStore
@@ -71,12 +73,16 @@ def _is_permanent(keys: Keys, key: str) -> bool:
     )
 
 
-def _is_kept(client: redis.Redis, keys: Keys, key: str) -> bool:
-    """Whether a key is of a run that has not ended or that a dead letter keeps."""
+def _is_kept(client: Any, keys: Keys, key: str) -> bool:
+    """Whether a key is of a run whose root has not ended, or that a dead letter or the end of its family keeps."""
     if not key.startswith(keys.base + FAMILY["run"]):
         return False
     run = key.removeprefix(keys.base + FAMILY["run"])
     for suffix in RUN.values():
         run = run.removesuffix(suffix)
-    live = client.hget(keys.family("run", run), "status") in {"pending", "running"}
-    return live or client.zscore(keys.single("dead"), run) is not None
+    root = client.hget(keys.family("run", run), "root") or run
+    status, under, pipeline = client.hmget(keys.family("run", root), ["status", "under", "pipeline"])
+    if status in {"pending", "running"} or client.zscore(keys.single("dead"), root) is not None:
+        return True
+    collected = client.zscore(keys.single("expiry"), f"{root}{SEP}{pipeline}") is not None
+    return under is not None and (int(under) > 0 or collected)

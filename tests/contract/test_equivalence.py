@@ -28,6 +28,7 @@ from flowlang.engine.ops import (
     Leave,
     OnceKey,
     Op,
+    Parent,
     Release,
     Renew,
     ResolveDead,
@@ -58,9 +59,10 @@ flags = st.booleans()
 rarely = st.sampled_from([False, False, False, True])
 choices = st.sampled_from([0, 1, 2, 3, 4, 5, 6, -1])
 epochs = st.sampled_from([0, 0, 0, 0, 0, 99])  #: 0: the active one
-reads = st.lists(st.sampled_from(["a", "=g[0]", "*g", "#g", "*h", "g[1]", "~g:2", "~h:3", "~none:0"]), max_size=3).map(
-    tuple
-)
+reads = st.lists(
+    st.sampled_from(["a", "=g[0]", "*g", "#g", "*h", "g[1]", "~g:2", "~h:3", "~none:0", "^r0", "^r1", "^r2"]),
+    max_size=3,
+).map(tuple)
 keys = st.lists(st.sampled_from(["k0", "k1", "k2"]), min_size=1, max_size=3).map(tuple)
 waits = st.builds(
     Wait,
@@ -71,6 +73,10 @@ waits = st.builds(
 )
 takes = st.builds(Take, st.sampled_from(["w", "v"]), st.sampled_from(["s", "s/t"]), st.sampled_from(EVENTS))
 
+timers = st.builds(
+    Timer, st.sampled_from(["t", "u"]), delay_ms=delays, at_ms=st.sampled_from([None, None, 1, 2_000_000_000_000])
+)
+records = st.dictionaries(st.sampled_from(["a", "g[0]", "g[1]", "h[2]"]), bodies, max_size=2)
 seeds = st.builds(
     seed_of,
     st.sampled_from(RUNS),
@@ -83,8 +89,22 @@ seeds = st.builds(
     retention_ms=st.sampled_from([0, 5_000, 86_400_000]),
     once=st.none() | st.builds(OnceKey, st.sampled_from(["k1", "k2"]), st.sampled_from([1, 5_000])),
     replay_of=st.sampled_from([None, "r9"]),
+    parent=st.none()
+    | st.builds(Parent, st.sampled_from(RUNS), st.sampled_from([MAIN, "g[0]"]), st.sampled_from(["c", "d"])),
+    timers=st.lists(timers, max_size=1).map(tuple),
+    waits=st.lists(waits, max_size=1).map(tuple),
+    records=records,
 )
 letters = st.builds(DeadLetter, st.sampled_from(RUNS + EVENTS), st.just("run"), st.sampled_from(["p", "q"]), bodies)
+
+
+def without_duplicates(op: Accept) -> Accept:
+    """What invokes a run is no duplicate of anything."""
+    if all(seed.parent is None for seed in op.runs):
+        return op
+    return msgspec.structs.replace(op, event=msgspec.structs.replace(op.event, dedupe=None), tick=None)
+
+
 accepts = st.builds(
     Accept,
     epoch=epochs,  # replaced when it is sent
@@ -102,7 +122,7 @@ accepts = st.builds(
     runs=st.lists(seeds, max_size=2).map(tuple),
     dead=st.none() | letters,
     tick=st.none() | st.tuples(st.sampled_from(["c1", "c2"]), st.sampled_from([1, 2, 3, 2_000_000_000_000])),
-)
+).map(without_duplicates)
 
 
 @dataclass(frozen=True)
@@ -152,15 +172,14 @@ def groups(draw: st.DrawFn) -> Group:
     )
 
 
-timers = st.builds(
-    Timer, st.sampled_from(["t", "u"]), delay_ms=delays, at_ms=st.sampled_from([None, None, 1, 2_000_000_000_000])
-)
 turns = st.fixed_dictionaries(
     {
         "state": bodies,
         "consumed": some,
         "reads": reads,
-        "records": st.dictionaries(st.sampled_from(["a", "g[0]", "g[1]", "h[2]"]), bodies, max_size=2),
+        "records": records,
+        "undos": st.lists(bodies, max_size=1).map(tuple),
+        "cancel_runs": st.lists(st.tuples(st.sampled_from(RUNS), st.just("why")), max_size=1).map(tuple),
         "journal": st.lists(bodies, max_size=2).map(tuple),
         "timers": st.lists(timers, max_size=2).map(tuple),
         "cleared": st.lists(st.sampled_from(["t", "u"]), max_size=1).map(tuple),

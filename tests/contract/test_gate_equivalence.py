@@ -23,6 +23,7 @@ from flowlang.engine.ops import (
     Join,
     Op,
     Pace,
+    Parent,
     Slot,
     Sweep,
     Timer,
@@ -71,6 +72,7 @@ step_gates = st.one_of(
     st.tuples(st.just(Pace("p1", 2, 1_000)), st.just(Slot("s1", 1))),
 )
 choices = st.integers(0, 5)
+parents = st.sampled_from([0, 0, 1, 2, 3])  #: so many runs back; 0: none
 flags = st.booleans()
 
 
@@ -107,18 +109,20 @@ class Machine(RuleBasedStateMachine):
     def pick(self, which: int) -> Claimed | None:
         return self.held.pop(which % len(self.held)) if self.held else None
 
-    def create(self, gates: tuple[Gate, ...], *, more: bool = False) -> None:
+    def create(self, gates: tuple[Gate, ...], parent: int = 0, **seed: Any) -> None:
         run = f"r{len(self.made):03d}"
+        if parent and self.made:  # invoked by one of the runs before
+            seed["parent"] = Parent(self.made[-parent % len(self.made)], MAIN, run)
         self.made.append(run)
-        self.send(Accept(0, event_of(f"e-{run}"), (seed_of(run, gates=gates, more=more, meta=run.encode()),)))
+        self.send(Accept(0, event_of(f"e-{run}"), (seed_of(run, gates=gates, meta=run.encode(), **seed),)))
 
-    @rule(gates=run_gates)
-    def start(self, gates: tuple[Gate, ...]) -> None:
-        self.create(gates)
+    @rule(gates=run_gates, parent=parents)
+    def start(self, gates: tuple[Gate, ...], parent: int) -> None:
+        self.create(gates, parent)
 
-    @rule(gate=batches)
-    def start_batched(self, gate: Gate) -> None:
-        self.create((gate,), more=True)
+    @rule(gate=batches, parent=parents)
+    def start_batched(self, gate: Gate, parent: int) -> None:
+        self.create((gate,), parent, more=True)
 
     @rule(which=choices, gates=step_gates)
     def ask(self, which: int, gates: tuple[Gate, ...]) -> None:

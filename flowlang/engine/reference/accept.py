@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Accept, Accepted, Duplicate, RunSeed, Stale
-from flowlang.engine.reference import events, gates
+from flowlang.engine.reference import children, events, gates
 from flowlang.engine.reference.ending import bury
 from flowlang.engine.reference.tables import MAIN, SEP, EventRow, Pending, Run, Tables, main_scope
 
@@ -47,13 +47,21 @@ def _keep(tables: Tables, op: Accept, runs: tuple[str, ...]) -> None:
         tables.rows_expiry.put("dedupe" + SEP + event.dedupe, until)
 
 
-def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
+def _holder(tables: Tables, seed: RunSeed) -> str | None:
+    """Find the run that has a seed's place already."""
     if seed.id in tables.runs:
-        return seed.id, False
+        return seed.id
+    holder = tables.once.get(seed.once.key) if seed.once is not None else None
+    return holder[0] if holder is not None and holder[1] > tables.now_ms else None
+
+
+def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
+    holder = _holder(tables, seed)
+    if holder is not None:
+        if seed.parent is not None:
+            children.follow(tables, holder, seed.parent)
+        return holder, False
     if seed.once is not None:
-        holder = tables.once.get(seed.once.key)
-        if holder is not None and holder[1] > tables.now_ms:
-            return holder[0], False
         until = tables.now_ms + seed.once.ttl_ms
         tables.once[seed.once.key] = (seed.id, until)
         tables.rows_expiry.put("once" + SEP + seed.once.key, until)
@@ -66,13 +74,24 @@ def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
         created_ms=tables.now_ms,
         retention_ms=seed.retention_ms,
         replay_of=seed.replay_of,
+        root=seed.id,
+        records=dict(seed.records),
     )
+    if seed.parent is not None and tables.living(seed.parent.run) is not None:
+        children.adopt(tables, seed.id, run, seed.parent.run)
     tables.runs[seed.id] = run
-    run.scopes[MAIN] = main_scope(seed.queue, seed.priority_ms, seed.state, seed.reads)
+    if seed.parent is not None:
+        children.follow(tables, seed.id, seed.parent)
+    main = run.scopes[MAIN] = main_scope(seed.queue, seed.priority_ms, seed.state, seed.reads)
     if seed.gates:
         run.admitting = True
-        run.scopes[MAIN].inbox = []
+        main.inbox = []
+    for setting in seed.timers:
+        tables.set_timer(seed.id, MAIN, main, setting)
+    for wait in seed.waits:
+        events.register(tables, seed.id, MAIN, main, wait)
+    if seed.gates:
         gates.ask(tables, seed.id, MAIN, Pending("", list(seed.gates), seed.more))
     else:
-        tables.make_ready(seed.id, MAIN, run.scopes[MAIN])
+        tables.make_ready(seed.id, MAIN, main)
     return seed.id, True

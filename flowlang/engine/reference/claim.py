@@ -86,14 +86,19 @@ def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
         index=scope.index,
         rescues=scope.rescues,
         facts=tuple(scope.inbox),
-        reads=_read(run, scope),
+        reads=_read(tables, run, scope),
     )
 
 
-def _read(run: Run, scope: Scope) -> dict[str, bytes]:
+def _read(tables: Tables, run: Run, scope: Scope) -> dict[str, bytes]:
     """Look up what a scope's reads name."""
     found: dict[str, bytes] = {}
     for read in scope.reads:
+        if read[:1] == "^":
+            other = tables.runs.get(read[1:])
+            undos = other.undos if other is not None and other.root == run.root else []
+            found.update({f"{read}:{number}": body for number, body in enumerate(undos)})
+            continue
         if read[:1] in {"*", "#"}:
             row = run.groups.get(read[1:])
             names = [row.child(index) for index in range(row.spec.total)] if row is not None else []

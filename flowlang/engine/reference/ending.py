@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import MAIN, DeadLetter, Finish
+from flowlang.engine.reference import children
 from flowlang.engine.reference.tables import Dead, Run, Tables
 
 
@@ -21,10 +22,11 @@ def finish(tables: Tables, run_id: str, run: Run, end: Finish) -> None:
         for wait_id in list(scope.waits):
             tables.drop_wait(run_id, scope_id, scope, wait_id)
         tables.leave_gates(run_id, scope_id, scope)
+    children.part(tables, run_id, run)
     if end.dead is not None:
         bury(tables, end.dead)
     else:
-        tables.expiry.put(run_id, tables.now_ms + run.retention_ms)
+        children.expire(tables, run_id, run)
 
 
 def end_unstarted(tables: Tables, run_id: str, end: Finish) -> None:

@@ -17,7 +17,7 @@ from flowlang.engine.ops import (
 from flowlang.engine.reference import events, gates, groups
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.ending import finish
-from flowlang.engine.reference.tables import SEP, Run, Scope, Tables, under_living
+from flowlang.engine.reference.tables import MAIN, SEP, Run, Scope, Tables, under_living
 
 
 def _held(tables: Tables, run_id: str, scope_id: str, fence: int) -> tuple[Run, Scope] | Lost:
@@ -57,6 +57,8 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
         groups.join(tables, op.run, scope, op.join)
     if op.finish is not None:
         finish(tables, op.run, run, op.finish)
+    for run_id, reason in op.cancel_runs:
+        tables.deliver(run_id, MAIN, {"kind": "cancel", "reason": reason})
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
     if op.status == "held":
         tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)
@@ -77,11 +79,11 @@ def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
     scope.rescues = 0
     run.records.update(op.records)
     run.journal.extend(op.journal)
+    run.undos.extend(op.undos)
     for timer in op.cleared:
         tables.clear_timer(op.run, op.scope, scope, timer)
     for setting in op.timers:
-        due = setting.at_ms if setting.at_ms is not None else tables.now_ms + setting.delay_ms
-        tables.set_timer(op.run, op.scope, scope, setting.id, due)
+        tables.set_timer(op.run, op.scope, scope, setting)
     for wait_id in op.unwaits:
         tables.drop_wait(op.run, op.scope, scope, wait_id)
     for wait in op.waits:

@@ -207,6 +207,7 @@ def _run_row(ident: str, run: Run) -> RunRow:
         event=run.event,
         queue=run.queue,
         replay_of=run.replay_of,
+        parent=run.parent,
         replaced_by=run.replaced_by,
         merged_into=run.merged_into,
         meta=run.meta,

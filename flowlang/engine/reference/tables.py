@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flowlang.engine.ops import MAIN, Gate, Group, Wait
+from flowlang.engine.ops import MAIN, Gate, Group, Timer, Wait
 from flowlang.engine.reference.ranked import Ranked
 
 SEP = "\x1f"  #: between the parts of a member; in no id
@@ -115,6 +115,7 @@ class Run:
     created_ms: int
     retention_ms: int
     replay_of: str | None
+    root: str
     status: str = "pending"
     started_ms: int | None = None
     ended_ms: int | None = None
@@ -130,6 +131,12 @@ class Run:
     admitting: bool = False  #: stays pending when it is claimed: its gates are not all passed
     gated: bool = False  #: scopes beside the main one have asked for gates
     slot: RunSlot | None = None
+    undos: list[bytes] = field(default_factory=list)
+    parent: str | None = None  #: run that it belongs to
+    followers: set[str] = field(default_factory=set)  #: run, scope and instance that wait for its end
+    children: set[str] = field(default_factory=set)  #: runs that belong to it and have not ended
+    family: Ranked = field(default_factory=Ranked)  #: of a root: all runs below it by creation
+    under: int = 0  #: of a root: runs below it that have not ended
 
     @property
     def live(self) -> bool:
@@ -294,10 +301,11 @@ class Tables:
             gate = pending.gates[0]
             self.agenda.append(("left", str(gate.__struct_config__.tag), gate.key, pending.member))
 
-    def set_timer(self, run_id: str, scope_id: str, scope: Scope, timer: str, due_ms: int) -> None:
+    def set_timer(self, run_id: str, scope_id: str, scope: Scope, timer: Timer) -> None:
         """Set a timer of a scope, or move it."""
-        scope.timers.add(timer)
-        self.timers.put(run_id + SEP + scope_id + SEP + timer, due_ms)
+        scope.timers.add(timer.id)
+        due = timer.at_ms if timer.at_ms is not None else self.now_ms + timer.delay_ms
+        self.timers.put(run_id + SEP + scope_id + SEP + timer.id, due)
 
     def clear_timer(self, run_id: str, scope_id: str, scope: Scope, timer: str) -> None:
         """Take a timer back."""

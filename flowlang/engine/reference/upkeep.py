@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
-from flowlang.engine.reference import events, gates
+from flowlang.engine.reference import children, events, gates
 from flowlang.engine.reference.tables import MAIN, SEP, WORKER_LISTED_MS, Tables, under_living
 
 
@@ -57,10 +57,7 @@ def _rescue(tables: Tables, limit: int) -> int:
 
 
 def _collect(tables: Tables, limit: int) -> int:
-    due = tables.expiry.up_to(tables.now_ms, limit)
-    for run_id in due:
-        tables.expiry.drop(run_id)
-        _free(tables, run_id)
+    collected = _collect_runs(tables, limit)
     events.collect(tables, limit)
     for member in tables.rows_expiry.up_to(tables.now_ms, len(tables.rows_expiry)):
         tables.rows_expiry.drop(member)
@@ -73,7 +70,27 @@ def _collect(tables: Tables, limit: int) -> int:
             tables.paces.pop(key, None)
         else:
             tables.once.pop(key, None)
-    return len(due)
+    return collected
+
+
+def _collect_runs(tables: Tables, limit: int) -> int:
+    """Free expired runs with their families, at most so many; a root goes last and so keeps the rest to be found."""
+    left = limit
+    for root_id in tables.expiry.up_to(tables.now_ms, limit):
+        root = tables.runs[root_id]
+        below = [run_id for _, run_id in root.family][:left]
+        for run_id in below:
+            root.family.drop(run_id)
+            _free(tables, run_id)
+        left -= len(below)
+        if left == 0:
+            break
+        tables.expiry.drop(root_id)
+        _free(tables, root_id)
+        left -= 1
+        if left == 0:
+            break
+    return limit - left
 
 
 def _free(tables: Tables, run_id: str) -> None:
@@ -102,7 +119,7 @@ def resolve_dead(tables: Tables, op: ResolveDead) -> Done:
     run = tables.runs.get(op.id)
     if run is not None and not run.live:
         run.replaced_by = op.replaced_by
-        tables.expiry.put(op.id, tables.now_ms + run.retention_ms)
+        children.expire(tables, op.id, run)
     return Done()
 
 

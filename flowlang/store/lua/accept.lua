@@ -21,13 +21,13 @@ local function bury(letter)
 end
 
 local function create_run(event_id, seed)
-  if get_run(seed.id) then return seed.id, false end
-  if seed.once then
-    local key = K.once .. seed.once.key
-    local holder = held_by(key)
-    if holder then return holder, false end
-    hold(key, seed.id, seed.once.ttl_ms)
+  local holder = get_run(seed.id) and seed.id or seed.once and held_by(K.once .. seed.once.key)
+  if holder then
+    if seed.parent then follow(holder, seed.parent) end
+    return holder, false
   end
+  local above = seed.parent and get_run(seed.parent.run)
+  if seed.once then hold(K.once .. seed.once.key, seed.id, seed.once.ttl_ms) end
   local fields = {
     'status', 'pending', 'pipeline', seed.pipeline, 'version', seed.version, 'meta', seed.meta, 'event', event_id,
     'queue', seed.queue, 'created_ms', NOW, 'retention_ms', seed.retention_ms,
@@ -44,14 +44,19 @@ local function create_run(event_id, seed)
   if gated then redis.call('HSET', K.run .. seed.id, 'admitting', 1) end
   run_rows[seed.id] = {
     id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
-    retention = seed.retention_ms, admitting = gated, gated = false,
+    retention = seed.retention_ms, admitting = gated, gated = false, root = seed.id,
   }
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
     index = 0, fence = 0, lease_ms = 0, rescues = 0, timers = {}, waits = {},
   }
+  if above and above.live then adopt(get_run(seed.id), above) end
   main.inbox = gated and {} or {mp_fields(2, 'kind', 'start')}
+  if seed.parent then follow(seed.id, seed.parent) end
   put_scope(seed.id, '', main)
+  set_records(seed.id, seed.records)
+  for _, timer in ipairs(seed.timers) do set_timer(seed.id, '', main, with_defaults(timer, 'Timer')) end
+  for _, wait in ipairs(seed.waits) do register_wait(seed.id, '', main, with_defaults(wait, 'Wait')) end
   if gated then
     gates.ask(seed.id, '', {id = '', gates = seed.gates, more = seed.more, member = ''})
   else

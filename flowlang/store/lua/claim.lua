@@ -53,6 +53,16 @@ local function add_reads(pieces, key, names, prefix)
   end
 end
 
+-- The undo list of a run of the same family.
+local function add_undos(pieces, run_id, read)
+  local other = get_run(string.sub(read, 2))
+  if not other or other.root ~= get_run(run_id).root then return end
+  for number, body in ipairs(redis.call('LRANGE', K.run .. other.id .. RUN.undos, 0, -1)) do
+    pieces[#pieces + 1] = mp(string.format('%s:%d', read, number - 1))
+    pieces[#pieces + 1] = mp_bin(body)
+  end
+end
+
 local function resolve_reads(run_id, reads)
   local pieces, seen = {}, {}
   for _, read in ipairs(reads) do
@@ -64,6 +74,8 @@ local function resolve_reads(run_id, reads)
         local group, names = get_group(run_id, string.sub(read, 2)), {}
         for index = 0, group and group.total - 1 or -1 do names[index + 1] = child_of(group, index) end
         if kind == '*' then add_reads(pieces, records, names, '') else add_reads(pieces, inputs, names, '=') end
+      elseif kind == '^' then
+        add_undos(pieces, run_id, read)
       elseif kind == '~' then
         local loop, rounds = string.match(read, '^~(.*):(%d+)$')
         local names = {}

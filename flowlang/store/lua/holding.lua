@@ -25,26 +25,14 @@ local function write_turn(run_id, row, op)
   for i = op.consumed + 1, #row.inbox do left[#left + 1] = row.inbox[i] end
   row.inbox, row.state, row.reads, row.rescues = left, op.state, op.reads, 0
   touch_scope(run_id, op.scope)
-  local fields = {}
-  for instance, record in pairs(op.records) do
-    fields[#fields + 1] = instance
-    fields[#fields + 1] = record
-  end
-  set_fields(K.run .. run_id .. RUN.records, fields)
+  set_records(run_id, op.records)
   for _, entry in ipairs(op.journal) do redis.call('RPUSH', K.run .. run_id .. RUN.journal, entry) end
+  for _, entry in ipairs(op.undos) do redis.call('RPUSH', K.run .. run_id .. RUN.undos, entry) end
   for _, timer in ipairs(op.cleared) do clear_timer(run_id, op.scope, row, timer) end
-  for _, timer in ipairs(op.timers) do
-    with_defaults(timer, 'Timer')
-    set_timer(run_id, op.scope, row, timer.id, timer.at_ms or NOW + timer.delay_ms)
-  end
+  for _, timer in ipairs(op.timers) do set_timer(run_id, op.scope, row, with_defaults(timer, 'Timer')) end
   for _, wait_id in ipairs(op.unwaits) do drop_wait(run_id, op.scope, row, wait_id) end
   for _, wait in ipairs(op.waits) do register_wait(run_id, op.scope, row, with_defaults(wait, 'Wait')) end
   for _, asked in ipairs(op.takes) do take_event(run_id, op.scope, asked) end
-end
-
-local function expire_run(run, after)
-  redis.call('ZADD', K.expiry, NOW + after, run.id .. SEP .. run.pipeline)
-  expire_runs[run.id] = after + GRACE_MS
 end
 
 -- The ids of a run's scopes, those that this call has made included.
@@ -72,7 +60,8 @@ local function finish_run(run, finish)
       if row.status ~= 'ended' then leave_gates(run.id, scope_id, row) end
     end
   end
-  if finish.dead then bury(finish.dead) else expire_run(run, run.retention) end
+  part(run, finish)
+  if finish.dead then bury(finish.dead) else expire_run(run) end
 end
 
 local function commit(op)
@@ -88,6 +77,7 @@ local function commit(op)
   if op.status == 'ended' then end_scope(op.run, op.scope, row) end
   if op.join then join_group(op.run, row, with_defaults(op.join, 'Join')) end
   if op.finish then finish_run(run, with_defaults(op.finish, 'Finish')) end
+  for _, one in ipairs(op.cancel_runs) do deliver(one[1], '', mp_fields(4, 'kind', 'cancel', 'reason', one[2]), true) end
   local accepted = {}
   for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
   if op.status == 'held' then

@@ -28,17 +28,19 @@ local gates = {}           -- filled by gates.lua; what comes before only notes
 
 local function note(...) agenda[#agenda + 1] = {...} end
 
--- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot} or false.
+-- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot, parent or nil, root, under or nil}
+-- or false.
 local function get_run(id)
   local row = run_rows[id]
   if row == nil then
     local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms', 'admitting',
-      'gated', 'slot')
+      'gated', 'slot', 'parent', 'root', 'under')
     row = false
     if got[1] then
       row = {
         id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]),
         admitting = got[5] ~= false, gated = got[6] ~= false, slot = got[7] and cmsgpack.unpack(got[7]) or nil,
+        parent = got[8] or nil, root = got[9] or id, under = got[10] and tonumber(got[10]) or nil,
       }
       row.live = row.status == 'pending' or row.status == 'running'
     end
@@ -135,6 +137,15 @@ local function set_fields(key, fields)
   for from = 1, #fields, 1000 do
     redis.call('HSET', key, unpack(fields, from, math.min(from + 999, #fields)))
   end
+end
+
+local function set_records(run_id, records)
+  local fields = {}
+  for instance, record in pairs(records) do
+    fields[#fields + 1] = instance
+    fields[#fields + 1] = record
+  end
+  set_fields(K.run .. run_id .. RUN.records, fields)
 end
 
 local expire_runs = {} -- run → milliseconds from now; done after the rows are written

@@ -129,10 +129,10 @@ local function drop_timer(row, timer)
   end
 end
 
-local function set_timer(run_id, scope_id, row, timer, due)
-  drop_timer(row, timer)
-  row.timers[#row.timers + 1] = timer
-  redis.call('ZADD', K.timers, due, member_of(run_id, scope_id) .. SEP .. timer)
+local function set_timer(run_id, scope_id, row, timer)
+  drop_timer(row, timer.id)
+  row.timers[#row.timers + 1] = timer.id
+  redis.call('ZADD', K.timers, timer.at_ms or NOW + timer.delay_ms, member_of(run_id, scope_id) .. SEP .. timer.id)
 end
 
 local function clear_timer(run_id, scope_id, row, timer)

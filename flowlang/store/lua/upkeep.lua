@@ -46,15 +46,25 @@ local function free_run(run_id, pipeline)
   forget_run(run_id)
 end
 
-local function collect(limit)
-  local due = redis.call('ZRANGEBYSCORE', K.expiry, '-inf', NOW, 'LIMIT', 0, limit)
-  for _, member in ipairs(due) do
-    redis.call('ZREM', K.expiry, member)
+-- Frees expired runs with their families, at most so many; a root goes last and so keeps the rest to be found.
+local function collect_runs(limit)
+  local left = limit
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.expiry, '-inf', NOW, 'LIMIT', 0, limit)) do
     local parts = split(member)
+    local family = K.run .. parts[1] .. RUN.family
+    local below = redis.call('ZRANGE', family, 0, left - 1)
+    for _, run_id in ipairs(below) do
+      redis.call('ZREM', family, run_id)
+      free_run(run_id, get_run(run_id).pipeline)
+    end
+    left = left - #below
+    if left == 0 then break end
+    redis.call('ZREM', K.expiry, member)
     free_run(parts[1], parts[2])
+    left = left - 1
+    if left == 0 then break end
   end
-  collect_mail(limit)
-  return #due
+  return limit - left
 end
 
 local function forget_workers()
@@ -83,7 +93,8 @@ local function sweep(op)
     local rows = redis.call('ZCOUNT', K.ready .. queue, '-inf', NOW - op.stale_ms)
     if rows > 0 then stale[queue] = math.max(rows, stale[queue] or 0) end
   end
-  local collected = collect(op.limit)
+  local collected = collect_runs(op.limit)
+  collect_mail(op.limit)
   forget_workers()
   return mp_fields(10, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected, 'next_ms', next_due())
 end
@@ -115,7 +126,7 @@ local function resolve_dead(op)
     else
       redis.call('HDEL', K.run .. op.id, 'replaced_by')
     end
-    expire_run(run, run.retention)
+    expire_run(run)
   end
   return done(true, true)
 end
