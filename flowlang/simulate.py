@@ -8,7 +8,7 @@ test scripts them without a registry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,8 +35,9 @@ from flowlang.engine.ops import (
 from flowlang.engine.ports import FlushId, Sealer, Store
 from flowlang.engine.program import Program
 from flowlang.engine.route import Router
+from flowlang.engine.schedule import Tick
 from flowlang.engine.state import ErrorInfo, Event, Record, decode_record
-from flowlang.engine.turn import AttemptEnd, Call, RunEnd
+from flowlang.engine.turn import AttemptEnd, Call, RunEnd, Turn
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id
 from flowlang.plan import EventSchema, Manifest, Plan, manifest_from_json, plan_from_json
@@ -48,13 +49,23 @@ Handler = Callable[[Call], Any]
 
 LEASE_MS = 10_000
 
+#: Moments around an attempt at which its worker can be lost.
+FaultPoint = Literal["before_call", "before_commit", "after_commit"]
+
 
 class SimulatedError(FlowError):
     """Raised by a scripted handler: the attempt fails with this error."""
 
-    def __init__(self, error_class: str = "transient", code: str = "scripted", message: str = "scripted") -> None:
+    def __init__(
+        self,
+        error_class: str = "transient",
+        code: str = "scripted",
+        message: str = "scripted",
+        *,
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.error = ErrorInfo(error_class, code, message)
+        self.error = ErrorInfo(error_class, code, message, retry_after_ms=retry_after_ms)
 
 
 class SimulatedSnooze(FlowError):  # noqa: N818 - no error
@@ -67,6 +78,30 @@ class SimulatedSnooze(FlowError):  # noqa: N818 - no error
 
 class SimulatedCrash(FlowError):  # noqa: N818 - what it does
     """Raised by a scripted handler: the worker is lost before it can commit."""
+
+
+class Observer:
+    """Looks on while a simulation runs, and decides when a worker is lost. Does nothing by itself."""
+
+    def turned(self, row: Claimed, turn: Turn) -> None:
+        """A turn was decided. After a lost worker the same is decided once more."""
+
+    def called(self, row: Claimed, call: Call, end: AttemptEnd) -> None:
+        """A handler was called and has answered; nothing of it is in the store yet."""
+
+    def committed(self, row: Claimed, turn: Turn) -> None:
+        """A turn was written down: once for each, whatever was lost before."""
+
+    def crashes(self, point: FaultPoint, row: Claimed, call: Call) -> bool:
+        """Whether the worker is lost here.
+
+        Args:
+            point: Before the handler is called; when it has answered; when its answer was written down.
+            row: What is held.
+            call: The attempt.
+        """
+        del point, row, call
+        return False
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -99,6 +134,7 @@ class Simulation:
         clock: Virtual time.
         rng: For jitter.
         secrets: What `secrets` is to expressions in `with`.
+        observer: Looks on, and injects crashes.
     """
 
     def __init__(
@@ -111,11 +147,14 @@ class Simulation:
         clock: ManualClock | None = None,
         rng: Rng | None = None,
         secrets: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.store: Store = store or MemoryStore(self.clock)
         self.handlers = dict(handlers)
         self.calls: list[Call] = []
+        self.at_work: Claimed | None = None  #: the row whose handler is being called
+        self._observer = observer or Observer()
         self.sealer: Sealer = PlainSealer()
         self._secrets = secrets or {}
         self._rng = rng or seeded_rng(0)
@@ -148,8 +187,14 @@ class Simulation:
         """A router for now."""
         return Router(self.catalog, self.sealer, self.store.now_ms())
 
-    def send(self, name: str, data: Any = None, *, ident: str | None = None) -> list[str]:
+    def send(self, name: str, data: Any = None, *, ident: str | None = None, owned: bool = False) -> list[str]:
         """Send an event.
+
+        Args:
+            name: The event.
+            data: Its data.
+            ident: Its id, by which it is accepted once.
+            owned: Whether it comes from the owner of its prefix, such as a webhook, or a run that has ended.
 
         Returns:
             The ids of the runs that it made or found.
@@ -157,7 +202,8 @@ class Simulation:
         Raises:
             ValueError: when its data does not fit its schema.
         """
-        check_name(self.catalog, name)
+        if not owned:
+            check_name(self.catalog, name)
         checked = check_data(self.catalog, name, data)
         if not checked.ok:
             raise ValueError(f"{name}: {checked.failures}")
@@ -203,6 +249,24 @@ class Simulation:
                 return
         raise RuntimeError(f"not idle after {limit} turns")
 
+    def run_until(self, at_ms: int, limit: int = 100_000) -> None:
+        """Run everything that is due up to a moment, and stop there.
+
+        Args:
+            at_ms: The moment, on the simulation's clock; one that is past changes nothing but what is ready.
+            limit: Turns after which it is given up.
+
+        Raises:
+            RuntimeError: when there is still work after `limit` turns.
+        """
+        for _ in range(limit):
+            row = self.claim()
+            if row is not None:
+                self.work(row)
+            elif not self._move_on(at_ms):
+                return
+        raise RuntimeError(f"not idle after {limit} turns")
+
     def run_ready(self) -> None:
         """Run what is ready now, without moving the clock."""
         row = self.claim()
@@ -219,7 +283,9 @@ class Simulation:
         """Run a claimed scope until it lets go, or its worker is lost."""
         held = Held(row, self._programs[row.version], self.sealer, self._secrets)
         turn = held.turn(row.facts, catalog=self.catalog, now_ms=self.store.now_ms(), rng=self._rng, flight="lost")
+        ended: Call | None = None  # whose answer the next commit writes down
         while True:
+            self._observer.turned(row, turn)
             facts: Sequence[Mapping[str, Any]] = ()
             if held.must_commit(turn):
                 outcome = self.apply(held.commit(turn, self.router()))
@@ -230,15 +296,20 @@ class Simulation:
                     return
                 assert isinstance(outcome, Committed)
                 held.committed()
+                self._observer.committed(row, turn)
+                if ended is not None and self._observer.crashes("after_commit", row, ended):
+                    self.lose_worker()
+                    return
+                ended = None
                 if turn.status != "held":
                     return
                 facts = outcome.facts
             attempt = None
             if not facts:
                 assert turn.call is not None
-                try:
-                    attempt = self._call(turn.call)
-                except SimulatedCrash:
+                ended = turn.call
+                attempt = self._attempt(row, ended)
+                if attempt is None:
                     self.lose_worker()
                     return
             turn = held.turn(facts, catalog=self.catalog, now_ms=self.store.now_ms(), rng=self._rng, attempt=attempt)
@@ -281,6 +352,43 @@ class Simulation:
         """How often a handler was called."""
         return sum(call.handler == handler for call in self.calls)
 
+    def next_tick_ms(self) -> int | None:
+        """The next moment that a schedule of what is deployed names; None when there is none."""
+        now_ms = self.store.now_ms()
+        return min((entry.schedule.after_ms(now_ms) for entry in self.catalog.crons.values()), default=None)
+
+    def fire(self, at_ms: int) -> list[str]:
+        """Fire the ticks of one moment now: without jitter, and whatever was missed before.
+
+        Args:
+            at_ms: A moment that schedules name.
+
+        Returns:
+            The ids of the runs that they made; none when no schedule names it.
+        """
+        runs: list[str] = []
+        for key, entry in self.catalog.crons.items():
+            if entry.schedule.until_ms(at_ms) != at_ms:
+                continue
+            tick = Tick(at_ms, entry.schedule.until_ms(at_ms - 1) or at_ms)
+            outcome = self.apply(self.router().tick(entry, tick_event(key, tick, self.store.now_ms()), tick).accept)
+            runs += [run for run, _ in outcome.runs] if isinstance(outcome, Accepted) else []
+        return runs
+
+    def _attempt(self, row: Claimed, call: Call) -> AttemptEnd | None:
+        """Call a handler; None when the worker was lost on the way."""
+        if self._observer.crashes("before_call", row, call):
+            return None
+        self.at_work = row
+        try:
+            end = self._call(call)
+        except SimulatedCrash:
+            return None
+        finally:
+            self.at_work = None
+        self._observer.called(row, call, end)
+        return None if self._observer.crashes("before_commit", row, call) else end
+
     def _call(self, call: Call) -> AttemptEnd:
         self.calls.append(call)
         handler = self.handlers.get(call.handler)
@@ -301,12 +409,15 @@ class Simulation:
         request = ClaimRequest(self._worker, queues, 1, LEASE_MS, 1, 0) if claim else None
         return self.store.apply(FlushId(self._worker, self._seq), ops, request)
 
-    def _move_on(self) -> bool:
-        """Move the clock to what is due next; False when nothing is."""
+    def _move_on(self, until_ms: int | None = None) -> bool:
+        """Move the clock to what is due next; False when nothing is, or not until the given moment, which it now is."""
         swept = self.apply(Sweep())
         assert isinstance(swept, Swept)
         if swept.fired or swept.rescued:
             return True
+        if until_ms is not None and (swept.next_ms is None or swept.next_ms > until_ms):
+            self.clock.advance(max(0, until_ms - self.store.now_ms()))
+            return False
         if swept.next_ms is None:
             return False
         self.clock.advance(max(1, swept.next_ms - self.store.now_ms()))

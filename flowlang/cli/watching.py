@@ -14,7 +14,7 @@ from typing import Final
 
 from flowlang.errors import ConfigError
 
-_FOLDERS: Final = ("pipelines", "schemas", "handlers")
+_FOLDERS: Final = ("pipelines", "schemas", "handlers", "tests")
 _CODE: Final = frozenset({".py"})
 _DATA: Final = frozenset({".yaml", ".yml", ".json"})
 

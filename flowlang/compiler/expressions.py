@@ -55,7 +55,7 @@ _WHERE: Final = {
 
 
 #: The code of a finding for each kind of problem that the checker of expressions has.
-_CODES: Final = {
+CODES: Final = {
     problems.SYNTAX: "FL201",
     problems.WRONG_TYPE: "FL211",
     problems.NOT_BOOL: "FL212",
@@ -234,7 +234,7 @@ class Checker:
         for problem in found:
             if (problem.start, problem.end) not in reported:
                 part = (offset + problem.start, offset + problem.end)
-                self.findings.at(path, _CODES[problem.kind], problem.message, part=part, hint=problem.hint)
+                self.findings.at(path, CODES[problem.kind], problem.message, part=part, hint=problem.hint)
 
     def _check(self, expression: Expression, path: Path, offset: int, place: Place) -> set[Span]:
         """Check the names that an expression reads. Returns the places that have been reported."""

@@ -71,6 +71,6 @@ def near(word: str, candidates: Iterable[str], *, listing: str = "") -> str | No
     if not listing:
         return None
     if not names:
-        return f"there are no {listing}"
+        return "there are none here"
     shown = ", ".join(f"`{name}`" for name in names[:8])
     return f"{listing}: {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -79,6 +79,13 @@ FL124 unknown-retry-policy   A retry policy is named that `flowlang.yaml` does n
 FL125 unknown-schema-file    `input` names a schema file that is not there.
 FL126 unreadable-file        A file of the project is no readable file, or leads out of the project.
 FL127 no-pipelines           The project has no pipelines.
+FL128 duplicate-test         Two pipeline tests of a file have the same name.
+FL129 unknown-data-file      A pipeline test names a data file that is not there or is no JSON.
+FL130 unknown-test-step      A pipeline test names a step that its pipelines do not have.
+FL131 unknown-test-handler   A pipeline test names a handler that nobody declares or calls.
+FL132 unheard-event          A pipeline test gives an event that starts nothing and that nobody waits for.
+FL133 unknown-test-var       A pipeline test gives a var that its pipelines do not have.
+FL134 template-in-test       Values of a pipeline test are literal: `${{ }}` has no meaning there.
 FL199 not-yet-run            This is parsed and checked, but this version's runtime cannot run it.
 FL201 expression-syntax      An expression cannot be read, or calls a function that does not exist.
 FL202 unknown-name           An expression reads a name that it does not have there.

@@ -5,7 +5,9 @@ of expressions, what can run) is the compiler's.
 """
 
 from flowlang.model.load import PipelineDocument, load_pipelines, load_project_file
+from flowlang.model.load_tests import TestDocument, load_tests
 from flowlang.model.pipeline import Pipeline
+from flowlang.model.pipeline_tests import PipelineTest
 from flowlang.model.project_file import ProjectFile
 from flowlang.model.step import Step
 from flowlang.model.yaml_nodes import Path, YamlDocument
@@ -14,9 +16,12 @@ __all__ = [
     "Path",
     "Pipeline",
     "PipelineDocument",
+    "PipelineTest",
     "ProjectFile",
     "Step",
+    "TestDocument",
     "YamlDocument",
     "load_pipelines",
     "load_project_file",
+    "load_tests",
 ]

@@ -128,7 +128,7 @@ read_handler = _matching(
     "a handler's name such as `mux.create_asset`",
     lambda value: ".".join(_joined(part, "_") for part in re.split(r"[./:]", value)),
 )
-_read_event = _matching(
+read_event = _matching(
     _EVENT,
     "an event's name such as `video/uploaded`: lower-case segments joined by `/`",
     lambda value: "/".join(_joined(part, "-") for part in value.split("/") if part),
@@ -147,7 +147,7 @@ def read_identifier(value: Any) -> str:
 
 def read_sent_event(value: Any) -> str:
     """Take the name of an event that a pipeline may send."""
-    event = _read_event(value)
+    event = read_event(value)
     if event.startswith(OWN_PREFIXES):
         prefix = event.split("/", 1)[0]
         message = f"names `{event}`, but events under `{prefix}/` are sent by FlowLang alone"
@@ -158,7 +158,7 @@ def read_sent_event(value: Any) -> str:
 def read_event_pattern(value: Any) -> str:
     """Take an event's name whose last segment may be `*`."""
     if not isinstance(value, str) or "*" not in value:
-        return _read_event(value)
+        return read_event(value)
     head, _, last = value.rpartition("/")
     if last != "*" or not head or not _EVENT.fullmatch(head):
         raise problem(
@@ -251,6 +251,7 @@ Boolean = Annotated[bool, BeforeValidator(read_boolean)]
 Name = Annotated[str, BeforeValidator(read_name)]
 Identifier = Annotated[str, BeforeValidator(read_identifier)]
 HandlerName = Annotated[str, BeforeValidator(read_handler)]
+EventName = Annotated[str, BeforeValidator(read_event)]
 SentEvent = Annotated[str, BeforeValidator(read_sent_event)]
 EventPattern = Annotated[str, BeforeValidator(read_event_pattern)]
 ErrorName = Annotated[str, BeforeValidator(read_error)]

@@ -16,7 +16,21 @@ EXPRESSION_KEYS: Final = frozenset({"if", "match", "until", "in", "key", "priori
 
 #: Keys below which maps are data: an `if` or a `key` there is the name of a field.
 DATA_KEYS: Final = frozenset(
-    {"with", "set", "output", "collect", "vars", "start", "data", "labels", "input", "stop", "observe"}
+    {
+        "with",
+        "set",
+        "output",
+        "collect",
+        "vars",
+        "start",
+        "data",
+        "labels",
+        "input",
+        "stop",
+        "observe",
+        "call",
+        "return",
+    }
 )
 
 #: Keys whose text is for people, with whatever signs it has.

@@ -31,12 +31,13 @@ class ProjectFiles:
         self.found: list[Diagnostic] = []
         self._read: dict[str, SourceText | None] = {}
 
-    def below(self, folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    def below(self, folder: str, suffixes: tuple[str, ...], *, shared: bool = False) -> list[str]:
         """The files below a folder.
 
         Args:
             folder: Path from the project's root; it need not exist.
             suffixes: How the names end, in lower case; of files, upper case counts too.
+            shared: Whether others keep things there too: links, and folders that are projects, are then passed over.
 
         Returns:
             Paths from the project's root with `/`, sorted. Links to folders are reported, not followed.
@@ -45,12 +46,15 @@ class ProjectFiles:
         pending = [folder]
         while pending:
             at = pending.pop()
-            for entry in self._entries(at):
+            entries = self._entries(at)
+            if shared and any(entry.name == PROJECT_FILE for entry in entries):
+                continue
+            for entry in entries:
                 path = f"{at}/{entry.name}"
                 named = entry.name.lower().endswith(suffixes)
                 if entry.is_dir(follow_symlinks=False) and not named:
                     pending.append(path)
-                elif not named and entry.is_symlink() and entry.is_dir():
+                elif not named and not shared and entry.is_symlink() and entry.is_dir():
                     self._refuse(path, "is a link to a folder, which is not followed", "put the folder itself here")
                 elif named:
                     paths.append(path)

@@ -7,19 +7,28 @@ the contents mean together is the compiler's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 from flowlang.compiler import ProjectInput, compile_project
+from flowlang.compiler.pipeline_tests import check_tests
 from flowlang.diagnostics import Diagnostic, Severity, has_errors, sorted_diagnostics
 from flowlang.errors import ConfigError
 from flowlang.handler.files import project_files
-from flowlang.model import PipelineDocument, ProjectFile, YamlDocument, load_pipelines, load_project_file
-from flowlang.model.project_file import Lint
+from flowlang.model import (
+    PipelineDocument,
+    ProjectFile,
+    TestDocument,
+    YamlDocument,
+    load_pipelines,
+    load_project_file,
+)
+from flowlang.model.project_file import ErrorClass, Lint
 from flowlang.model.shape import read_shape
 from flowlang.model.yaml_source import read_yaml
-from flowlang.plan import Manifest, Plan
+from flowlang.plan import EventSchema, Manifest, Plan
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
 from flowlang.project.handlers import handler_findings
@@ -28,11 +37,10 @@ from flowlang.project.lint import reported
 from flowlang.project.overlay import overlaid, process_settings
 from flowlang.project.schema_files import SchemaFiles
 from flowlang.project.signatures import read_signatures
+from flowlang.project.tests import SUFFIXES, read_tests
 from flowlang.source import SourceText
 
 PIPELINES = "pipelines"
-
-_TESTS = (".test.yaml", ".test.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,11 @@ class Project:
         plans: By pipeline; those of the pipelines without errors.
         manifest: What is to be deployed; None when there are errors.
         settings: Texts of the settings of processes that the overlay writes, such as `lease`.
+        pipelines: All documents of all pipeline files, those with mistakes as well.
+        events: Event schemas without mistakes.
+        errors: The project's `errors:`, from exception names to classes.
+        tests: Pipeline tests, those with mistakes as well.
+        test_data: Contents of the data files that tests name, by path from the project's root.
     """
 
     folder: Path
@@ -56,6 +69,11 @@ class Project:
     plans: Mapping[str, Plan]
     manifest: Manifest | None
     settings: Mapping[str, str]
+    pipelines: tuple[PipelineDocument, ...] = ()
+    events: tuple[EventSchema, ...] = ()
+    errors: Mapping[str, ErrorClass] = field(default_factory=dict)
+    tests: tuple[TestDocument, ...] = ()
+    test_data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> int:
@@ -112,8 +130,13 @@ def load_project(
             deploying=deploying,
         )
     )
-    found += [*files.found, *schemas.found, *events.found, *handler_findings(problems, files)]
+    found += [*schemas.found, *events.found, *handler_findings(problems, files)]
     found += _without_consequences(compiled.diagnostics, project=file is not None, pipelines=complete)
+    tests = read_tests(files)
+    names = {document.name for document in documents if document.name is not None}
+    checked = check_tests(tests.tests, compiled.plans, names, signatures)
+    found += [*tests.found, *_without_consequences(checked, project=True, pipelines=complete)]
+    found += files.found
     lint = Lint() if file is None else file.lint
     diagnostics = tuple(sorted_diagnostics(reported(found, lint)))
     return Project(
@@ -124,6 +147,11 @@ def load_project(
         plans=compiled.plans,
         manifest=None if has_errors(diagnostics) else compiled.manifest,
         settings=settings,
+        pipelines=documents,
+        events=tuple(schema for _, schema in sorted(events.schemas.items())),
+        errors={} if file is None else file.errors,
+        tests=tests.tests,
+        test_data=tests.data,
     )
 
 
@@ -148,7 +176,7 @@ def _project_file(
 
 def _pipelines(files: ProjectFiles, found: list[Diagnostic]) -> tuple[tuple[PipelineDocument, ...], bool]:
     """Read all pipelines. Returns them, and whether the name of each could be read."""
-    paths = [path for path in files.below(PIPELINES, (".yaml", ".yml")) if not path.lower().endswith(_TESTS)]
+    paths = [path for path in files.below(PIPELINES, (".yaml", ".yml")) if not path.lower().endswith(SUFFIXES)]
     if not paths:
         span = SourceText(PROJECT_FILE, "").span(0, 0)
         message = "the project has no pipelines: it has nothing to do"

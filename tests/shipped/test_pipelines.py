@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flowlang.engine.state import ErrorInfo
 from flowlang.engine.turn import Call
 from flowlang.handler.context import RunInfo
 from flowlang.handler.discover import discover
 from flowlang.handler.env import Env
+from flowlang.pipeline_tests.real import simulated
 from flowlang.project import load_project
-from flowlang.simulate import Finished, SimulatedError, Simulation
+from flowlang.simulate import Finished, Simulation
 from flowlang.worker.completion import Attempt, AttemptFailed, Succeeded
 from flowlang.worker.runner import Runner
 from tests.standin import Fault, Standin
@@ -49,16 +49,7 @@ class Platform:
         if isinstance(outcome, Succeeded):
             return outcome.output
         assert isinstance(outcome, AttemptFailed)
-        failure = outcome.failure
-        error = SimulatedError()
-        after = failure.retry_after_seconds
-        error.error = ErrorInfo(
-            failure.error_class,
-            failure.code,
-            failure.message,
-            retry_after_ms=None if after is None else round(after * 1000),
-        )
-        raise error
+        raise simulated(outcome.failure)
 
     def paid(self, session: str, event: str = "evt_1") -> list[str]:
         """A checkout was paid, as the webhook passes it on."""
