@@ -39,7 +39,7 @@ def read_tests(files: ProjectFiles) -> ReadTests:
     tests: list[TestDocument] = []
     data: dict[str, Any] = {}
     found: list[Diagnostic] = []
-    paths = [path for folder in FOLDERS for path in files.below(folder, SUFFIXES, shared=folder == "tests")]
+    paths = [path for folder in FOLDERS for path in files.below(folder, SUFFIXES, shared=True)]
     for path in paths:
         source = files.read(path)
         if source is None:

@@ -49,7 +49,11 @@ def test_every_document_has_one_title_and_can_be_reached(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("language", "read"),
-    [("yaml", yaml.safe_load), ("json", json.loads), ("python", lambda text: compile(text, "example", "exec"))],
+    [
+        ("yaml", lambda text: list(yaml.safe_load_all(text))),
+        ("json", json.loads),
+        ("python", lambda text: compile(text, "example", "exec")),
+    ],
 )
 def test_every_example_can_be_read(language: str, read: object) -> None:
     assert callable(read)

@@ -12,10 +12,27 @@ import pytest
 import flowlang
 from flowlang.cli.reference_pages import PAGES
 from flowlang.compiler import not_yet
+from flowlang.compiler.pipeline_tests import CHECK_NAMES
 from flowlang.compiler.webhooks import PROVIDERS
 from flowlang.engine.retry import BUILT_IN, CLASSES
 from flowlang.handler.classify import HTTP_STATUSES, WELL_KNOWN
+from flowlang.model.base import Part
 from flowlang.model.pipeline import Pipeline
+from flowlang.model.pipeline_tests import (
+    SHARED_KEYS,
+    Expected,
+    ExpectedCalls,
+    ExpectedError,
+    ExpectedEvent,
+    ExpectedRun,
+    ExpectedStep,
+    Fault,
+    Given,
+    PipelineTest,
+    RunStatus,
+    When,
+)
+from flowlang.model.pipeline_tests import Answer as ScriptedAnswer
 from flowlang.model.policy import RetryPolicy
 from flowlang.model.project_file import ProjectFile
 from flowlang.model.trigger import CronTrigger, EventTrigger
@@ -159,6 +176,35 @@ def test_the_http_page_has_every_code_of_a_problem() -> None:
     assert len(codes) > 15
     shown = set(re.findall(r"`([a-z.-]+)`", _section(_page("http.md"), "Problems")))
     assert codes <= shown
+
+
+@pytest.mark.parametrize(
+    ("title", "parts"),
+    [
+        ("A test", (PipelineTest,)),
+        ("given", (Given,)),
+        ("handlers", (ScriptedAnswer,)),
+        ("faults", (Fault,)),
+        ("then", (Expected, ExpectedError, ExpectedStep, ExpectedCalls, ExpectedEvent, ExpectedRun)),
+    ],
+)
+def test_the_page_of_pipeline_tests_has_every_key(title: str, parts: tuple[type[Part], ...]) -> None:
+    section = _section(_page("pipeline-tests.md"), title)
+    tables = [_keys(text) for text in re.split(r"^### ", section, flags=re.MULTILINE)]
+    assert tables == [set(part.keys()) for part in parts]
+
+
+def test_the_page_of_pipeline_tests_has_every_action_and_every_word() -> None:
+    text = _page("pipeline-tests.md")
+    assert _keys(_section(text, "when")) == set(When.keys()) - set(Given.keys())
+    words = {
+        *get_args(RunStatus),
+        "absent",
+        *(fault for fault in get_args(Fault.model_fields["crash"].annotation)),
+        *SHARED_KEYS,
+        *CHECK_NAMES,
+    }
+    assert [word for word in words if f"`{word}`" not in text] == []
 
 
 def test_no_page_is_forgotten() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flowlang.errors import ConfigError
 from flowlang.plan import Uses
 from flowlang.project import Project, load_project
-from tests.unit.project.projects import PIPELINE, places, write_project
+from tests.unit.project.projects import PIPELINE, PROJECT_FILE, places, write_project
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,7 +58,7 @@ def test_pipelines_are_found_in_folders_and_tests_of_pipelines_are_left_out(tmp_
         {
             "pipelines/a/b/one.yml": PIPELINE,
             "pipelines/TWO.YAML": PIPELINE.replace(": p", ": two"),
-            "pipelines/p.test.yaml": "test: not a pipeline\n",
+            "pipelines/p.test.yaml": "test: a\npipeline: p\ngiven: {call: {}}\nthen: {status: succeeded}\n",
             "pipelines/.hidden.yaml": "broken: [",
             "pipelines/.git/x.yaml": "broken: [",
             "pipelines/notes.md": "# no pipeline",
@@ -66,7 +66,32 @@ def test_pipelines_are_found_in_folders_and_tests_of_pipelines_are_left_out(tmp_
     )
     assert places(project.diagnostics) == []
     assert set(project.plans) == {"p", "two"}
-    assert set(project.sources) == {"flowlang.yaml", "pipelines/TWO.YAML", "pipelines/a/b/one.yml"}
+    assert set(project.sources) == {
+        "flowlang.yaml",
+        "pipelines/TWO.YAML",
+        "pipelines/a/b/one.yml",
+        "pipelines/p.test.yaml",
+    }
+    assert [test.name for test in project.tests] == ["a"]
+
+
+def test_tests_are_found_in_their_folder_too_and_those_of_other_projects_and_behind_links_are_not(
+    tmp_path: Path,
+) -> None:
+    test = "test: a\npipeline: p\ngiven: {call: {}}\nthen: {status: succeeded}\n"
+    write_project(
+        tmp_path,
+        {
+            "pipelines/p.yaml": PIPELINE,
+            "tests/pipelines/p.test.yml": test,
+            "tests/other/flowlang.yaml": PROJECT_FILE,
+            "tests/other/pipelines/x.test.yaml": "broken: [",
+        },
+    )
+    (tmp_path / "tests" / "again").symlink_to(tmp_path / "tests" / "other" / "pipelines")
+    project = load_project(tmp_path, entry_points=False)
+    assert places(project.diagnostics) == []
+    assert [found.source.path for found in project.tests] == ["tests/pipelines/p.test.yml"]
 
 
 def test_a_project_without_pipelines_can_be_deployed_and_is_told_that_it_does_nothing(tmp_path: Path) -> None:
