@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowlang.clock import Rng
+from flowlang.engine.admitting import admitting
 from flowlang.engine.machine import Flight, Machine
 from flowlang.engine.outside import Outside
 from flowlang.engine.program import Program
@@ -51,6 +52,9 @@ def advance(
         What to write, and what to do then.
     """
     machine = Machine(program, view, state, now_ms=now_ms, rng=rng, outside=outside, flight=flight, rescues=rescues)
+    early = admitting(machine, facts)
+    if early is not None:
+        return early
     machine.begin()
     for fact in facts:
         machine.take(fact)

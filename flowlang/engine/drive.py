@@ -15,6 +15,7 @@ from flowlang.clock import Rng
 from flowlang.engine.admission import emitted_event, outcome_event, row_of_emission
 from flowlang.engine.advance import advance
 from flowlang.engine.catalog import Catalog
+from flowlang.engine.flow_control import sealed
 from flowlang.engine.intake import Delivery
 from flowlang.engine.machine import Flight
 from flowlang.engine.ops import Accept, Claimed, Commit, DeadLetter, Finish, Group, Join
@@ -158,6 +159,12 @@ class Held:
             unwaits=tuple(turn.unwaits),
             takes=tuple(turn.takes),
             accepts=self._accepts(turn, router),
+            gates=tuple(sealed(wanted, router.catalog, self.sealer, run) for wanted in turn.wanted),
+            gate_id=turn.gate_id,
+            frees=tuple(turn.frees),
+            queue=turn.queue,
+            priority_ms=turn.priority_ms,
+            meta=None if turn.meta is None else self.sealer.seal(encode(turn.meta), run),
             finish=self._finish(turn.run_end),
         )
 
@@ -210,6 +217,8 @@ class Held:
         return False
 
     def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
+        if fact["kind"] == "batch":
+            return {**fact, "metas": [self.sealer.open(meta) for meta in fact["metas"]]}
         sealed = {name: self.sealer.open(fact[name]) for name in SEALED if fact.get(name) is not None}
         return {**fact, **sealed} if sealed else fact
 
@@ -238,7 +247,7 @@ class Held:
             delivery = Delivery(row_of_emission(row.run, sent.instance), dedupe=sent.ident)
             accepts.append(router.route(event, delivery).accept)
         end = turn.run_end
-        if end is not None:
+        if end is not None and end.status != "skipped":
             event = outcome_event(
                 run=row.run,
                 pipeline=row.pipeline,

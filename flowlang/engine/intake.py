@@ -17,6 +17,9 @@ from flowlang.engine.state import Event, PayloadError
 #: Number that stands for "called" where a trigger's index is asked for.
 CALLED = -1
 
+#: The timer of a run's `expires`; it counts until the run starts.
+EXPIRES = "run:expires"
+
 #: Begins the ids of the waits that cancel their run.
 CANCEL_ON = "cancel_on:"
 

@@ -15,6 +15,7 @@ from flowlang.clock import Rng
 from flowlang.engine import retry, rounds, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
+from flowlang.engine.intake import EXPIRES
 from flowlang.engine.interruption import cancelled, interrupted_by
 from flowlang.engine.ops import Group, Timer
 from flowlang.engine.outside import Outside
@@ -88,6 +89,8 @@ class Machine:
         state.begun = True
         if state.child is None:
             state.started_ms = self.now_ms
+            if self.plan.expires_ms is not None:
+                self.turn.clear_timer(EXPIRES)
             if self.plan.timeout_ms is not None:
                 self.turn.set_timer(Timer(RUN_TIMEOUT, self.plan.timeout_ms))
             state.stack.append(BlockFrame(ROOT, "steps"))

@@ -17,9 +17,12 @@ import msgspec
 from flowlang.engine.admission import check_data
 from flowlang.engine.awaiting import wait_keys
 from flowlang.engine.catalog import Catalog, CronEntry, Starter, Subscription, own_outcomes
+from flowlang.engine.evaluation import type_name
+from flowlang.engine.flow_control import event_gates, priority_ms, run_gates, sealed
 from flowlang.engine.intake import (
     CALLED,
     CANCEL_ON,
+    EXPIRES,
     WEEK_MS,
     DeadEvent,
     Delivery,
@@ -29,12 +32,13 @@ from flowlang.engine.intake import (
     TriggerProblem,
     key_text,
 )
-from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed, Wait
+from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed, Timer, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
 from flowlang.engine.schedule import Tick
 from flowlang.engine.schemas import Failure, fill_defaults
 from flowlang.engine.state import Event, RunMeta, encode
+from flowlang.engine.turn import Wanted
 from flowlang.engine.view import uuids
 from flowlang.errors import FlowError
 from flowlang.expr import EvaluationError, Expression, Pins, Timestamp, ValueTemplate, compile_expression, to_json
@@ -121,20 +125,19 @@ class Router:
             self._try(subscription, event, delivery, found)
         return self._routed(event, delivery, found)
 
-    def replay(
-        self, starter: Starter, event: Event, delivery: Delivery, lineage: Lineage, variables: Mapping[str, Any]
-    ) -> Routed:
-        """Start a pipeline again with what an earlier run began with; the idempotency key is passed by.
+    def replay(self, starter: Starter, began: RunMeta, delivery: Delivery, lineage: Lineage) -> Routed:
+        """Start a pipeline again with what an earlier run began with.
+
+        What holds events back is passed by: idempotency, rate limit, debounce and batch.
 
         Args:
             starter: The pipeline, in its active version.
-            event: Of the earlier run; its data was checked then.
+            began: Of the earlier run; its event's data was checked then.
             delivery: How the event is kept, under a new row.
             lineage: Links to the earlier run.
-            variables: Of the earlier run.
         """
         start = _Start(self, starter, CALLED, delivery.row, lineage)
-        return self._routed(event, delivery, _Found(runs=[start.seed(event, variables)]))
+        return self._routed(began.event, delivery, _Found(runs=[start.seed(began.event, began)]))
 
     def dead(self, event: Event, delivery: Delivery, *, failures: tuple[Failure, ...] = (), reason: str = "") -> Accept:
         """Keep an event that cannot be taken, for a person.
@@ -228,11 +231,16 @@ class _Start:
             raise self._wrong("input", message, code="input.invalid", failures=checked.failures)
         return msgspec.structs.replace(event, data=checked.data)
 
-    def seed(self, event: Event, variables: Mapping[str, Any] | None = None) -> RunSeed:
-        """The run to create; with `variables` given it is a replay."""
+    def seed(self, event: Event, began: RunMeta | None = None) -> RunSeed:
+        """The run to create; with what an earlier one `began` with it is a replay.
+
+        What sees the events of a batch is computed when it closes.
+        """
         program, plan, seal = self.starter.program, self.starter.program.plan, self.router.sealer.seal
         run = self.run
-        names = self._names(event, run, variables)
+        gathers = plan.batch is not None and began is None
+        names = self._names(event, run, began, gathers=gathers)
+        wanted = self._gates(names, gathers=gathers, replayed=began is not None)
         meta = RunMeta(
             event=event,
             created_ms=self.router.now_ms,
@@ -242,7 +250,8 @@ class _Start:
             root=self.lineage.root,
             parent=self.lineage.parent,
             replay_of=self.lineage.replay_of,
-            labels=self._labels(names),
+            labels={} if gathers else self._labels(names),
+            events=() if began is None else began.events,
         )
         return RunSeed(
             id=run,
@@ -252,10 +261,14 @@ class _Start:
             state=seal(program.initial_state(), run),
             reads=program.initial_reads(),
             queue=plan.queue,
-            once=self._once(names) if variables is None else None,
+            once=self._once(names) if began is None else None,
+            priority_ms=0 if gathers else self._priority(names),
             retention_ms=plan.retention_ms,
             replay_of=self.lineage.replay_of,
             waits=tuple(self._cancelling(names)),
+            timers=() if plan.expires_ms is None else (Timer(EXPIRES, plan.expires_ms),),
+            gates=tuple(sealed(one, self.router.catalog, self.router.sealer, run) for one in wanted),
+            more=gathers,
         )
 
     def _cancelling(self, names: Mapping[str, Any]) -> Iterator[Wait]:
@@ -268,6 +281,31 @@ class _Start:
                 values = _values(compile_expression(rule.match), names)
                 raise self._wrong(where, str(error), code=error.code, expression=rule.match, values=values) from error
             yield Wait(f"{CANCEL_ON}{number}", keys)
+
+    def _gates(self, names: Mapping[str, Any], *, gathers: bool, replayed: bool) -> tuple[Wanted, ...]:
+        program = self.starter.program
+
+        def of_event(where: str, text: str) -> Any:
+            return self.evaluated(where, program.expression(text), {**names, "vars": {}})
+
+        def of_run(where: str, text: str) -> Any:
+            return self.evaluated(where, program.expression(text), names)
+
+        held = () if replayed else event_gates(program.plan, of_event)
+        return held if gathers else (*held, *run_gates(program.plan, of_run))
+
+    def _priority(self, names: Mapping[str, Any]) -> int:
+        text = self.starter.program.plan.priority
+        if text is None:
+            return 0
+        compiled = self.starter.program.expression(text)
+        value = self.evaluated("priority", compiled, names)
+        advance_ms = priority_ms(value)
+        if advance_ms is None:
+            message = f"the priority is {type_name(value)}, not seconds of advance"
+            values = _values(compiled, names)
+            raise self._wrong("priority", message, code="no_priority", expression=text, values=values)
+        return advance_ms
 
     def evaluated(
         self,
@@ -286,12 +324,14 @@ class _Start:
             message = f"{error}{self.starter.program.place(ROOT, slot, error)}"
             raise self._wrong(where, message, code=error.code, expression=text, values=values) from error
 
-    def _names(self, event: Event, run: str, variables: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _names(self, event: Event, run: str, began: RunMeta | None, *, gathers: bool) -> dict[str, Any]:
         program, plan = self.starter.program, self.starter.program.plan
         about = {"id": run, "pipeline": plan.pipeline, "version": program.version, "root": self.lineage.root or run}
-        computed: dict[str, Any] = dict(variables or {})
-        names = {"event": event.view(), "env": plan.env, "run": about, "vars": computed}
-        if variables is None:
+        computed: dict[str, Any] = {} if began is None else dict(began.vars)
+        names: dict[str, Any] = {"event": event.view(), "env": plan.env, "run": about, "vars": computed}
+        if began is not None and began.events:
+            names["events"] = [one.view() for one in began.events]
+        if began is None and not gathers:
             pins = Pins(now=Timestamp.from_ms(self.router.now_ms), uuid=uuids(run, "", "vars"))
             for name, template in self.starter.variables:
                 computed[name] = self.evaluated(f"vars.{name}", template, names, pins)

@@ -76,6 +76,7 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     replay_of: str | None = None
     labels: dict[str, str] = {}
+    events: tuple[Event, ...] = ()  #: of a batch, `event` the first of them
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from flowlang.engine.ops import Group, Take, Timer, Wait
-from flowlang.engine.state import ErrorInfo, Record, Result
+from flowlang.engine.ops import Gate, Group, Take, Timer, Wait
+from flowlang.engine.state import ErrorInfo, Record, Result, RunMeta
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -45,9 +45,19 @@ class Emission(msgspec.Struct, frozen=True):
 class RunEnd(msgspec.Struct, frozen=True):
     """The run's end, to be written with the commit."""
 
-    status: Literal["succeeded", "failed", "cancelled"]
+    status: Literal["succeeded", "failed", "cancelled", "skipped"]
     output: Any = msgspec.UNSET
     error: ErrorInfo | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A gate to be asked for, before its key is hashed: what it is for, whose it is, and the key's text."""
+
+    gate: Gate
+    kind: str
+    owner: str
+    text: str
+    refusal: ErrorInfo | None = None  #: why the run is skipped that it refuses
 
 
 class Turn:
@@ -70,6 +80,12 @@ class Turn:
         self.takes: list[Take] = []
         self.emissions: list[Emission] = []
         self.run_end: RunEnd | None = None
+        self.wanted: tuple[Wanted, ...] = ()
+        self.gate_id: str | None = None  #: what the gates are wanted for: an attempt's instance, or "": the run
+        self.frees: list[str] = []
+        self.queue: str | None = None
+        self.priority_ms: int | None = None
+        self.meta: RunMeta | None = None
         self.child_end: Result | None = None
         self.child_weight: Literal[0, 1, 2, 3] = 0
 
@@ -98,6 +114,8 @@ class Turn:
             or self.unwaits
             or self.takes
             or self.emissions
+            or self.frees
+            or self.queue is not None
             or self.run_end
             or self.child_end
             or self.took_attempt

@@ -54,6 +54,7 @@ class RunView:
         self.inputs = {} if inputs is None else inputs
         self.secrets: Mapping[str, str] = {} if secrets is None else secrets
         self.event = meta.event.view()
+        self.events = [event.view() for event in meta.events]
         self._about: dict[str, Any] | None = None
 
     @property
@@ -174,11 +175,14 @@ class StepsView(Mapping[str, dict[str, Any]]):
 def bindings(program: Program, view: RunView, state: ScopeState) -> dict[str, Any]:
     """The root names for an expression in a scope, `secrets` and `results` excepted."""
     names: dict[str, Any] = {
-        "event": view.event,
         "steps": StepsView(program, view.records, state.loops),
         "run": view.about(state.started_ms),
         "vars": view.meta.vars,
     }
+    if view.events:
+        names["events"] = view.events
+    else:
+        names["event"] = view.event
     loops = state.inside
     for depth, loop in enumerate(loops):
         step = program.plan.steps[loop]

@@ -84,7 +84,7 @@ class DeadLetters:
             starter = router.catalog.starter(rows.row.pipeline)
             if starter is None:
                 raise NotFoundError(f"no pipeline {rows.row.pipeline!r} is deployed any more")
-            return router.replay(starter, meta.event, Delivery(_row(run)), lineage, meta.vars).accept
+            return router.replay(starter, meta, Delivery(_row(run)), lineage).accept
 
         return self._intake.send([make], raising=True)[0]
 

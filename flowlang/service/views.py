@@ -37,6 +37,7 @@ class RunSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = "default"
     replay_of: str | None = None
     replaced_by: str | None = None
+    merged_into: str | None = None  #: run that has the event of a skipped one
 
 
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +110,7 @@ def run_summary(row: RunRow) -> RunSummary:
         queue=row.queue,
         replay_of=row.replay_of,
         replaced_by=row.replaced_by,
+        merged_into=row.merged_into,
     )
 
 

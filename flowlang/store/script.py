@@ -98,6 +98,7 @@ def _prelude() -> str:
         "SEP": tables.SEP,
         "CLAIM_TIMERS": tables.CLAIM_TIMERS,
         "CLAIM_DROPS": tables.CLAIM_DROPS,
+        "MAX_AHEAD_MS": tables.MAX_AHEAD_MS,
         "SCOPE_DEPTH": tables.SCOPE_DEPTH,
         "MAIL_DROPS": events.MAIL_DROPS,
         "ORPHANED": children.ORPHANED,
@@ -108,6 +109,7 @@ def _prelude() -> str:
         "GRACE_MS": GRACE_MS,
         "BACK_AHEAD_MS": lines.BACK_AHEAD_MS,
         "NEWER": slots.NEWER,
+        "ENDING_WAITS": tables.ENDING_WAITS,
         "ENDING_TIMERS": dict.fromkeys(tables.ENDING_TIMERS, True),
     }
     return _PRELUDE.format(

@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=choices, timer=flags)
     def rest(self, which: int, timer: bool) -> None:
         if row := self.pick(which):
-            timers = (Timer("t", 2_000),) if timer else (Timer("timeout", 4_000),)
+            timers = (Timer("t", 2_000),) if timer else (Timer("run:timeout", 4_000),)
             op = Commit(row.run, row.scope, row.fence, "waiting", b"", len(row.facts), timers=timers, frees=("step",))
             self.send(op)
 

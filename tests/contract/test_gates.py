@@ -199,7 +199,7 @@ def test_a_run_keeps_its_place_while_any_of_its_scopes_is_active(rig: Rig) -> No
 def test_what_ends_a_run_does_not_wait_for_a_place(rig: Rig, ending: str) -> None:
     for run in ("a", "b"):
         create(rig, run, ACTIVE)
-    timers = (Timer("t", 1_000), Timer("timeout", 2_000))
+    timers = (Timer("t", 1_000), Timer("run:timeout", 2_000))
     rig.one(commit(rig.claim_one(), "waiting", consumed=1, timers=timers))
     other = rig.claim_one(lease_ms=DAY_MS)
     rig.advance(1_000)

@@ -119,6 +119,7 @@ def _head(session: Session, detail: RunDetail) -> None:
         ("took", took(run.started_at, run.ended_at)),
         ("replay of", run.replay_of),
         ("replaced by", run.replaced_by),
+        ("merged into", run.merged_into),
         ("error", error_text(detail.error)),
         ("output", json_line(plain(detail)["output"]) if "output" in plain(detail) else None),
     ]

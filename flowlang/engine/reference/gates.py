@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flowlang.engine.ops import MAIN, Commit, Finish, Pace, Slot, Window
 from flowlang.engine.reference import ending, lines, paces, slots, windows
-from flowlang.engine.reference.tables import Pending, Run, Scope, Tables
+from flowlang.engine.reference.tables import MAX_AHEAD_MS, Pending, Run, Scope, Tables
 
 
 def ask(tables: Tables, run_id: str, scope_id: str, pending: Pending) -> None:
@@ -104,8 +104,8 @@ def _passed(tables: Tables, run_id: str, scope_id: str) -> None:
     pending = scope.pending
     assert pending is not None
     scope.pending = None
-    if pending.more:
-        tables.deliver(run_id, scope_id, {"kind": "batch", "metas": pending.metas})
+    if pending.more:  # before all that could start: from now on its priority counts
+        tables.deliver(run_id, scope_id, {"kind": "batch", "metas": pending.metas}, MAX_AHEAD_MS)
     elif not pending.id:
         run.admitting = False
         tables.deliver(run_id, scope_id, {"kind": "start"})

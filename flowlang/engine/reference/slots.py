@@ -69,7 +69,7 @@ def free(tables: Tables, key: str, member: str) -> None:
 def park(tables: Tables, run_id: str) -> None:
     """Give back the place of a run that has nothing to do."""
     slot = tables.runs[run_id].slot
-    if slot is None or slot.state != "held" or slot.active > 0:
+    if slot is None or slot.state not in {"held", "free"} or slot.active > 0:
         return
     slot.state = "parked"
     free(tables, slot.key, slot.member)

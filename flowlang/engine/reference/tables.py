@@ -27,8 +27,13 @@ SCOPE_DEPTH = 256
 #: Rows of ended scopes that one claim drops while it looks for living ones.
 CLAIM_DROPS = 1_000
 
-#: Timers that end a run: they reach it although it has given its place back.
-ENDING_TIMERS = ("timeout", "expires")
+#: The largest advance that a priority can give.
+MAX_AHEAD_MS = 600_000
+
+#: Timers that end a run, and what the ids of waits begin with that may: they reach it although it has given its place
+#: back.
+ENDING_WAITS = "cancel_on:"
+ENDING_TIMERS = ("run:timeout", "run:expires")
 
 
 @dataclass(slots=True)
@@ -49,7 +54,9 @@ class RunSlot:
     key: str
     limit: int
     member: str
-    state: Literal["held", "parked", "back", "free"] = "held"  #: back: in line again · free: ending, and needs none
+    state: Literal["held", "parked", "back", "free"] = (
+        "held"  #: back: in line again · free: at work without, since it may end
+    )
     active: int = 0  #: scopes that are ready or held
     wanting: list[str] = field(default_factory=list)  #: scopes that have work and wait for the place
 
@@ -229,19 +236,18 @@ class Tables:
         self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms - ahead_ms)
         self.fresh[member] = scope.queue
 
-    def deliver(self, run_id: str, scope_id: str, fact: dict[str, Any]) -> None:
+    def deliver(self, run_id: str, scope_id: str, fact: dict[str, Any], ahead_ms: int = 0) -> None:
         """Append a fact to a scope's inbox and wake it when it waits; facts to what has ended are dropped."""
         run = self.living(run_id)
         scope = run.scopes.get(scope_id) if run is not None else None
         if scope is None or scope.status == "ended":
             return
         scope.inbox.append(fact)
-        ends = fact["kind"] == "cancel" or (fact["kind"] == "timer" and fact["id"] in ENDING_TIMERS)
-        if ends and run is not None and run.slot is not None and run.slot.state in {"parked", "back"}:
+        if may_end(fact) and run is not None and run.slot is not None and run.slot.state in {"parked", "back"}:
             run.slot.state = "free"
             self.agenda.append(("wake", run_id))
         if scope.status == "waiting":
-            self.make_ready(run_id, scope_id, scope)
+            self.make_ready(run_id, scope_id, scope, ahead_ms)
 
     def _is_active(self, run_id: str, scope_id: str) -> bool:
         """Count a scope that becomes active; False: its run has given its place back and must get it again first."""
@@ -337,6 +343,20 @@ class Tables:
         return len(due)
 
 
+def may_end(fact: dict[str, Any]) -> bool:
+    """Whether a fact may end its run, so that it must not wait for a place."""
+    match fact["kind"]:
+        case "cancel":
+            return True
+        case "timer":
+            return fact["id"] in ENDING_TIMERS
+        case "event":
+            wait: str = fact["wait"]
+            return wait.startswith(ENDING_WAITS)
+        case _:
+            return False
+
+
 def under_living(run: Run, scope: Scope) -> bool:
     """Whether no scope above this one has ended."""
     parent = scope.parent
@@ -359,8 +379,10 @@ __all__ = [
     "CLAIM_DROPS",
     "CLAIM_TIMERS",
     "ENDING_TIMERS",
+    "ENDING_WAITS",
     "HINT_MS",
     "MAIN",
+    "MAX_AHEAD_MS",
     "SCOPE_DEPTH",
     "SEP",
     "WORKER_IDLE_MS",
@@ -375,5 +397,6 @@ __all__ = [
     "Tables",
     "Worker",
     "main_scope",
+    "may_end",
     "under_living",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
 from flowlang.engine.reference import children, events, gates
-from flowlang.engine.reference.tables import MAIN, SEP, WORKER_LISTED_MS, Tables, under_living
+from flowlang.engine.reference.tables import MAIN, MAX_AHEAD_MS, SEP, WORKER_LISTED_MS, Tables, under_living
 
 
 def cancel(tables: Tables, op: Cancel) -> Done:
@@ -34,10 +34,6 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     return Swept(fired, rescued, collected, min(firsts, default=None))
 
 
-#: What a lost worker had begun goes before all that has not begun: the largest advance that a priority can give.
-RESCUED_AHEAD_MS = 600_000
-
-
 def _rescue(tables: Tables, limit: int) -> int:
     rescued = 0
     for member in tables.leases.up_to(tables.now_ms, limit):
@@ -51,7 +47,7 @@ def _rescue(tables: Tables, limit: int) -> int:
             tables.end_scope(run_id, scope_id, scope)
             continue
         scope.rescues += 1
-        tables.make_ready(run_id, scope_id, scope, RESCUED_AHEAD_MS)
+        tables.make_ready(run_id, scope_id, scope, MAX_AHEAD_MS)  # before all that has not begun
         rescued += 1
     return rescued
 

@@ -16,6 +16,8 @@ local function event_fact(wait_id, event_id, at, body)
   })
 end
 
+local function may_end(wait_id) return string.sub(wait_id, 1, #ENDING_WAITS) == ENDING_WAITS end
+
 -- Events in the mailboxes of these keys from a time on, each once, oldest first.
 local function look_back(keys, since)
   local found, seen = {}, {}
@@ -50,7 +52,7 @@ local function register_wait(run_id, scope_id, row, wait)
   if not wait.since_ms then return end
   for _, event in ipairs(look_back(wait.keys, wait.since_ms)) do
     if event.id ~= wait.but then
-      deliver(run_id, scope_id, event_fact(wait.id, event.id, event.at, event.body))
+      deliver(run_id, scope_id, event_fact(wait.id, event.id, event.at, event.body), may_end(wait.id))
     end
   end
 end
@@ -65,7 +67,7 @@ local function announce(event)
         local parts = split(member)
         local run_id, scope_id, wait_id = parts[1], parts[2], parts[3]
         if get_scope(run_id, scope_id).waits[wait_id] ~= event.id then
-          deliver(run_id, scope_id, event_fact(wait_id, event.id, NOW, event.body))
+          deliver(run_id, scope_id, event_fact(wait_id, event.id, NOW, event.body), may_end(wait_id))
         end
       end
     end

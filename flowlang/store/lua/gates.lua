@@ -37,7 +37,7 @@ function gates.passed(run, scope_id, row)
   if pending.more then
     local metas = {}
     for i, meta in ipairs(pending.metas) do metas[i] = mp_bin(meta) end
-    deliver(run.id, scope_id, mp_map({mp('kind'), mp('batch'), mp('metas'), mp_array(metas)}))
+    deliver(run.id, scope_id, mp_map({mp('kind'), mp('batch'), mp('metas'), mp_array(metas)}), false, MAX_AHEAD_MS)
   elseif pending.id == '' then
     run.admitting = false
     redis.call('HDEL', K.run .. run.id, 'admitting')

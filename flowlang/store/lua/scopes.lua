@@ -68,8 +68,8 @@ local function make_ready(run_id, scope_id, row, ahead)
   touch_scope(run_id, scope_id)
 end
 
--- fact: an encoded map. ends: it reaches a run that has given its place back.
-local function deliver(run_id, scope_id, fact, ends)
+-- fact: an encoded map. ends: it reaches a run that has given its place back. ahead: as for make_ready.
+local function deliver(run_id, scope_id, fact, ends, ahead)
   local run = get_run(run_id)
   local row = run and run.live and get_scope(run_id, scope_id)
   if not row or row.status == 'ended' then return end
@@ -80,7 +80,7 @@ local function deliver(run_id, scope_id, fact, ends)
     dirty_slots[run_id] = true
     note('wake', run_id)
   end
-  if row.status == 'waiting' then make_ready(run_id, scope_id, row) end
+  if row.status == 'waiting' then make_ready(run_id, scope_id, row, ahead) end
 end
 
 local function under_living(run_id, row)

@@ -60,7 +60,7 @@ end
 
 function slots.park(run)
   local slot = run.slot
-  if not slot or slot.state ~= 'held' or slot.active > 0 then return end
+  if not slot or (slot.state ~= 'held' and slot.state ~= 'free') or slot.active > 0 then return end
   slot.state = 'parked'
   dirty_slots[run.id] = true
   slots.free(slot.key, slot.member)

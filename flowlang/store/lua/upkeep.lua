@@ -10,9 +10,6 @@ local function cancel(op)
   return done(true, true)
 end
 
--- What a lost worker had begun goes before all that has not begun: the largest advance that a priority can give.
-local RESCUED_AHEAD_MS = 600000
-
 local function rescue(limit)
   local rescued = 0
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', NOW, 'LIMIT', 0, limit)) do
@@ -24,7 +21,7 @@ local function rescue(limit)
     if row then
       if under_living(run_id, row) then
         row.rescues = row.rescues + 1
-        make_ready(run_id, scope_id, row, RESCUED_AHEAD_MS)
+        make_ready(run_id, scope_id, row, MAX_AHEAD_MS) -- before all that has not begun
         rescued = rescued + 1
       else
         end_scope(run_id, scope_id, row)

@@ -262,7 +262,7 @@ def test_a_replay_keeps_event_vars_and_origin_and_passes_by_the_idempotency_key(
     meta = meta_of(first)
     row = new_event_id("replay-row-012345678")
     lineage = Lineage(origin=first.runs[0].id, replay_of=first.runs[0].id)
-    again = active.replay(starter, meta.event, Delivery(row), lineage, meta.vars).accept
+    again = active.replay(starter, meta, Delivery(row), lineage).accept
     assert again.runs[0].id != first.runs[0].id
     assert again.runs[0].once is None
     assert first.runs[0].once is not None
