@@ -381,6 +381,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     threads: int
     busy: int  #: threads at work, not counting those that ask for the `limit` rows
     answered: tuple[str, ...] = ()  #: queues whose hint rang a thread since the last request, once each hint
+    refuses: tuple[str, ...] = ()  #: versions that this worker cannot run: their rows are left to others
+    defers: tuple[str, ...] = ()  #: versions whose handlers it has in another form: left to those that have them as is
 
 
 class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -399,6 +401,7 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     group: str | None = None  #: group that it is a child of
     index: int = 0  #: its number there
     rescues: int = 0  #: leases that ended since its last commit
+    deferred: bool = False  #: of a version that the worker defers, and no other worker has as it is
     facts: tuple[dict[str, Any], ...] = ()
     reads: dict[str, bytes] = {}  #: keyed as asked: `order`, `=pages[3]`; a group's under `pages[0]`, `=pages[0]`, …
 

@@ -87,6 +87,9 @@ class WorkerRow(msgspec.Struct, frozen=True):
     threads: int
     busy: int
     seen_ms: int
+    queues: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()  #: versions that it cannot run
+    defers: tuple[str, ...] = ()  #: versions whose handlers it has in another form
 
 
 class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,6 +99,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int
     ready: dict[str, int] = {}  #: queue → rows
     oldest_ready_ms: dict[str, int] = {}  #: queue → ready time of its first row
+    unserved: dict[str, int] = {}  #: version → ready rows that no worker of their queue can run
     held: int = 0
     timers: int = 0
     runs: int = 0

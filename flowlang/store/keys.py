@@ -26,7 +26,8 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "expiry": "expiry",  # sorted set: run␟pipeline of ended runs, by expiry
         "dead": "dead",  # sorted set: id by time
         "dead_rows": "dead:rows",  # hash: id → dead letter
-        "workers": "workers",  # hash: worker → threads:busy:seen
+        "asides": "asides",  # set of queue␟version: sets of ready rows beside a queue; see FAMILY["ready"]
+        "workers": "workers",  # hash: worker → threads:busy:seen:queues:refuses:defers, lists with commas
         "hints": "hints",  # hash: queue → outstanding:rung
         "tickets": "tickets",  # counter: the last one that was drawn at a gate
         "windows": "windows",  # hash: key → when the window opened, ms
@@ -37,7 +38,7 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
 #: Keys with a name at the end.
 FAMILY: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ready": "ready:",  # + queue; sorted set: run␟scope by ready time less priority
+        "ready": "ready:",  # + queue, or queue␟version beside it; sorted set: run␟scope by ready time less priority
         "by_pipeline": "runs:p:",  # + pipeline; sorted set: run by creation
         "by_status": "runs:s:",  # + status; the same
         "event": "event:",  # + id; hash
@@ -88,6 +89,7 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "expiry": "one member an ended run; collected by the sweep",
         "dead": "kept for a person until resolved",
         "dead_rows": "kept for a person until resolved",
+        "asides": "one member a queue and version that some worker leaves to others; emptied ones go with the sweep",
         "workers": "workers that were not seen for a minute are removed by the sweep",
         "hints": "one field a queue name in use",
         "tickets": "one number",

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Stats, WorkerRow
+from flowlang.engine.reference.serving import unserved
 from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS
 from flowlang.store.keys import Keys
 
@@ -156,33 +157,51 @@ class Reads:
         pipe = self._client.pipeline(transaction=False)
         pipe.hget(single("active"), "epoch")
         pipe.smembers(single("queues"))
+        pipe.smembers(single("asides"))
         pipe.hgetall(single("workers"))
         for name in ("leases", "timers", "runs", "dead"):
             pipe.zcard(single(name))
-        epoch, queues, workers, held, timers, runs, dead = pipe.execute()
-        names = sorted(queue.decode() for queue in queues)
+        epoch, queues, asides, said, held, timers, runs, dead = pipe.execute()
+        names = sorted(name.decode() for name in queues | asides)
         for name in names:
             pipe.zcard(self._keys.family("ready", name))
             pipe.zrange(self._keys.family("ready", name), 0, 0, withscores=True)
         answers = pipe.execute() if names else []
-        rows = {name: (answers[2 * i], answers[2 * i + 1]) for i, name in enumerate(names) if answers[2 * i]}
+        ready: dict[str, int] = {}
+        oldest: dict[str, int] = {}
+        beside: dict[tuple[str, str], int] = {}
+        for name, count, first in zip(names, answers[::2], answers[1::2], strict=True):
+            queue, _, version = name.partition(SEP)
+            if version:
+                beside[queue, version] = count
+            if count:
+                ready[queue] = ready.get(queue, 0) + count
+                oldest[queue] = min(int(first[0][1]), oldest.get(queue, int(first[0][1])))
+        workers = _worker_rows(said, now_ms)
         return Stats(
             now_ms=now_ms,
             epoch=int(epoch or 0),
-            ready={name: count for name, (count, _) in rows.items()},
-            oldest_ready_ms={name: int(first[0][1]) for name, (_, first) in rows.items()},
+            ready=ready,
+            oldest_ready_ms=oldest,
+            unserved=unserved(beside, workers),
             held=held,
             timers=timers,
             runs=runs,
             dead=dead,
-            workers=_worker_rows(workers, now_ms),
+            workers=workers,
         )
 
 
 def _worker_rows(said: dict[bytes, bytes], now_ms: int) -> tuple[WorkerRow, ...]:
-    rows = [WorkerRow(worker.decode(), *map(int, text.split(b":"))) for worker, text in said.items()]
+    rows = [_worker_row(worker.decode(), text.decode()) for worker, text in said.items()]
     listed = [row for row in rows if now_ms - row.seen_ms <= WORKER_LISTED_MS]
     return tuple(sorted(listed, key=lambda row: row.id))
+
+
+def _worker_row(worker: str, text: str) -> WorkerRow:
+    threads, busy, seen, *lists = text.split(":")
+    queues, refuses, defers = (tuple(one.split(",")) if one else () for one in lists)
+    return WorkerRow(worker, int(threads), int(busy), int(seen), queues, refuses, defers)
 
 
 def _scope_head(text: bytes) -> tuple[str, list[str]]:

@@ -21,6 +21,7 @@ from flowlang.store.keys import lua_table
 PARTS = (
     "msgpack",
     "rows",
+    "serving",
     "scopes",
     "events",
     "groups",

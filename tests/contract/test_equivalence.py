@@ -50,6 +50,7 @@ RUNS = ("r0", "r1", "r2")
 EVENTS = ("e0", "e1", "e2")
 WORKERS = ("wa", "wb")
 QUEUES = ("default", "slow")
+VERSIONS = ("v1", "v2")
 GROUPS = ("g", "h")
 
 bodies = st.sampled_from([b"", b"x", b"\xff\x00\xc4", b"y" * 300])
@@ -81,6 +82,7 @@ seeds = st.builds(
     seed_of,
     st.sampled_from(RUNS),
     pipeline=st.sampled_from(["p", "q"]),
+    version=st.sampled_from(VERSIONS),
     queue=st.sampled_from(QUEUES),
     state=bodies,
     meta=bodies,
@@ -135,6 +137,8 @@ class How:
     limit: int
     threads: int
     answered: int
+    refuses: tuple[str, ...]
+    defers: tuple[str, ...]
 
 
 hows = st.builds(
@@ -145,6 +149,8 @@ hows = st.builds(
     st.sampled_from([0, 1, 2, 4]),
     st.sampled_from([2, 4, 9]),
     st.integers(0, 2),
+    st.sampled_from([(), (), (), ("v1",), VERSIONS]),
+    st.sampled_from([(), (), (), ("v2",), ("v1",)]),
 )
 
 
@@ -246,15 +252,7 @@ class Machine(RuleBasedStateMachine):
         assert self.store.crons() == self.reference.crons()
         assert self.store.manifest() == self.reference.manifest()
         ours, theirs = self.store.stats(), self.reference.stats(now_ms)
-        assert (ours.ready, ours.oldest_ready_ms, ours.held, ours.timers, ours.runs, ours.dead, ours.epoch) == (
-            theirs.ready,
-            theirs.oldest_ready_ms,
-            theirs.held,
-            theirs.timers,
-            theirs.runs,
-            theirs.dead,
-            theirs.epoch,
-        )
+        assert msgspec.structs.replace(ours, now_ms=now_ms) == theirs
 
     def current(self, op: Accept) -> Accept:
         return Accept(op.epoch or self.epoch, op.event, op.runs, op.dead, op.tick)
@@ -264,9 +262,11 @@ class Machine(RuleBasedStateMachine):
         self.ops.append(op)
         if how.gather:
             return
+        answered = how.queues[: how.answered]
+        declined = {"refuses": how.refuses, "defers": how.defers}
         self.send(
             how.worker,
-            ClaimRequest(how.worker, how.queues, how.limit, 5_000, how.threads, 1, how.queues[: how.answered]),
+            ClaimRequest(how.worker, how.queues, how.limit, 5_000, how.threads, 1, answered, **declined),
         )
 
     def pick(self, which: int) -> Claimed | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Claimed, ClaimRequest
-from flowlang.engine.reference import gates
+from flowlang.engine.reference import gates, serving
+from flowlang.engine.reference.ranked import Ranked
 from flowlang.engine.reference.tables import (
     CLAIM_DROPS,
     CLAIM_TIMERS,
@@ -27,34 +28,40 @@ def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
     gates.settle(tables)
     taken: list[Claimed] = []
     dropped = 0
+    left = serving.declined(tables, request)
+    sources = serving.sources(tables, request, left)
     while len(taken) < request.limit and dropped < CLAIM_DROPS:
-        best = _pop(tables, request.queues)
+        best = _best(sources)
         if best is None:
             break
-        row = _take(tables, best, request.lease_ms)
+        queue, rows, score, member = best
+        rows.drop(member)
+        version = serving.version_of(tables, member)
+        if version is not None and (queue, version) in left:
+            serving.set_aside(tables, queue, version, member, score)
+            dropped += 1
+            continue
+        tables.fresh.pop(member, None)
+        row = _take(tables, member, request)
         if row is None:
             dropped += 1
         else:
             taken.append(row)
     gates.settle(tables)
     busy = min(request.threads, request.busy + len(taken))
-    tables.workers[request.worker] = Worker(request.threads, busy, tables.now_ms)
+    tables.workers[request.worker] = Worker(
+        request.threads, busy, tables.now_ms, request.queues, request.refuses, request.defers
+    )
     return tuple(taken)
 
 
-def _pop(tables: Tables, queues: tuple[str, ...]) -> str | None:
-    """Take the row with the lowest score out of its queue; of equal ones that of the queue named first."""
-    heads = [(tables.ready[queue].first(), queue) for queue in queues if queue in tables.ready]
-    best = min(((head, queue) for head, queue in heads if head is not None), key=lambda one: one[0][0], default=None)
-    if best is None:
-        return None
-    (_, member), queue = best
-    tables.ready[queue].drop(member)
-    tables.fresh.pop(member, None)
-    return member
+def _best(sources: list[tuple[str, Ranked]]) -> tuple[str, Ranked, int, str] | None:
+    """Find the row with the lowest score; of equal ones that of the set named first."""
+    heads = [(queue, rows, *head) for queue, rows in sources if (head := rows.first()) is not None]
+    return min(heads, key=lambda one: one[2], default=None)
 
 
-def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
+def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
     """Hold a row that came out of its queue; None when its run or a scope above it has ended."""
     run_id, scope_id = member.split(SEP)
     run = tables.runs.get(run_id)
@@ -66,8 +73,8 @@ def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
         return None
     scope.status = "held"
     scope.fence += 1
-    scope.lease_ms = lease_ms
-    tables.leases.put(member, tables.now_ms + lease_ms)
+    scope.lease_ms = request.lease_ms
+    tables.leases.put(member, tables.now_ms + request.lease_ms)
     if run.status == "pending" and not run.admitting:
         run.status = "running"
         run.started_ms = tables.now_ms
@@ -85,6 +92,7 @@ def _take(tables: Tables, member: str, lease_ms: int) -> Claimed | None:
         group=scope.group,
         index=scope.index,
         rescues=scope.rescues,
+        deferred=run.version in request.defers,
         facts=tuple(scope.inbox),
         reads=_read(tables, run, scope),
     )
@@ -129,7 +137,7 @@ def rings(tables: Tables) -> dict[str, int]:
         count, rung_ms = tables.hints.get(queue, (0, 0))
         outstanding = count if tables.now_ms - rung_ms < HINT_MS else 0
         listeners = max(idle, 1) if queue in tables.stale else idle
-        number = min(rows, len(tables.ready[queue]), listeners - outstanding)
+        number = min(rows, serving.waiting(tables, queue), listeners - outstanding)
         if number > 0:
             tables.hints[queue] = (outstanding + number, tables.now_ms)
             rung[queue] = number

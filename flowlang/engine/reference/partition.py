@@ -21,7 +21,7 @@ from flowlang.engine.ops import (
     check,
 )
 from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats, WorkerRow
-from flowlang.engine.reference import gates, holding, upkeep
+from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
 from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS, Run, Tables
@@ -145,21 +145,29 @@ class Partition:
     def stats(self, now_ms: int) -> Stats:
         """Counts for people and probes."""
         tables = self._tables
-        firsts = {queue: first for queue, rows in tables.ready.items() if (first := rows.first()) is not None}
+        ready: dict[str, int] = {}
+        oldest: dict[str, int] = {}
+        beside = [(queue, rows) for (queue, _), rows in tables.aside.items()]
+        for queue, rows in [*tables.ready.items(), *beside]:
+            if (first := rows.first()) is not None:
+                ready[queue] = ready.get(queue, 0) + len(rows)
+                oldest[queue] = min(first[0], oldest.get(queue, first[0]))
+        workers = tuple(
+            WorkerRow(name, row.threads, row.busy, row.seen_ms, row.queues, row.refuses, row.defers)
+            for name, row in sorted(tables.workers.items())
+            if now_ms - row.seen_ms <= WORKER_LISTED_MS
+        )
         return Stats(
             now_ms=now_ms,
             epoch=tables.epoch,
-            ready={queue: len(tables.ready[queue]) for queue in firsts},
-            oldest_ready_ms={queue: first[0] for queue, first in firsts.items()},
+            ready=ready,
+            oldest_ready_ms=oldest,
+            unserved=serving.unserved({key: len(rows) for key, rows in tables.aside.items()}, workers),
             held=len(tables.leases),
             timers=len(tables.timers),
             runs=len(tables.runs),
             dead=len(tables.dead),
-            workers=tuple(
-                WorkerRow(name, row.threads, row.busy, row.seen_ms)
-                for name, row in sorted(tables.workers.items())
-                if now_ms - row.seen_ms <= WORKER_LISTED_MS
-            ),
+            workers=workers,
         )
 
     def _dead_row(self, ident: str) -> DeadRow:

@@ -183,6 +183,9 @@ class Worker:
     threads: int
     busy: int
     seen_ms: int
+    queues: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
+    defers: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -203,6 +206,7 @@ class Tables:
     runs: dict[str, Run] = field(default_factory=dict)
     dead: dict[str, Dead] = field(default_factory=dict)
     ready: dict[str, Ranked] = field(default_factory=dict)  #: queue → members by ready time
+    aside: dict[tuple[str, str], Ranked] = field(default_factory=dict)  #: (queue, version) → the same; see `serving`
     leases: Ranked = field(default_factory=Ranked)
     timers: Ranked = field(default_factory=Ranked)
     waits: dict[str, set[str]] = field(default_factory=dict)  #: key → members
@@ -235,6 +239,14 @@ class Tables:
         self.leases.drop(member)
         self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms - ahead_ms)
         self.fresh[member] = scope.queue
+
+    def unready(self, queue: str, member: str) -> None:
+        """Take a ready row out of its queue, or from beside it."""
+        if self.ready[queue].drop(member):
+            return
+        for (beside, _), rows in self.aside.items():
+            if beside == queue:
+                rows.drop(member)
 
     def deliver(self, run_id: str, scope_id: str, fact: dict[str, Any], ahead_ms: int = 0) -> None:
         """Append a fact to a scope's inbox and wake it when it waits; facts to what has ended are dropped."""
@@ -275,7 +287,7 @@ class Tables:
         if scope.status in {"ready", "held"}:
             self.rests(run_id)
         if scope.status == "ready":
-            self.ready[scope.queue].drop(member)
+            self.unready(scope.queue, member)
             self.fresh.pop(member, None)
         self.leases.drop(member)
         self.leave_gates(run_id, scope_id, scope)

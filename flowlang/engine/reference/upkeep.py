@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
-from flowlang.engine.reference import children, events, gates
+from flowlang.engine.reference import children, events, gates, serving
 from flowlang.engine.reference.tables import MAIN, MAX_AHEAD_MS, SEP, WORKER_LISTED_MS, Tables, under_living
 
 
@@ -23,8 +23,8 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     fired = tables.fire_timers(op.limit)
     gates.settle(tables)
     rescued = _rescue(tables, op.limit)
-    for queue, rows in tables.ready.items():
-        stale = rows.count_up_to(tables.now_ms - op.stale_ms)
+    for queue in tables.ready:
+        stale = serving.waiting(tables, queue, tables.now_ms - op.stale_ms)
         if stale:
             tables.stale[queue] = max(stale, tables.stale.get(queue, 0))
     collected = _collect(tables, op.limit)

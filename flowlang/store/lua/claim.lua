@@ -24,19 +24,18 @@ local function head_of(ahead, queue, size)
   return rows[rows.at], rows[rows.at] and tonumber(rows[rows.at + 1])
 end
 
--- Takes the row with the lowest score out of its queue; of equal ones that of the queue named first.
-local function pop_best(ahead, queues, size)
-  local best, best_score, best_queue
-  for _, queue in ipairs(queues) do
-    local member, score = head_of(ahead, queue, size)
-    if member and (not best or score < best_score) then best, best_score, best_queue = member, score, queue end
+-- Takes the row with the lowest score out of its set; of equal ones that of the set named first.
+local function pop_best(ahead, sources, size)
+  local best, best_score, best_source
+  for _, source in ipairs(sources) do
+    local member, score = head_of(ahead, source, size)
+    if member and (not best or score < best_score) then best, best_score, best_source = member, score, source end
   end
   if best then
-    ahead[best_queue].at = ahead[best_queue].at + 2
-    redis.call('ZREM', K.ready .. best_queue, best)
-    fresh[best] = nil
+    ahead[best_source].at = ahead[best_source].at + 2
+    redis.call('ZREM', K.ready .. best_source, best)
   end
-  return best
+  return best, best_source, best_score
 end
 
 local function add_reads(pieces, key, names, prefix)
@@ -92,7 +91,7 @@ local function resolve_reads(run_id, reads)
 end
 
 -- Holds a row that came out of its queue; nil when its run or a scope above it has ended.
-local function take(member, lease)
+local function take(member, lease, defers)
   local parts = split(member)
   local run_id, scope_id = parts[1], parts[2]
   local run = get_run(run_id)
@@ -116,7 +115,7 @@ local function take(member, lease)
     mp('created_ms'), mp(tonumber(got[3])),
     mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
     mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
-    mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),
+    mp('deferred'), mp(defers[got[1]] == true), mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),
   })
 end
 
@@ -128,23 +127,32 @@ local function claim(request)
   fire_timers(CLAIM_TIMERS)
   gates.settle()
   local taken, ahead, dropped = {}, {}, 0
+  local left, defers = left_to_others(request), set_of(request.defers)
+  local sources = sources_of(request.queues, left)
   while #taken < request.limit and dropped < CLAIM_DROPS do
-    local member = pop_best(ahead, request.queues, math.min(request.limit, 100))
+    local member, source, score = pop_best(ahead, sources, math.min(request.limit, 100))
     if not member then break end
-    local row = take(member, request.lease_ms)
-    if row then taken[#taken + 1] = row else dropped = dropped + 1 end
+    local aside = left and aside_of(source, member)
+    if aside and left[aside] then
+      set_aside(aside, member, score)
+      dropped = dropped + 1
+    else
+      fresh[member] = nil
+      local row = take(member, request.lease_ms, defers)
+      if row then taken[#taken + 1] = row else dropped = dropped + 1 end
+    end
   end
   gates.settle()
   local busy = math.min(request.threads, request.busy + #taken)
-  redis.call('HSET', K.workers, request.worker, string.format('%d:%d:%d', request.threads, busy, NOW))
+  write_worker(request, busy)
   return taken
 end
 
 local function idle_threads()
   local said, idle = redis.call('HGETALL', K.workers), 0
   for i = 2, #said, 2 do
-    local threads, busy, seen = string.match(said[i], '^(%d+):(%d+):(%d+)$')
-    if NOW - tonumber(seen) <= WORKER_IDLE_MS then idle = idle + math.max(0, tonumber(threads) - tonumber(busy)) end
+    local worker = read_worker(said[i])
+    if NOW - worker.seen <= WORKER_IDLE_MS then idle = idle + math.max(0, worker.threads - worker.busy) end
   end
   return idle
 end
@@ -159,7 +167,7 @@ local function ring()
     local count, rung = read_hint(queue)
     local outstanding = NOW - rung < HINT_MS and count or 0
     local listeners = stale[queue] and math.max(idle, 1) or idle
-    local number = math.min(rows, redis.call('ZCARD', K.ready .. queue), listeners - outstanding)
+    local number = math.min(rows, waiting_rows(queue, '+inf'), listeners - outstanding)
     if number > 0 then
       write_hint(queue, outstanding + number, NOW)
       pieces[#pieces + 1] = mp(queue)

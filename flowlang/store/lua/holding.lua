@@ -97,8 +97,7 @@ end
 local function renew(op)
   local said = redis.call('HGET', K.workers, op.worker)
   if said then
-    local now = string.gsub(said, '%d+$', string.format('%d', NOW))
-    redis.call('HSET', K.workers, op.worker, now)
+    redis.call('HSET', K.workers, op.worker, seen_now(said))
   end
   local holds = {}
   for i, hold_of in ipairs(op.holds) do

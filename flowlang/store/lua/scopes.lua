@@ -111,7 +111,7 @@ local function end_scope(run_id, scope_id, row)
   if row.status ~= 'waiting' then rests(run_id) end
   leave_gates(run_id, scope_id, row)
   if row.status == 'ready' then
-    redis.call('ZREM', K.ready .. row.queue, member)
+    unready(row.queue, member)
     fresh[member] = nil
   end
   redis.call('ZREM', K.leases, member)

@@ -67,8 +67,7 @@ end
 local function forget_workers()
   local said = redis.call('HGETALL', K.workers)
   for i = 1, #said, 2 do
-    local seen = tonumber(string.match(said[i + 1], '%d+$'))
-    if NOW - seen > WORKER_LISTED_MS then redis.call('HDEL', K.workers, said[i]) end
+    if NOW - read_worker(said[i + 1]).seen > WORKER_LISTED_MS then redis.call('HDEL', K.workers, said[i]) end
   end
 end
 
@@ -87,12 +86,13 @@ local function sweep(op)
   gates.settle()
   local rescued = rescue(op.limit)
   for _, queue in ipairs(redis.call('SMEMBERS', K.queues)) do
-    local rows = redis.call('ZCOUNT', K.ready .. queue, '-inf', NOW - op.stale_ms)
+    local rows = waiting_rows(queue, NOW - op.stale_ms)
     if rows > 0 then stale[queue] = math.max(rows, stale[queue] or 0) end
   end
   local collected = collect_runs(op.limit)
   collect_mail(op.limit)
   forget_workers()
+  forget_asides()
   return mp_fields(10, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected, 'next_ms', next_due())
 end
 
