@@ -28,6 +28,9 @@ from flowlang.project.load import Project
 from flowlang.project.tests import data_path
 from flowlang.simulate import FaultPoint, Finished, Observer, SimulatedError, SimulatedSnooze, Simulation
 
+#: How long runs of a test are kept on the virtual clock.
+FOREVER_MS = 1000 * 365 * 86_400_000
+
 #: More runs or dead letters of a test than these are not looked at.
 _MANY = 10_000
 
@@ -78,6 +81,7 @@ class Scenario(Observer):
         self._calls: list[SeenCall] = []
         self._emitted: list[SeenEvent] = []
         self._hits = [0] * len(model.faults)
+        self._made: dict[str, None] = {}  # runs in the order in which they were made or first worked on
         self._closing = ExitStack()
         self._real: RealHandlers | None = None
         clock = ManualClock() if model.now is None else ManualClock(_ms(model.now))
@@ -131,7 +135,7 @@ class Scenario(Observer):
                 data = {} if data is None else data
                 self._say("call", detail=f"{self.model.pipeline} with {shown(data)}")
                 try:
-                    self.sim.call(self.model.pipeline, data)
+                    self._note(self.sim.call(self.model.pipeline, data))
                 except FlowError as error:
                     raise Refused((*path, given.verb), str(error)) from error
             case _:
@@ -147,6 +151,7 @@ class Scenario(Observer):
             runs = self.sim.send(given.event, data, ident=given.id, owned=True)
         except ValueError as error:
             raise Refused((*path, "data"), f"the event is refused: {error}") from error
+        self._note(*runs)
         if not runs and not isinstance(given, When):
             self._say("no run", detail=self._why_not(dead))
 
@@ -157,7 +162,9 @@ class Scenario(Observer):
         self.sim.run_until(at_ms)
         self._say("tick")
         dead = self._dead_letters()
-        if not self.sim.fire(at_ms):
+        runs = self.sim.fire(at_ms)
+        self._note(*runs)
+        if not runs:
             if self._dead_letters() == dead:
                 raise Refused(path, "no schedule fires at this moment, or its trigger's `if` is false")
             self._say("no run", detail=self._why_not(dead))
@@ -188,7 +195,7 @@ class Scenario(Observer):
 
     def turned(self, row: Claimed, turn: Turn) -> None:
         """Write down what a turn tells."""
-        del row
+        self._note(row.run)
         for entry in turn.journal:
             told = [_told(key, entry[key]) for key in _TOLD if key in entry]
             self._say(entry["kind"], entry.get("step", ""), " ".join(filter(None, told)))
@@ -276,10 +283,15 @@ class Scenario(Observer):
 
     def _runs(self) -> dict[str, list[Finished]]:
         found: dict[str, list[Finished]] = {name: [] for name in self._plans}
+        places = {run: place for place, run in enumerate(self._made)}
         for name, runs in found.items():
             rows = self.sim.store.runs(pipeline=name, limit=_MANY)
-            runs += [self.sim.finished(row.id) for row in reversed(rows)]
+            made = sorted(rows, key=lambda row: (row.created_ms, places.get(row.id, len(places))))
+            runs += [self.sim.finished(row.id) for row in made]
         return found
+
+    def _note(self, *runs: str) -> None:
+        self._made.update(dict.fromkeys(run for run in runs if run not in self._made))
 
     def _dead_letters(self) -> int:
         return len(self.sim.store.dead_letters(limit=_MANY))
@@ -308,9 +320,9 @@ class Scenario(Observer):
 
 
 def _prepared(plan: Plan, test: PipelineTest) -> Plan:
-    """The plan with the variables of the test."""
+    """The plan with the variables of the test; its runs are kept until the test has looked at them."""
     variables = tuple((name, test.vars.get(name, value)) for name, value in plan.vars)
-    return msgspec.structs.replace(plan, env=dict(test.env), vars=variables)
+    return msgspec.structs.replace(plan, env=dict(test.env), vars=variables, retention_ms=FOREVER_MS)
 
 
 def _handlers(plans: Iterable[Plan]) -> set[str]:

@@ -107,7 +107,7 @@ def attempt(
 
 
 def check_handler(handler: Callable[..., Any]) -> None:
-    """Check what a handler declares: its type hints, its effect, and that both go together with the rest.
+    """Check what a handler declares: its type hints, its effect, and what goes with that.
 
     Args:
         handler: The function.
@@ -126,8 +126,6 @@ def check_handler(handler: Callable[..., Any]) -> None:
         problems.append(
             "it does not say what a repeated call does: declare `effect` as pure, idempotent, keyed or once"
         )
-    if definition.effect == "once" and definition.retry is not None:
-        problems.append("its effect happens once, so that it is never tried again: remove `retry`")
     if definition.effect == "keyed" and definition.context_param is None:
         problems.append("its effect is keyed, and it takes no Context whose `idempotency_key` it could pass on")
     if "return" not in definition.hints:

@@ -19,6 +19,7 @@ from flowlang.handler.classify import classify
 from flowlang.handler.discover import discover
 from flowlang.handler.env import Secrets
 from flowlang.pipeline_tests.real import RealHandlers, simulated
+from flowlang.pipeline_tests.scenario import FOREVER_MS
 from flowlang.plan import Plan, Uses
 from flowlang.project.load import load_project
 from flowlang.simulate import SimulatedCrash, SimulatedError, SimulatedSnooze, Simulation
@@ -63,7 +64,7 @@ def simulate(
     unknown = [name for name in names if name not in loaded.plans]
     if unknown:
         raise ConfigError(f"there is no pipeline `{unknown[0]}`; there are {', '.join(loaded.plans)}")
-    plans = [msgspec.structs.replace(loaded.plans[name], env=variables) for name in names]
+    plans = [msgspec.structs.replace(loaded.plans[name], env=variables, retention_ms=FOREVER_MS) for name in names]
     clock = ManualClock() if now is None else ManualClock(round(now.timestamp() * 1000))
     fakes = {name: _fake(given, secrets or {}) for name, given in (handlers or {}).items()}
     registry = discover(folder).registry

@@ -79,7 +79,7 @@ class PipelineTestItem(pytest.Item):
         """Run it."""
         result = self.suite.run(self.test)
         if result.status == "skipped":
-            pytest.skip(result.reason)
+            raise pytest.skip.Exception(result.reason, _use_item_location=True)
         if result.status != "passed":
             raise PipelineTestFailed(result)
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from flowlang.clock import ManualClock
+from flowlang.engine.admission import EventRefusedError
+from flowlang.engine.ops import Claimed
+from flowlang.engine.turn import AttemptEnd, Call, Turn
 from flowlang.plan import CronTrigger, EventSchema, EventTrigger, Foreach, Idempotency, Plan, Tolerate
-from flowlang.simulate import Simulation
+from flowlang.simulate import FaultPoint, Observer, Simulation
 from tests.unit.engine.building import (
     CRASH,
     T0,
@@ -279,3 +282,70 @@ def test_a_handler_that_loses_its_worker_is_called_again_by_another() -> None:
     drive(project)
     assert project.finished(project.run).status == "succeeded"
     assert [call.attempt for call in project.calls if call.handler == "a"] == [1, 1]
+
+
+# Looking on, moments and crashes ------------------------------------------------------------------------------------
+
+
+class Losing(Observer):
+    """Loses the worker once at a point, and writes down what was called and committed."""
+
+    def __init__(self, point: str) -> None:
+        self.point: str | None = point
+        self.calls: list[int] = []
+        self.commits = 0
+
+    def called(self, row: Claimed, call: Call, end: AttemptEnd) -> None:
+        self.calls.append(call.attempt)
+
+    def committed(self, row: Claimed, turn: Turn) -> None:
+        self.commits += turn.took_attempt
+
+    def crashes(self, point: FaultPoint, row: Claimed, call: Call) -> bool:
+        lost, self.point = self.point == point, None if self.point == point else self.point
+        return lost
+
+
+@pytest.mark.parametrize(("point", "calls"), [("before_call", 1), ("before_commit", 2), ("after_commit", 1)])
+def test_a_worker_that_is_lost_around_an_attempt_repeats_only_what_was_not_written_down(point: str, calls: int) -> None:
+    observer = Losing(point)
+    handlers = dict.fromkeys(["a", "b"], lambda _: 1)
+    simulation = Simulation([plan(uses("a"), uses("b"), pipeline="p")], handlers, observer=observer)
+    run = simulation.call("p", {})
+    simulation.run_until_idle()
+    assert simulation.finished(run).status == "succeeded"
+    assert observer.point is None
+    assert (len(observer.calls), observer.commits) == (calls + 1, 2)
+    assert {record.attempts for record in simulation.finished(run).records.values()} == {1}
+
+
+def test_it_can_be_run_up_to_a_moment() -> None:
+    simulation = Simulation([plan(sleep("1h"), sets("a", v=1), pipeline="p")], {})
+    run = simulation.call("p", {})
+    started = simulation.store.now_ms()
+    simulation.run_until(started + 3_599_999)
+    assert (simulation.finished(run).status, simulation.store.now_ms()) == ("running", started + 3_599_999)
+    simulation.run_until(started + 3_600_000)
+    assert simulation.finished(run).status == "succeeded"
+    simulation.run_until(started)
+    assert simulation.store.now_ms() == started + 3_600_000
+
+
+def test_the_ticks_of_a_moment_can_be_fired() -> None:
+    simulation = Simulation(
+        [plan(sets("a", v="${{ event.data.scheduled_at }}"), pipeline="p", triggers=(CronTrigger(("0 7 * * *",)),))], {}
+    )
+    at_ms = simulation.next_tick_ms()
+    assert at_ms is not None
+    assert simulation.fire(at_ms - 1) == []
+    (run,) = simulation.fire(at_ms)
+    simulation.run_until_idle()
+    assert simulation.finished(run).outputs() == {"a": {"v": "2026-01-01T07:00:00.000Z"}}
+    assert Simulation([plan(sets("a", v=1), pipeline="p")], {}).next_tick_ms() is None
+
+
+def test_an_event_of_a_prefix_with_an_owner_is_sent_by_the_owner_alone() -> None:
+    simulation = Simulation([listener("pipeline/other.succeeded")], {"heard": lambda _: None})
+    with pytest.raises(EventRefusedError):
+        simulation.send("pipeline/other.succeeded", {})
+    assert len(simulation.send("pipeline/other.succeeded", {}, owned=True)) == 1

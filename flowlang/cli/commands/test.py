@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from flowlang.model import TestDocument
     from flowlang.pipeline_tests import Coverage, Suite, TestResult
     from flowlang.settings import Settings
+
+
+#: How often changes are looked for, in seconds.
+_PAUSE_S: Final = 0.2
 
 
 @click.command("test", cls=Command)
@@ -176,6 +180,6 @@ def _watch(session: Session, settings: Settings) -> int:
             subprocess.run([sys.executable, "-m", "flowlang", *arguments], check=False)  # noqa: S603 - ourselves
             session.console.say("watching for changes; Ctrl-C ends")
             while watcher.changes() is None:
-                pause.wait(0.2)
+                pause.wait(_PAUSE_S)
     finally:
         watcher.stop()
