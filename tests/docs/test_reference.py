@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 import flowlang
+from flowlang import testing
 from flowlang.cli.reference_pages import PAGES
 from flowlang.compiler import not_yet
 from flowlang.compiler.pipeline_tests import CHECK_NAMES
@@ -135,6 +137,15 @@ def test_the_handlers_page_has_the_arguments_of_the_decorator_and_of_test_contex
     assert _keys(_section(text, "handler")) == declared
     for_test = set(inspect.signature(flowlang.Context.for_test).parameters)
     assert for_test <= _named(_section(text, "Context"))
+
+
+def test_the_handlers_page_has_what_tests_import() -> None:
+    section = _section(_page("handlers.md"), "Tests")
+    assert {re.split(r"\(", key)[0] for key in _keys(section)} == {*testing.__all__, "flowlang_simulate"}
+    for name in ("call", "attempt", "check_handler", "simulate"):
+        assert set(inspect.signature(getattr(testing, name)).parameters) <= _named(section)
+    assert {field.name for field in dataclasses.fields(testing.Attempted)} <= _named(section)
+    assert all(hasattr(testing.Simulation, name) for name in ("send", "call", "cancel", "run_until_idle", "run_until"))
 
 
 def test_the_errors_page_has_every_well_known_exception() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flowlang.pipeline_tests import Suite
+from flowlang.project import load_project
 from tests.unit.cli.desk import Desk
 
 FILES = {
@@ -16,6 +18,7 @@ FILES = {
     "README.md",
     "flowlang.yaml",
     "handlers/greetings.py",
+    "pipelines/welcome.test.yaml",
     "pipelines/welcome.yaml",
     "pytest.ini",
     "schemas/events/member/greeted.json",
@@ -35,6 +38,15 @@ def test_a_project_is_written_with_its_name(desk: Desk) -> None:
     for path in (folder / "schemas").rglob("*.json"):
         json.loads(path.read_text())
     assert compileall.compile_dir(folder, quiet=1)
+
+
+def test_its_pipeline_test_passes(desk: Desk) -> None:
+    folder = desk.folder / "shop"
+    desk.call("new", "shop", "--into", str(folder))
+    suite = Suite(load_project(folder, entry_points=False))
+    assert [(result.name, result.failures) for result in suite.run_all(suite.tests)] == [
+        ("whoever joins is greeted by name", ())
+    ]
 
 
 def test_it_is_made_in_the_current_folder_and_says_how_to_go_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
