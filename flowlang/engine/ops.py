@@ -103,7 +103,10 @@ class Take(msgspec.Struct, frozen=True):
 
 
 class Delayed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event that is to be accepted later. `Store.delayed` lists the due ones; an `Accept.delayed` takes it off."""
+    """An event that is to be accepted later. `Store.delayed` lists the due ones; an `Accept.delayed` takes it off.
+
+    Any number of workers may route it at once: one of them is `Accepted`. The same id again replaces what it had.
+    """
 
     id: str  #: row id of the event, which its `Accept` has too
     body: bytes  #: sealed: all that is needed to route it
@@ -111,7 +114,7 @@ class Delayed(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CacheEntry(msgspec.Struct, frozen=True):
-    """An output kept for other runs."""
+    """An output kept for other runs, in place of what its key had. Lookups of the same commit see it."""
 
     key: str  #: keyed hash
     body: bytes
@@ -251,7 +254,9 @@ class Accept(msgspec.Struct, frozen=True, omit_defaults=True, tag="accept"):
     tick: tuple[str, int] | None = (
         None  #: (cron trigger, tick in ms): refused as a duplicate unless newer than the last
     )
-    delayed: str | None = None  #: row id of a `Delayed` event that this is; refused as a duplicate when it is gone
+    delayed: str | None = (
+        None  #: row id of a `Delayed` event that this is; taken off; refused as a duplicate when it is gone
+    )
 
 
 class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -269,8 +274,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     Outcome `Committed`, `Lost` (fence, or an ended ancestor or run) or `Stale` (one of its accepts).
 
     Its parts are applied in this order, in which the facts that answer them come: `consumed`, state and records,
-    `cleared`, `timers`, `unwaits`, `waits`, `takes`, `groups`, `cancels`, the end, `join`, `finish`, `cancel_runs`,
-    `accepts`.
+    `cleared`, `timers`, `unwaits`, `waits`, `takes`, `cached`, `lookups`, `frees`, `groups`, `cancels`, the end,
+    `join`, `finish`, `cancel_runs`, `accepts`, `gates`.
     """
 
     run: str
@@ -460,7 +465,7 @@ class Swept(msgspec.Struct, frozen=True, omit_defaults=True, tag="swept"):
     fired: int = 0
     rescued: int = 0
     collected: int = 0
-    next_ms: int | None = None  #: when the next timer or lease is due
+    next_ms: int | None = None  #: when the next timer, lease or delayed event is due
 
 
 class Deployed(msgspec.Struct, frozen=True, tag="deployed"):
@@ -550,6 +555,7 @@ def _check_commit(op: Commit) -> None:
     _check_waits(where, op.waits)
     for take in op.takes:
         _check_ids(take.share, take.event)
+    _check_ids(*(event.id for event in op.delayed), *(entry.key for entry in op.cached))
     for group in op.groups:
         if group.total < 0 or group.max_parallel < 1:
             raise ValueError(f"{where}: group {group.id!r} needs a total of at least 0 and max_parallel of at least 1")

@@ -80,6 +80,14 @@ class DeadRow(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class DelayedRow(msgspec.Struct, frozen=True):
+    """An event that is to be accepted now; `Accept.delayed` takes it off."""
+
+    id: str
+    due_ms: int
+    body: bytes
+
+
 class WorkerRow(msgspec.Struct, frozen=True):
     """A worker process that was heard of lately."""
 
@@ -138,6 +146,9 @@ class Store(Protocol):
 
     def event(self, event: str) -> EventView | None:
         """A kept event."""
+
+    def delayed(self, limit: int = 50) -> list[DelayedRow]:
+        """Delayed events that are due, the first due first."""
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
         """Dead letters, newest first."""

@@ -22,6 +22,8 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "queues": "queues",  # set of queue names
         "leases": "leases",  # sorted set: run␟scope by end of the lease
         "timers": "timers",  # sorted set: run␟scope␟timer by due time
+        "delayed": "delayed",  # sorted set: event by due time
+        "delayed_rows": "delayed:rows",  # hash: event → all that is needed to route it
         "mails": "mails",  # sorted set: event␟key␟key… by the end of its time in the mailboxes
         "expiry": "expiry",  # sorted set: run␟pipeline of ended runs, by expiry
         "dead": "dead",  # sorted set: id by time
@@ -45,6 +47,7 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "dedupe": "dedupe:",  # + keyed hash; string expiry:event
         "once": "once:",  # + keyed hash; string expiry:run
         "wait": "wait:",  # + keyed hash; sorted set: run␟scope␟wait, all with score 0
+        "cache": "cache:",  # + keyed hash; string expiry:output
         "mailbox": "mail:",  # + keyed hash; sorted set: event by acceptance
         "line": "line:",  # + keyed hash; sorted set: ticket␟run␟scope that waits at a gate, by time less priority
         "places": "places:",  # + keyed hash; sorted set: ticket␟run␟scope that has a place, by ticket
@@ -83,6 +86,8 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "queues": "one member a queue name in use",
         "leases": "one member a held scope",
         "timers": "one member a timer of a scope that has not ended",
+        "delayed": "one member an event that is not due yet, or due and not yet routed",
+        "delayed_rows": "as delayed",
         "mails": "one member an event in mailboxes; collected by the sweep and by later events",
         "wait": "one member a wait of a scope that has not ended",
         "mailbox": "as mails",

@@ -9,7 +9,7 @@ import msgspec
 
 from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
-from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats
 from flowlang.engine.reference import Partition
 
 _replies = msgspec.msgpack.Decoder(Reply)
@@ -76,6 +76,11 @@ class MemoryStore:
         """A kept event."""
         with self._lock:
             return self._partition.event(event, self._now_ms())
+
+    def delayed(self, limit: int = 50) -> list[DelayedRow]:
+        """Delayed events that are due, the first due first."""
+        with self._lock:
+            return self._partition.delayed(limit, self._now_ms())
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
         """Dead letters, newest first."""

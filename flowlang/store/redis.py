@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
-from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.store import script, wire
 from flowlang.store.keys import Keys
@@ -163,6 +163,12 @@ class RedisStore:
         now_ms = self.now_ms()
         with _answers():
             return self._reads.event(event, now_ms)
+
+    def delayed(self, limit: int = 50) -> list[DelayedRow]:
+        """Delayed events that are due, the first due first."""
+        now_ms = self.now_ms()
+        with _answers():
+            return self._reads.delayed(limit, now_ms)
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
         """Dead letters, newest first."""

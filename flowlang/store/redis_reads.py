@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import redis
 
-from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Stats, WorkerRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, RunRow, RunRows, Stats, WorkerRow
 from flowlang.engine.reference.serving import unserved
 from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS
 from flowlang.store.keys import Keys
@@ -145,6 +145,17 @@ class Reads:
             runs=tuple(runs.split(SEP)) if runs else (),
             reasons=row[b"reasons"],
         )
+
+    def delayed(self, limit: int, now_ms: int) -> list[DelayedRow]:
+        """Delayed events that are due, the first due first."""
+        index = self._keys.single("delayed")
+        due = self._client.zrangebyscore(index, "-inf", now_ms, start=0, num=limit, withscores=True)
+        bodies = self._client.hmget(self._keys.single("delayed_rows"), [event for event, _ in due]) if due else []
+        return [
+            DelayedRow(event.decode(), int(at), body)
+            for (event, at), body in zip(due, bodies, strict=True)
+            if body is not None  # taken off between the two questions
+        ]
 
     def dead_letter(self, ident: str) -> DeadRow | None:
         """One dead letter."""

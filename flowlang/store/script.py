@@ -23,6 +23,7 @@ PARTS = (
     "rows",
     "serving",
     "scopes",
+    "kept",
     "events",
     "groups",
     "children",

@@ -16,16 +16,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from flowlang.engine.ops import (
     MAIN,
     Accept,
+    CacheEntry,
     Cancel,
     Claimed,
     ClaimRequest,
     Commit,
     DeadLetter,
+    Delayed,
     Deploy,
     Finish,
     Group,
     Join,
     Leave,
+    Lookup,
     OnceKey,
     Op,
     Parent,
@@ -104,7 +107,7 @@ def without_duplicates(op: Accept) -> Accept:
     """What invokes a run is no duplicate of anything."""
     if all(seed.parent is None for seed in op.runs):
         return op
-    return msgspec.structs.replace(op, event=msgspec.structs.replace(op.event, dedupe=None), tick=None)
+    return msgspec.structs.replace(op, event=msgspec.structs.replace(op.event, dedupe=None), tick=None, delayed=None)
 
 
 accepts = st.builds(
@@ -124,6 +127,7 @@ accepts = st.builds(
     runs=st.lists(seeds, max_size=2).map(tuple),
     dead=st.none() | letters,
     tick=st.none() | st.tuples(st.sampled_from(["c1", "c2"]), st.sampled_from([1, 2, 3, 2_000_000_000_000])),
+    delayed=st.sampled_from([None, None, *EVENTS]),
 ).map(without_duplicates)
 
 
@@ -178,6 +182,9 @@ def groups(draw: st.DrawFn) -> Group:
     )
 
 
+delayed_ones = st.builds(Delayed, st.sampled_from(EVENTS), bodies, delay_ms=delays)
+entries = st.builds(CacheEntry, st.sampled_from(["k1", "k2"]), bodies, st.sampled_from([1, 5_000]))
+lookups = st.builds(Lookup, st.sampled_from(["a", "g[0]"]), st.sampled_from(["k1", "k2"]))
 turns = st.fixed_dictionaries(
     {
         "state": bodies,
@@ -185,6 +192,9 @@ turns = st.fixed_dictionaries(
         "reads": reads,
         "records": records,
         "undos": st.lists(bodies, max_size=1).map(tuple),
+        "delayed": st.lists(delayed_ones, max_size=1).map(tuple),
+        "cached": st.lists(entries, max_size=1).map(tuple),
+        "lookups": st.lists(lookups, max_size=2).map(tuple),
         "cancel_runs": st.lists(st.tuples(st.sampled_from(RUNS), st.just("why")), max_size=1).map(tuple),
         "journal": st.lists(bodies, max_size=2).map(tuple),
         "timers": st.lists(timers, max_size=2).map(tuple),
@@ -249,13 +259,16 @@ class Machine(RuleBasedStateMachine):
         assert self.store.runs(pipeline="p") == self.reference.runs(pipeline="p")
         assert self.store.dead_letters(name="p") == self.reference.dead_letters(name="p")
         assert self.store.dead_letters() == self.reference.dead_letters()
+        due, at_ms = self.store.delayed(2), self.store.now_ms()
+        if self.reference.delayed(2, now_ms) == self.reference.delayed(2, at_ms):  # none became due in between
+            assert due == self.reference.delayed(2, at_ms)
         assert self.store.crons() == self.reference.crons()
         assert self.store.manifest() == self.reference.manifest()
         ours, theirs = self.store.stats(), self.reference.stats(now_ms)
         assert msgspec.structs.replace(ours, now_ms=now_ms) == theirs
 
     def current(self, op: Accept) -> Accept:
-        return Accept(op.epoch or self.epoch, op.event, op.runs, op.dead, op.tick)
+        return msgspec.structs.replace(op, epoch=op.epoch or self.epoch)
 
     def add(self, op: Op, how: How) -> None:
         """Put an operation into the flush at hand, and mostly send it with a claim."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Accept, Accepted, Duplicate, RunSeed, Stale
-from flowlang.engine.reference import children, events, gates
+from flowlang.engine.reference import children, delays, events, gates
 from flowlang.engine.reference.ending import bury
 from flowlang.engine.reference.tables import MAIN, SEP, EventRow, Pending, Run, Tables, main_scope
 
@@ -12,6 +12,8 @@ def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
     """Apply an `Accept`."""
     if op.epoch != tables.epoch:
         return Stale(tables.epoch)
+    if op.delayed is not None and not delays.take(tables, op.delayed):
+        return Duplicate(op.event.id)
     known = tables.dedupe.get(op.event.dedupe) if op.event.dedupe is not None else None
     if known is not None and known[1] > tables.now_ms:
         return Duplicate(known[0])

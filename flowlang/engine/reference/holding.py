@@ -14,7 +14,7 @@ from flowlang.engine.ops import (
     Renewed,
     Stale,
 )
-from flowlang.engine.reference import events, gates, groups
+from flowlang.engine.reference import cache, delays, events, gates, groups
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.ending import finish
 from flowlang.engine.reference.tables import MAIN, SEP, Run, Scope, Tables, under_living
@@ -90,6 +90,12 @@ def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
         events.register(tables, op.run, op.scope, scope, wait)
     for asked in op.takes:
         events.take(tables, op.run, op.scope, run, asked)
+    for event in op.delayed:
+        delays.put(tables, event)
+    for entry in op.cached:
+        cache.keep(tables, entry)
+    for lookup in op.lookups:
+        cache.look_up(tables, op.run, op.scope, lookup)
 
 
 def renew(tables: Tables, op: Renew) -> Renewed:

@@ -20,7 +20,7 @@ from flowlang.engine.ops import (
     Sweep,
     check,
 )
-from flowlang.engine.ports import DeadRow, EventView, FlushId, RunRow, RunRows, Stats, WorkerRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, WorkerRow
 from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
@@ -123,6 +123,11 @@ class Partition:
         if row is None or row.expires_ms <= now_ms:
             return None
         return EventView(event, row.name, row.source, row.accepted_ms, row.body, row.runs, row.reasons)
+
+    def delayed(self, limit: int, now_ms: int) -> list[DelayedRow]:
+        """Delayed events that are due, the first due first."""
+        table, bodies = self._tables.delayed, self._tables.delayed_bodies
+        return [DelayedRow(event, table.score(event) or 0, bodies[event]) for event in table.up_to(now_ms, limit)]
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadRow]:
         """Dead letters, newest first."""

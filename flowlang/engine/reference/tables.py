@@ -212,8 +212,11 @@ class Tables:
     waits: dict[str, set[str]] = field(default_factory=dict)  #: key → members
     mailboxes: dict[str, Ranked] = field(default_factory=dict)  #: key → events by acceptance
     mails: Ranked = field(default_factory=Ranked)  #: events with their keys by the end of their time in mailboxes
+    delayed: Ranked = field(default_factory=Ranked)  #: events by due time
+    delayed_bodies: dict[str, bytes] = field(default_factory=dict)
+    cache: dict[str, tuple[bytes, int]] = field(default_factory=dict)  #: key → output, expiry
     expiry: Ranked = field(default_factory=Ranked)  #: ended runs by expiry
-    rows_expiry: Ranked = field(default_factory=Ranked)  #: events, dedupe and once keys by expiry
+    rows_expiry: Ranked = field(default_factory=Ranked)  #: kind and key of rows that only time ends, by expiry
     workers: dict[str, Worker] = field(default_factory=dict)
     hints: dict[str, tuple[int, int]] = field(default_factory=dict)  #: queue → outstanding, last rung
     ticket: int = 0  #: of whoever came last to a gate

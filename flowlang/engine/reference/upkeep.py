@@ -30,7 +30,9 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     collected = _collect(tables, op.limit)
     for worker in [one for one, row in tables.workers.items() if tables.now_ms - row.seen_ms > WORKER_LISTED_MS]:
         del tables.workers[worker]
-    firsts = [first[0] for table in (tables.timers, tables.leases) if (first := table.first()) is not None]
+    firsts = [
+        first[0] for table in (tables.timers, tables.leases, tables.delayed) if (first := table.first()) is not None
+    ]
     return Swept(fired, rescued, collected, min(firsts, default=None))
 
 
@@ -62,6 +64,8 @@ def _collect(tables: Tables, limit: int) -> int:
             events.unpost(tables, key, tables.events.pop(key).keys)
         elif kind == "dedupe":
             tables.dedupe.pop(key, None)
+        elif kind == "cache":
+            tables.cache.pop(key, None)
         elif kind == "pace":
             tables.paces.pop(key, None)
         else:

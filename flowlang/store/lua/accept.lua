@@ -1,18 +1,5 @@
 -- Taking an event: deduplicate it, keep it, create its runs.
 
--- Reads a string `expiry:id`; returns the id while it has not expired.
-local function held_by(key)
-  local text = redis.call('GET', key)
-  if not text then return nil end
-  local at = string.find(text, ':', 1, true)
-  if tonumber(string.sub(text, 1, at - 1)) <= NOW then return nil end
-  return string.sub(text, at + 1)
-end
-
-local function hold(key, id, ttl)
-  redis.call('SET', key, string.format('%d', NOW + ttl) .. ':' .. id, 'PX', ttl + GRACE_MS)
-end
-
 local function bury(letter)
   redis.call('ZADD', K.dead, NOW, letter.id)
   local at = string.format('%d', NOW)
@@ -70,6 +57,7 @@ local function duplicate(event_id) return mp_fields(4, 'type', 'duplicate', 'eve
 -- Returns the encoded outcome of an accept whose epoch is the active one.
 local function accept_current(op)
   local event = with_defaults(op.event, 'EventRow')
+  if op.delayed and not take_delayed(op.delayed) then return duplicate(event.id) end
   if event.dedupe then
     local known = held_by(K.dedupe .. event.dedupe)
     if known then return duplicate(known) end

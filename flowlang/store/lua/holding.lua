@@ -33,6 +33,9 @@ local function write_turn(run_id, row, op)
   for _, wait_id in ipairs(op.unwaits) do drop_wait(run_id, op.scope, row, wait_id) end
   for _, wait in ipairs(op.waits) do register_wait(run_id, op.scope, row, with_defaults(wait, 'Wait')) end
   for _, asked in ipairs(op.takes) do take_event(run_id, op.scope, asked) end
+  for _, event in ipairs(op.delayed) do delay_event(with_defaults(event, 'Delayed')) end
+  for _, entry in ipairs(op.cached) do keep_output(entry) end
+  for _, asked in ipairs(op.lookups) do look_up(run_id, op.scope, asked) end
 end
 
 -- The ids of a run's scopes, those that this call has made included.

@@ -73,7 +73,7 @@ end
 
 local function next_due()
   local soonest
-  for _, key in ipairs({K.timers, K.leases}) do
+  for _, key in ipairs({K.timers, K.leases, K.delayed}) do
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     local due = first[2] and tonumber(first[2])
     if due and (not soonest or due < soonest) then soonest = due end
