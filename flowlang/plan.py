@@ -420,6 +420,12 @@ def calls(plan: Plan) -> Iterator[Uses]:
                 yield verb
 
 
+def queues_of(plan: Plan) -> frozenset[str]:
+    """The queues that a pipeline's work is in: its own, and those of its steps' attempts."""
+    steps = {call.queue for call in calls(plan) if call.queue is not None}
+    return frozenset({plan.queue, *steps})
+
+
 class EventSchema(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON Schema of an event's data and where it is written."""
 

@@ -40,7 +40,7 @@ from flowlang.engine.state import ErrorInfo, Event, Record, decode_record
 from flowlang.engine.turn import AttemptEnd, Call, RunEnd, Turn
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id
-from flowlang.plan import EventSchema, Manifest, Plan, manifest_from_json, plan_from_json
+from flowlang.plan import EventSchema, Manifest, Plan, manifest_from_json, plan_from_json, queues_of
 from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
 
@@ -405,7 +405,7 @@ class Simulation:
 
     def _flush(self, ops: Sequence[Op], *, claim: bool = False) -> Reply:
         self._seq += 1
-        queues = tuple(sorted({program.plan.queue for program in self._programs.values()} | {"default"}))
+        queues = tuple(sorted({"default"}.union(*(queues_of(one.plan) for one in self._programs.values()))))
         request = ClaimRequest(self._worker, queues, 1, LEASE_MS, 1, 0) if claim else None
         return self.store.apply(FlushId(self._worker, self._seq), ops, request)
 

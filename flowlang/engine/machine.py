@@ -12,7 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import retry, rounds, waiting
+from flowlang.engine import gating, retry, rounds, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.intake import EXPIRES
@@ -119,6 +119,8 @@ class Machine:
                 waiting.offered(self, fact)
             case "taken":
                 waiting.taken(self, fact)
+            case "passed":
+                gating.passed(self, fact)
             case "cancel":
                 self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
             case _:
@@ -221,6 +223,7 @@ class Machine:
 
     def back_off(self, frame: StepFrame, instance: str, delay_ms: int) -> None:
         """Wait before the next attempt."""
+        gating.give_back(self, frame)
         frame.phase = "backoff"
         self.turn.set_timer(Timer(f"retry:{instance}", delay_ms))
 
@@ -393,6 +396,8 @@ class Machine:
         step = self.plan.steps[frame.step]
         verb = step.verb
         assert isinstance(verb, Uses)
+        if gating.ask(self, frame):
+            return
         instance = self.instance(frame)
         frame.phase = "calling"
         frame.called = False
@@ -559,6 +564,7 @@ class Machine:
 
     def after_body(self, frame: StepFrame, result: Result) -> None:
         """The body of a step has ended: catch, then finally, then its record."""
+        gating.give_back(self, frame)
         step = self.plan.steps[frame.step]
         if step.timeout_ms is not None and not isinstance(step.verb, Uses):
             self.turn.clear_timer(f"timeout:{self.instance(frame)}")

@@ -209,6 +209,8 @@ class Program:
     def _body(self, step: Step) -> Iterator[Expression | ValueTemplate]:
         for slot, tree in values_of(step):
             yield self.value(step.index, slot, tree)
+        for key in keys_of(step):
+            yield self.expression(key)
         beside = children_at_once(step)
         yield from self._lines(child for child in children(step) if child not in beside)
 
@@ -272,6 +274,14 @@ def values_of(step: Step) -> Iterator[tuple[str, Any]]:
     for number, arm in enumerate(step.catch):
         if arm.output is not msgspec.UNSET:
             yield f"catch{number}", arm.output
+
+
+def keys_of(step: Step) -> Iterator[str]:
+    """The keys of a step's limits."""
+    limits = (step.throttle, step.verb.concurrency if isinstance(step.verb, Uses) else None)
+    for limit in limits:
+        if limit is not None and limit.key is not None:
+            yield limit.key
 
 
 def views(plan: Plan, step: Step) -> Iterator[Step]:

@@ -121,6 +121,7 @@ class BlockFrame(msgspec.Struct, tag="b"):
 Phase = Literal[
     "enter",
     "body",
+    "gating",
     "calling",
     "backoff",
     "sleeping",
@@ -142,6 +143,7 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     started_ms: int = 0  #: when the instance became ready: `now()` in its expressions
     attempts: int = 0  #: that were recorded
     first_ms: int = 0  #: start of the first attempt
+    admitted: bool = False  #: the attempt has passed its gates and has its place
     called: bool = False  #: the call of an effect that happens `once` was recorded as started
     item: bool = False  #: this is one item of the step's foreach, or one round of its repeat
     round: int = 0  #: of a repeat: the round that goes on, or comes next
