@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import dramatiq
 
     from flowlang.engine.catalog import Catalog
+    from flowlang.plan import QueueRule
     from flowlang.project import Project
     from flowlang.service import Service
     from flowlang.settings import Settings
@@ -191,6 +192,7 @@ class WorkerRuntime:
         self._service = Service(self._store, PlainSealer(), salt=self._store.salt(), ring=self._ring)
         self._process: WorkerProcess | None = None
         self._queues: tuple[str, ...] = ()
+        self._rules: Mapping[str, QueueRule] = {}
         self._errors: dict[str, Any] = {}
         self._declare()
 
@@ -207,14 +209,17 @@ class WorkerRuntime:
         """The queues that this process serves, best first, by the manifest that was last read."""
         return self._queues
 
+    def rules(self) -> Mapping[str, QueueRule]:
+        """What the project says of the queues, by the manifest that was last read."""
+        return self._rules
+
     def _served(self, catalog: Catalog | None) -> tuple[str, ...]:
         if self._settings.queues:
             return self._settings.queues
         if catalog is None:
             return (DEFAULT_QUEUE,)
-        order = {DEFAULT_QUEUE: 0} | {starter.program.plan.queue: 0 for starter in catalog.pipelines()}
-        order |= catalog.manifest.queues
-        return tuple(sorted(order, key=lambda name: (order[name], name)))
+        rules = _rules(catalog)
+        return tuple(sorted(rules, key=lambda name: (rules[name].order, name)))
 
     def _ring(self, rings: Mapping[str, int]) -> None:
         if self._process is not None:
@@ -227,6 +232,7 @@ class WorkerRuntime:
         catalog = self._catalog()
         starters = () if catalog is None else tuple(catalog.pipelines())
         queues = self._queues = self._served(catalog)
+        self._rules = {} if catalog is None or not catalog.manifest.queues else _rules(catalog)
         errors = {} if catalog is None else catalog.manifest.errors
         self._errors.update(errors)  # in place: a running process goes by it
         for name in self._errors.keys() - errors.keys():
@@ -254,6 +260,7 @@ class WorkerRuntime:
             ring=hinting(self._settings),
             fire_crons=self._fire_crons,
             queues=self.queues,
+            rules=self.rules,
             threads=worker.worker_threads,
             lease_ms=round(self._settings.lease.total_seconds() * 1000),
             errors=self._errors,
@@ -284,6 +291,14 @@ class WorkerRuntime:
             return self._service.catalog
         except NotDeployedError:
             return None
+
+
+def _rules(catalog: Catalog) -> dict[str, QueueRule]:
+    """The queues that the active pipelines use or the project names, with what it says of them."""
+    from flowlang.plan import QueueRule, queues_of  # noqa: PLC0415 - see the module's docstring
+
+    used = {DEFAULT_QUEUE}.union(*(queues_of(starter.program.plan) for starter in catalog.pipelines()))
+    return dict.fromkeys(used, QueueRule()) | catalog.manifest.queues
 
 
 def _broker_url(settings: Settings) -> str:

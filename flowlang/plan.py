@@ -453,6 +453,14 @@ class Awaited(msgspec.Struct, frozen=True, omit_defaults=True):
     path: tuple[str, ...] = ()
 
 
+class QueueRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a queue's work is taken: lower orders first."""
+
+    order: int = 10
+    share: int = 0  #: percent of each worker's threads that are its own
+    limit: int | None = None  #: attempts at a time, over all workers
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is active: by this alone events are routed, ticks are fired and webhooks are read."""
 
@@ -461,7 +469,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     events: tuple[EventSchema, ...] = ()
     webhooks: tuple[WebhookSource, ...] = ()
     awaited: tuple[Awaited, ...] = ()  #: by versions that are live and not among the pipelines
-    queues: dict[str, int] = {}  #: queue → order
+    queues: dict[str, QueueRule] = {}  #: those that the project names
     limits: dict[str, int] = {}  #: bytes, counts or ms, by their names in `flowlang.yaml`
     errors: dict[str, str] = {}  #: exception of the project's libraries → class
 

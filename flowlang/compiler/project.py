@@ -13,7 +13,7 @@ from flowlang.compiler.webhooks import lower_webhooks
 from flowlang.diagnostics import Diagnostic, Label, has_errors, sorted_diagnostics
 from flowlang.durations import milliseconds
 from flowlang.model import PipelineDocument, ProjectFile
-from flowlang.plan import Manifest, Plan, WebhookSource
+from flowlang.plan import Manifest, Plan, QueueRule, WebhookSource
 
 
 def compile_project(project: ProjectInput) -> Compiled:
@@ -90,7 +90,9 @@ def _manifest(
         pipelines={name: plans[name].digest for name in sorted(plans)},
         events=tuple(project.schemas[name] for name in sorted(project.schemas)),
         webhooks=webhooks,
-        queues={name: queue.order for name, queue in sorted(file.queues.items())},
+        queues={
+            name: QueueRule(queue.order, queue.share or 0, queue.limit) for name, queue in sorted(file.queues.items())
+        },
         limits={
             "event": limits.event,
             "webhook_body": limits.webhook_body,

@@ -373,8 +373,18 @@ class Leave(msgspec.Struct, frozen=True, tag="leave"):
 Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | ResolveDead | Leave
 
 
+class QueueTerms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """On which terms rows are taken from a queue."""
+
+    order: int = 0  #: rows of a lower one go first, whatever their times
+    limit: int | None = None  #: so many rows are held at a time, by all workers together
+    reserved: int = 0  #: threads of the claiming process that are the queue's own and do not work for it yet
+
+
 class ClaimRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Take up to `limit` ready rows, best first over all queues in the order given; due timers fire before.
+    """Take up to `limit` ready rows, best first: by the order of their queues, then by time; due timers fire before.
+
+    Of rows with the same time that of the queue named first goes first.
 
     It also says how the process is: its threads and how many of them are at work, from which hints are counted.
     """
@@ -388,6 +398,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     answered: tuple[str, ...] = ()  #: queues whose hint rang a thread since the last request, once each hint
     refuses: tuple[str, ...] = ()  #: versions that this worker cannot run: their rows are left to others
     defers: tuple[str, ...] = ()  #: versions whose handlers it has in another form: left to those that have them as is
+    terms: dict[str, QueueTerms] = {}  #: of queues that have any
 
 
 class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -20,6 +20,7 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "plans": "plans",  # hash: digest → plan
         "crons": "crons",  # hash: trigger → last tick, ms
         "queues": "queues",  # set of queue names
+        "running": "running",  # hash: queue → rows that are held
         "leases": "leases",  # sorted set: run␟scope by end of the lease
         "timers": "timers",  # sorted set: run␟scope␟timer by due time
         "delayed": "delayed",  # sorted set: event by due time
@@ -84,6 +85,7 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "plans": "a run finishes with the plan it began with; one a deployed version",
         "crons": "one field a cron trigger of the active manifest",
         "queues": "one member a queue name in use",
+        "running": "one field a queue with rows that are held",
         "leases": "one member a held scope",
         "timers": "one member a timer of a scope that has not ended",
         "delayed": "one member an event that is not due yet, or due and not yet routed",

@@ -34,6 +34,7 @@ PARTS = (
     "paces",
     "windows",
     "gates",
+    "terms",
     "claim",
     "upkeep",
     "apply",
@@ -65,6 +66,7 @@ _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Deploy,
     ops.ResolveDead,
     ops.Leave,
+    ops.QueueTerms,
     ops.ClaimRequest,
 )
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 
 from flowlang.engine.ops import Claimed, ClaimRequest, Op, Outcome, Renew, Renewed, Reply
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import StoreError, StoreUnavailableError
+from flowlang.plan import QueueRule
+from flowlang.worker.terms import terms_of
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Flusher:
         store: Where to.
         worker: This process's incarnation.
         queues: Tells the served queues, best first.
+        rules: Tells what the project says of its queues.
         lease_ms: For claimed rows.
         threads: How many threads this process runs steps on.
         on_reply: Called on the flusher's thread with every reply; must not block.
@@ -63,6 +67,7 @@ class Flusher:
         worker: str,
         *,
         queues: Callable[[], tuple[str, ...]],
+        rules: Callable[[], Mapping[str, QueueRule]] = dict,
         lease_ms: int,
         threads: int,
         on_reply: Callable[[Reply], None],
@@ -70,12 +75,13 @@ class Flusher:
         self._store = store
         self._worker = worker
         self._queues = queues
+        self._rules = rules
         self._lease_ms = lease_ms
         self._threads = threads
         self._on_reply = on_reply
         self._seq = 0
         self._entries: SimpleQueue[_Entry | None] = SimpleQueue()
-        self._working: set[int] = set()
+        self._working: dict[int, str | None] = {}  #: thread → queue of the row that it works on
         self._working_lock = threading.Lock()
         self._stopping = threading.Event()
         self._hurried = threading.Event()
@@ -101,12 +107,12 @@ class Flusher:
     def begin_work(self) -> None:
         """Count this thread as running steps. It counts no more as soon as a claim of its finds nothing."""
         with self._working_lock:
-            self._working.add(threading.get_ident())
+            self._working.setdefault(threading.get_ident(), None)
 
     def end_work(self) -> None:
         """Count this thread as idle."""
         with self._working_lock:
-            self._working.discard(threading.get_ident())
+            self._working.pop(threading.get_ident(), None)
 
     def has_idle(self) -> bool:
         """Whether fewer threads are at work than this process has."""
@@ -196,15 +202,17 @@ class Flusher:
         request = None
         if askers:
             with self._working_lock:
-                busy = len(self._working.difference(entry.thread for entry in askers))
+                asking = {entry.thread for entry in askers}
+                at_work = [queue for thread, queue in self._working.items() if thread not in asking]
             request = ClaimRequest(
                 self._worker,
                 self._queues(),
                 len(askers),
                 self._lease_ms,
                 self._threads,
-                busy,
+                len(at_work),
                 tuple(entry.answered for entry in askers if entry.answered is not None),
+                terms=terms_of(self._rules(), self._threads, Counter(queue for queue in at_work if queue is not None)),
             )
         reply = self._send(ops, request)
         outcomes = iter(reply.outcomes)
@@ -214,7 +222,11 @@ class Flusher:
         for entry, claimed in zip(askers, reply.claimed, strict=False):
             entry.claimed = claimed
         with self._working_lock:
-            self._working.difference_update(entry.thread for entry in askers[len(reply.claimed) :])
+            for entry in askers:
+                if entry.claimed is None:
+                    self._working.pop(entry.thread, None)
+                elif entry.thread in self._working:
+                    self._working[entry.thread] = entry.claimed.queue
         self._on_reply(reply)
 
     def _send(self, ops: list[Op], request: ClaimRequest | None) -> Reply:

@@ -18,6 +18,7 @@ from flowlang.errors import StoreError
 from flowlang.handler.classify import ErrorClass
 from flowlang.handler.env import Env
 from flowlang.handler.registry import Registry
+from flowlang.plan import QueueRule
 from flowlang.service.active import Active
 from flowlang.worker.executor import Executor
 from flowlang.worker.flusher import Flusher
@@ -42,6 +43,7 @@ class WorkerProcess:
         ring: Sends one hint for a queue; must not raise.
         fire_crons: Fires the cron ticks that are due.
         queues: Tells the served queues, best first.
+        rules: Tells what the project says of its queues.
         threads: How many threads will call `work` at a time.
         lease_ms: Length of a lease.
         env: Settings and secrets of handlers.
@@ -61,6 +63,7 @@ class WorkerProcess:
         ring: Callable[[str], object],
         fire_crons: Callable[[], object],
         queues: Callable[[], tuple[str, ...]],
+        rules: Callable[[], Mapping[str, QueueRule]] = dict,
         threads: int,
         lease_ms: int = 10_000,
         env: Env | None = None,
@@ -81,6 +84,7 @@ class WorkerProcess:
             store,
             self.id,
             queues=queues,
+            rules=rules,
             lease_ms=lease_ms,
             threads=threads,
             on_reply=self._replied,

@@ -32,6 +32,7 @@ from flowlang.engine.ops import (
     OnceKey,
     Op,
     Parent,
+    QueueTerms,
     Release,
     Renew,
     ResolveDead,
@@ -143,6 +144,7 @@ class How:
     answered: int
     refuses: tuple[str, ...]
     defers: tuple[str, ...]
+    terms: dict[str, QueueTerms]
 
 
 hows = st.builds(
@@ -155,6 +157,11 @@ hows = st.builds(
     st.integers(0, 2),
     st.sampled_from([(), (), (), ("v1",), VERSIONS]),
     st.sampled_from([(), (), (), ("v2",), ("v1",)]),
+    st.dictionaries(
+        st.sampled_from(QUEUES),
+        st.builds(QueueTerms, st.integers(0, 1), st.sampled_from([None, 1, 2]), st.integers(0, 2)),
+        max_size=2,
+    ),
 )
 
 
@@ -279,7 +286,9 @@ class Machine(RuleBasedStateMachine):
         declined = {"refuses": how.refuses, "defers": how.defers}
         self.send(
             how.worker,
-            ClaimRequest(how.worker, how.queues, how.limit, 5_000, how.threads, 1, answered, **declined),
+            ClaimRequest(
+                how.worker, how.queues, how.limit, 5_000, how.threads, 1, answered, terms=how.terms, **declined
+            ),
         )
 
     def pick(self, which: int) -> Claimed | None:

@@ -56,9 +56,7 @@ def many(items: int, **limits: Any) -> Plan:
 
 @settings(max_examples=40, deadline=None)
 @given(limit=st.integers(1, 4), items=st.integers(0, 8), runs=st.integers(1, 3))
-def test_never_more_attempts_at_once_than_the_limit_over_all_runs(
-    limit: int, items: int, runs: int, scope: Any
-) -> None:
+def test_never_more_attempts_at_once_than_the_limit_over_all_runs(limit: int, items: int, runs: int) -> None:
     crew = Crew(many(items, concurrency=Concurrency(limit)))
     made = [crew.call("p") for _ in range(runs)]
     crew.work_side_by_side()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Claimed, ClaimRequest
-from flowlang.engine.reference import gates, serving
-from flowlang.engine.reference.ranked import Ranked
+from flowlang.engine.reference import gates, serving, terms
 from flowlang.engine.reference.tables import (
     CLAIM_DROPS,
     CLAIM_TIMERS,
@@ -31,7 +30,7 @@ def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
     left = serving.declined(tables, request)
     sources = serving.sources(tables, request, left)
     while len(taken) < request.limit and dropped < CLAIM_DROPS:
-        best = _best(sources)
+        best = terms.best(tables, request, sources, taken)
         if best is None:
             break
         queue, rows, score, member = best
@@ -55,12 +54,6 @@ def claim(tables: Tables, request: ClaimRequest) -> tuple[Claimed, ...]:
     return tuple(taken)
 
 
-def _best(sources: list[tuple[str, Ranked]]) -> tuple[str, Ranked, int, str] | None:
-    """Find the row with the lowest score; of equal ones that of the set named first."""
-    heads = [(queue, rows, *head) for queue, rows in sources if (head := rows.first()) is not None]
-    return min(heads, key=lambda one: one[2], default=None)
-
-
 def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
     """Hold a row that came out of its queue; None when its run or a scope above it has ended."""
     run_id, scope_id = member.split(SEP)
@@ -72,6 +65,7 @@ def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
         tables.end_scope(run_id, scope_id, scope)
         return None
     scope.status = "held"
+    tables.hold(scope, 1)
     scope.fence += 1
     scope.lease_ms = request.lease_ms
     tables.leases.put(member, tables.now_ms + request.lease_ms)

@@ -33,7 +33,9 @@ def write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
     if op.priority_ms is not None:
         scope.priority_ms = op.priority_ms
     if op.queue is not None:
+        tables.hold(scope, -1)
         scope.queue = op.queue
+        tables.hold(scope, 1)
     if op.gate_id is not None:
         ask(tables, op.run, op.scope, Pending(op.gate_id, list(op.gates)))
 

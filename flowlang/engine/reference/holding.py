@@ -67,6 +67,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
         tables.make_ready(op.run, op.scope, scope)
     elif op.status == "waiting":
         scope.status = "waiting"
+        tables.hold(scope, -1)
         tables.leases.drop(op.run + SEP + op.scope)
         tables.rests(op.run)
     return Committed((), tuple(answers))

@@ -219,6 +219,7 @@ class Tables:
     rows_expiry: Ranked = field(default_factory=Ranked)  #: kind and key of rows that only time ends, by expiry
     workers: dict[str, Worker] = field(default_factory=dict)
     hints: dict[str, tuple[int, int]] = field(default_factory=dict)  #: queue → outstanding, last rung
+    running: dict[str, int] = field(default_factory=dict)  #: queue → rows that are held
     ticket: int = 0  #: of whoever came last to a gate
     lines: dict[str, Ranked] = field(default_factory=dict)  #: key → who waits at a gate, by ticket␟run␟scope
     places: dict[str, Ranked] = field(default_factory=dict)  #: key → who has a place, by ticket
@@ -238,6 +239,8 @@ class Tables:
         if scope.status == "waiting" and not self._is_active(run_id, scope_id):
             return
         member = run_id + SEP + scope_id
+        if scope.status == "held":
+            self.hold(scope, -1)
         scope.status = "ready"
         self.leases.drop(member)
         self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms - ahead_ms)
@@ -289,6 +292,8 @@ class Tables:
         member = run_id + SEP + scope_id
         if scope.status in {"ready", "held"}:
             self.rests(run_id)
+        if scope.status == "held":
+            self.hold(scope, -1)
         if scope.status == "ready":
             self.unready(scope.queue, member)
             self.fresh.pop(member, None)
@@ -303,6 +308,12 @@ class Tables:
         scope.inbox = []
         scope.state = b""
         scope.reads = ()
+
+    def hold(self, scope: Scope, change: int) -> None:
+        """Count a row that is held from now on, or not any more."""
+        count = self.running.pop(scope.queue, 0) + change
+        if count:
+            self.running[scope.queue] = count
 
     def leave_gates(self, run_id: str, scope_id: str, scope: Scope) -> None:
         """Give back all that a scope has of gates, and the run's own place with its main scope."""

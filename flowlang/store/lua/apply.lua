@@ -29,6 +29,7 @@ end
 if asked[2] then taken = claim(with_defaults(asked[2], 'ClaimRequest')) end
 local rung = ring()
 save_rows()
+save_running()
 local reply = mp_map({
   mp('now_ms'), mp(NOW), mp('epoch'), mp(EPOCH), mp('outcomes'), mp_array(outcomes),
   mp('claimed'), mp_array(taken), mp('rings'), rung,

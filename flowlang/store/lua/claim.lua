@@ -24,12 +24,17 @@ local function head_of(ahead, queue, size)
   return rows[rows.at], rows[rows.at] and tonumber(rows[rows.at + 1])
 end
 
--- Takes the row with the lowest score out of its set; of equal ones that of the set named first.
-local function pop_best(ahead, sources, size)
-  local best, best_score, best_source
+-- Takes the best row out of its set: of the lowest order, then time; of equal ones that of the set named first.
+local function pop_best(ahead, sources, size, state)
+  local best, best_score, best_order, best_source
   for _, source in ipairs(sources) do
     local member, score = head_of(ahead, source, size)
-    if member and (not best or score < best_score) then best, best_score, best_source = member, score, source end
+    if member and terms.may_take(state, source) then
+      local order = terms.order(state, source)
+      if not best or order < best_order or (order == best_order and score < best_score) then
+        best, best_score, best_order, best_source = member, score, order, source
+      end
+    end
   end
   if best then
     ahead[best_source].at = ahead[best_source].at + 2
@@ -101,6 +106,7 @@ local function take(member, lease, defers)
     end_scope(run_id, scope_id, row)
     return nil
   end
+  hold_row(row.queue, 1)
   row.status, row.fence, row.lease_ms = 'held', row.fence + 1, lease
   touch_scope(run_id, scope_id)
   redis.call('ZADD', K.leases, NOW + lease, member)
@@ -126,11 +132,11 @@ local function claim(request)
   end
   fire_timers(CLAIM_TIMERS)
   gates.settle()
-  local taken, ahead, dropped = {}, {}, 0
+  local taken, ahead, dropped, state = {}, {}, 0, terms.begin(request)
   local left, defers = left_to_others(request), set_of(request.defers)
   local sources = sources_of(request.queues, left)
   while #taken < request.limit and dropped < CLAIM_DROPS do
-    local member, source, score = pop_best(ahead, sources, math.min(request.limit, 100))
+    local member, source, score = pop_best(ahead, sources, math.min(request.limit, 100), state)
     if not member then break end
     local aside = left and aside_of(source, member)
     if aside and left[aside] then
@@ -139,7 +145,12 @@ local function claim(request)
     else
       fresh[member] = nil
       local row = take(member, request.lease_ms, defers)
-      if row then taken[#taken + 1] = row else dropped = dropped + 1 end
+      if row then
+        taken[#taken + 1] = row
+        terms.took(state, terms.queue_of(source))
+      else
+        dropped = dropped + 1
+      end
     end
   end
   gates.settle()

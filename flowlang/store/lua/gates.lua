@@ -26,7 +26,11 @@ function gates.write(run, row, op)
   end
   if op.meta then redis.call('HSET', K.run .. op.run, 'meta', op.meta) end
   if op.priority_ms then row.priority_ms = op.priority_ms end
-  if op.queue then row.queue = op.queue end
+  if op.queue then
+    hold_row(row.queue, -1)
+    row.queue = op.queue
+    hold_row(row.queue, 1)
+  end
   if op.gate_id then gates.ask(op.run, op.scope, {id = op.gate_id, gates = op.gates, more = false, member = ''}) end
 end
 

@@ -91,6 +91,7 @@ local function commit(op)
     make_ready(op.run, op.scope, row)
   elseif op.status == 'waiting' then
     row.status = 'waiting'
+    hold_row(row.queue, -1)
     redis.call('ZREM', K.leases, member_of(op.run, op.scope))
     rests(op.run)
   end

@@ -7,6 +7,18 @@ local noted_queues = {}  -- queues that this call has added to the set of names
 
 local function member_of(run_id, scope_id) return run_id .. SEP .. scope_id end
 
+local running = {} -- queue → change in the number of rows that are held
+
+local function hold_row(queue, change) running[queue] = (running[queue] or 0) + change end
+
+local function count_held(queue) return tonumber(redis.call('HGET', K.running, queue) or '0') + (running[queue] or 0) end
+
+local function save_running()
+  for queue, change in pairs(running) do
+    if change ~= 0 and redis.call('HINCRBY', K.running, queue, change) == 0 then redis.call('HDEL', K.running, queue) end
+  end
+end
+
 -- Counts a scope that becomes active. False: its run has given its place back and must get it again first.
 local function is_active(run_id, scope_id)
   local run = get_run(run_id)
@@ -57,7 +69,10 @@ end
 local function make_ready(run_id, scope_id, row, ahead)
   if row.status == 'waiting' and not is_active(run_id, scope_id) then return end
   local member = member_of(run_id, scope_id)
-  if row.status == 'held' then redis.call('ZREM', K.leases, member) end
+  if row.status == 'held' then
+    redis.call('ZREM', K.leases, member)
+    hold_row(row.queue, -1)
+  end
   row.status = 'ready'
   if not noted_queues[row.queue] then
     noted_queues[row.queue] = true
@@ -109,6 +124,7 @@ local function end_scope(run_id, scope_id, row)
   local member = member_of(run_id, scope_id)
   if row.status == 'ended' then return end
   if row.status ~= 'waiting' then rests(run_id) end
+  if row.status == 'held' then hold_row(row.queue, -1) end
   leave_gates(run_id, scope_id, row)
   if row.status == 'ready' then
     unready(row.queue, member)
