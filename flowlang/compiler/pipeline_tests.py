@@ -183,9 +183,17 @@ class _Check:
         if plan is not None:
             for instance in run.steps:
                 self._step((*path, "steps", instance), instance, [plan], key=True)
+            for number, entry in enumerate(run.undone or ()):
+                self._step((*path, "undone", number), f"{entry.step}.undo", [plan])
 
     def _step(self, path: Path, instance: str, plans: list[Plan], *, key: bool = False, called: bool = False) -> None:
-        """Check the name of a step's instance."""
+        """Check the name of a step's instance, or of its undo; one of a child run is known only when it is there."""
+        if "/" in instance:
+            return
+        if instance.endswith(".undo"):
+            instance, undo = instance.removesuffix(".undo"), True
+        else:
+            undo = False
         *around, last = [match[1] for match in _SEGMENT.finditer(instance)]
         found = [(plan, step) for plan in plans for step in plan.steps if step.key == last]
         if not found:
@@ -199,7 +207,9 @@ class _Check:
             full = "".join(f"{name}[0]." for name in loops) + last
             message = f"`{last}` lies in {_named(loops)}" if loops else f"`{last}` lies in no loop"
             self.findings.at(path, "FL130", message, key=key, hint=f"such as `{full}`")
-        elif called and not isinstance(step.verb, Uses):
+        elif undo and step.undo is None:
+            self.findings.at(path, "FL130", f"`{last}` has no `undo`", key=key)
+        elif called and not isinstance(step.undo.verb if undo and step.undo else step.verb, Uses):
             message = f"`{last}` calls no handler: there is no attempt that a crash could hit"
             self.findings.at(path, "FL130", message, key=key)
 

@@ -38,7 +38,10 @@ StepStatus = Literal["succeeded", "failed", "timed_out", "skipped", "cancelled",
 _RUN_STATUSES: Final = ("succeeded", "failed", "cancelled", "skipped", "running", "pending")
 _STEP_STATUSES: Final = ("succeeded", "failed", "timed_out", "skipped", "cancelled", "absent")
 _FAILURES: Final = ("transient", "resource", "permanent", "bug", "timeout")
-_INSTANCE = re.compile(r"[a-z][a-z0-9_-]*(?:\[[0-9]+\])?(?:\.[a-z][a-z0-9_-]*(?:\[[0-9]+\])?)*", re.ASCII)
+_PART: Final = r"[a-z][a-z0-9_-]*(?:\[[0-9]+\])?"
+
+#: A step's instance; behind a `/` one of the child run that it has invoked.
+_INSTANCE = re.compile(rf"{_PART}(?:[./]{_PART})*", re.ASCII)
 
 
 def _read_instance(value: Any) -> str:
@@ -281,6 +284,15 @@ class ExpectedEvent(Part):
     id: Optional[Text] = None
 
 
+class ExpectedUndo(Part):
+    """An undo that was made, by the step that it took back."""
+
+    called: ClassVar[str] = "an expected undo"
+
+    step: Instance
+    status: Annotated[Literal["succeeded", "failed"], choice("succeeded", "failed")] = "succeeded"
+
+
 class ExpectedRun(Part):
     """How a run ended."""
 
@@ -292,6 +304,7 @@ class ExpectedRun(Part):
     steps: Annotated[dict[Instance, Annotated[ExpectedStep, _short("status")]], BeforeValidator(read_values)] = Field(
         default_factory=dict
     )
+    undone: Optional[Many[Annotated[ExpectedUndo, _short("step")]]] = None
 
 
 class ExpectedRuns(Part):

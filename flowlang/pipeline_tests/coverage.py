@@ -11,6 +11,7 @@ from typing import Any
 from flowlang.engine.retry import names
 from flowlang.engine.state import ErrorInfo
 from flowlang.model import PipelineDocument, YamlDocument
+from flowlang.pipeline_tests.expect import UNDO
 from flowlang.pipeline_tests.result import RunJournal
 from flowlang.plan import Plan, Step, Switch
 
@@ -125,6 +126,8 @@ def _points(plan: Plan) -> Iterator[Point]:
         if step.repeat is not None:
             yield from (Point(at, what) for what in ("1 round", "many rounds"))
         yield from (Point(at, _arm(step, number)) for number in range(len(step.catch)))
+        if step.undo is not None:
+            yield Point(at, "undone")
 
 
 def _arm(step: Step, number: int) -> str:
@@ -147,7 +150,7 @@ class _Reader:
         chosen: set[tuple[str, int]] = set()
         rounds: dict[tuple[str, int], set[str]] = defaultdict(set)
         for entry in entries:
-            match = _LAST.fullmatch(entry.get("step", ""))
+            match = _LAST.fullmatch(entry.get("step", "").removesuffix(UNDO))
             step = None if match is None else self._steps.get(match["key"])
             if match is None or step is None:
                 continue
@@ -174,6 +177,8 @@ class _Reader:
             case "group.started" if step.foreach is not None:
                 items = entry.get("total", 0)
                 yield Point(at, "0 items" if items == 0 else "1 item" if items == 1 else "many items")
+            case "step.undone":
+                yield Point(at, "undone")
             case "step.caught":
                 yield from self._caught(entry.get("error") or {}, step)
             case _:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import msgspec
 
@@ -18,10 +18,14 @@ from flowlang.model.pipeline_tests import (
     ExpectedRun,
     ExpectedRuns,
     ExpectedStep,
+    ExpectedUndo,
 )
 from flowlang.pipeline_tests.matching import NOTHING, Difference, differences, fits, shown
 from flowlang.pipeline_tests.result import Failure
 from flowlang.simulate import Finished
+
+#: What follows a step's instance in the name of its undo.
+UNDO: Final = ".undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,14 @@ class SeenEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenUndo:
+    """An undo that was made."""
+
+    step: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Everything that came of a test so far.
 
@@ -67,6 +79,7 @@ class Seen:
         calls: In order.
         emitted: In order.
         dead_letters: How many there are.
+        undone: By run, in order.
     """
 
     pipeline: str
@@ -74,6 +87,13 @@ class Seen:
     calls: Sequence[SeenCall]
     emitted: Sequence[SeenEvent]
     dead_letters: int
+    undone: Mapping[str, Sequence[SeenUndo]] = field(default_factory=dict)
+
+
+def undone(journal: Iterable[Mapping[str, Any]]) -> list[SeenUndo]:
+    """The undos that a run's journal tells of, in order."""
+    entries = [entry for entry in journal if entry.get("kind") == "step.undone"]
+    return [SeenUndo(entry["step"].removesuffix(UNDO), entry.get("status", "")) for entry in entries]
 
 
 def output_of(records: Mapping[str, Record], record: Record) -> Any:
@@ -170,6 +190,16 @@ class Expectations:
             yield from self._error(then.error, run.error, (*path, "error"), f"{prefix}error")
         for instance, step in then.steps.items():
             yield from self._step(step, run, instance, (*path, "steps", instance), f"{prefix}steps.{instance}")
+        if then.undone is not None:
+            yield from self._undone(then.undone, run, (*path, "undone"), f"{prefix}undone")
+
+    def _undone(self, expected: Sequence[ExpectedUndo], run: Finished, path: Path, where: str) -> Iterator[Failure]:
+        """The undos, newest first as they are made: these and no others."""
+        wanted = [_undo_text(undo.step, undo.status) for undo in expected]
+        found = [_undo_text(undo.step, undo.status) for undo in self._seen.undone.get(run.id, ())]
+        if wanted != found:
+            message = f"expected {', '.join(wanted) or 'no undo'}, found {', '.join(found) or 'none'}"
+            yield self._failure(path, where, message, wanted, found)
 
     def _step(self, expected: ExpectedStep, run: Finished, instance: str, path: Path, where: str) -> Iterator[Failure]:
         record = run.records.get(instance)
@@ -296,7 +326,12 @@ class Expectations:
 
 
 def _speaks_of_run(then: ExpectedRun) -> bool:
-    return then.status is not None or then.has("output") or then.error is not None or bool(then.steps)
+    described = then.status is not None or then.has("output") or then.error is not None
+    return described or bool(then.steps) or then.undone is not None
+
+
+def _undo_text(step: str, status: str) -> str:
+    return step if status == "succeeded" else f"{step} ({status})"
 
 
 def _run_view(run: Finished) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from flowlang.handler.contract import ResultError
 from flowlang.handler.discover import Discovery
 from flowlang.model import Path, PipelineTest, TestDocument
 from flowlang.model.pipeline_tests import Answer, Expected, Fault, Given, When
-from flowlang.pipeline_tests.expect import Expectations, Seen, SeenCall, SeenEvent
+from flowlang.pipeline_tests.expect import Expectations, Seen, SeenCall, SeenEvent, undone
 from flowlang.pipeline_tests.matching import shown
 from flowlang.pipeline_tests.real import RealHandlers
 from flowlang.pipeline_tests.result import Failure, Line, RunJournal
@@ -188,7 +188,9 @@ class Scenario(Observer):
                 self._give(when, path)
 
     def _compare(self, then: Expected, path: Path) -> None:
-        seen = Seen(self.model.pipeline, self._runs(), self._calls, self._emitted, self._dead_letters())
+        runs = self._runs()
+        undos = {run.id: undone(self.sim.journal(run.id)) for made in runs.values() for run in made}
+        seen = Seen(self.model.pipeline, runs, self._calls, self._emitted, self._dead_letters(), undos)
         self.failures += Expectations(self.test, seen).failures(then, path)
 
     # Watching -------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from flowlang.model.pipeline_tests import (
     ExpectedEvent,
     ExpectedRun,
     ExpectedStep,
+    ExpectedUndo,
     Fault,
     Given,
     PipelineTest,
@@ -196,7 +197,7 @@ def test_the_http_page_has_every_code_of_a_problem() -> None:
         ("given", (Given,)),
         ("handlers", (ScriptedAnswer,)),
         ("faults", (Fault,)),
-        ("then", (Expected, ExpectedError, ExpectedStep, ExpectedCalls, ExpectedEvent, ExpectedRun)),
+        ("then", (Expected, ExpectedError, ExpectedStep, ExpectedUndo, ExpectedCalls, ExpectedEvent, ExpectedRun)),
     ],
 )
 def test_the_page_of_pipeline_tests_has_every_key(title: str, parts: tuple[type[Part], ...]) -> None:
