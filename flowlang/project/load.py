@@ -37,7 +37,7 @@ from flowlang.project.lint import reported
 from flowlang.project.overlay import overlaid, process_settings
 from flowlang.project.schema_files import SchemaFiles
 from flowlang.project.signatures import read_signatures
-from flowlang.project.tests import SUFFIXES, read_tests
+from flowlang.project.tests import SUFFIXES, ReadTests, read_tests
 from flowlang.source import SourceText
 
 PIPELINES = "pipelines"
@@ -58,7 +58,7 @@ class Project:
         pipelines: All documents of all pipeline files, those with mistakes as well.
         events: Event schemas without mistakes.
         errors: The project's `errors:`, from exception names to classes.
-        tests: Pipeline tests, those with mistakes as well.
+        tests: Pipeline tests, those with mistakes as well; none when deploying.
         test_data: Contents of the data files that tests name, by path from the project's root.
     """
 
@@ -95,7 +95,8 @@ def load_project(
         folder: Where its `flowlang.yaml` is.
         environment: Which overlay of `flowlang.yaml` applies; one that it does not have changes nothing.
         environ: Variables for `env`; they are read only when deploying.
-        deploying: Whether variables that pipelines read must be set, since their values become part of the plans.
+        deploying: Whether variables that pipelines read must be set, since their values become part of the plans; tests
+            are then left out, since a mistake in one is no reason not to deploy.
         entry_points: Whether to take handlers of installed packages; or the entry points to take.
 
     Raises:
@@ -132,7 +133,7 @@ def load_project(
     )
     found += [*schemas.found, *events.found, *handler_findings(problems, files)]
     found += _without_consequences(compiled.diagnostics, project=file is not None, pipelines=complete)
-    tests = read_tests(files)
+    tests = ReadTests() if deploying else read_tests(files)
     names = {document.name for document in documents if document.name is not None}
     checked = check_tests(tests.tests, compiled.plans, names, signatures)
     found += [*tests.found, *_without_consequences(checked, project=True, pipelines=complete)]

@@ -75,6 +75,15 @@ def test_pipelines_are_found_in_folders_and_tests_of_pipelines_are_left_out(tmp_
     assert [test.name for test in project.tests] == ["a"]
 
 
+def test_a_mistake_in_a_test_is_found_and_does_not_keep_from_deploying(tmp_path: Path) -> None:
+    files = {"pipelines/p.yaml": PIPELINE, "tests/p.test.yaml": "test: a\npipeline: p\n"}
+    found = load(tmp_path, dict(files))
+    assert [code for code, _ in places(found.diagnostics)] == ["FL102", "FL102"]
+    deployed = load_project(tmp_path, entry_points=False, deploying=True)
+    assert places(deployed.diagnostics) == []
+    assert deployed.manifest is not None
+
+
 def test_tests_are_found_in_their_folder_too_and_those_of_other_projects_and_behind_links_are_not(
     tmp_path: Path,
 ) -> None:
