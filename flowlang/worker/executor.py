@@ -30,6 +30,7 @@ from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
 from flowlang.worker.runner import Runner
+from flowlang.worker.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Executor:
         worker: This process's incarnation.
         lease_ms: Length of a lease.
         program: Gives the compiled plan of a version.
+        serving: Which versions are for this process.
         router: Makes a router for now, with the active catalog.
         refresh: Reads the active manifest anew after a stale accept.
         sealer: Opens and closes payloads.
@@ -67,6 +69,7 @@ class Executor:
         worker: str,
         lease_ms: int,
         program: Callable[[str], Program],
+        serving: Serving,
         router: Callable[[], Router],
         refresh: Callable[[], object],
         sealer: Sealer,
@@ -80,6 +83,7 @@ class Executor:
     ) -> None:
         self._flusher = flusher
         self._program = program
+        self._serving = serving
         self._router = router
         self._refresh = refresh
         self._sealer = sealer
@@ -155,9 +159,12 @@ class Executor:
             That other row.
         """
         try:
+            verdict = self._serving.verdict(row.version)
+            if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
+                return self._leave_to_others(row, goes_on)
             hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
         except (FlowError, LookupError, ValueError) as error:
-            # Not ours to fail: another release may read it, or the store may answer again.
+            # Not ours to fail: the store may answer again.
             log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
             with self._parked_lock:
                 self._parked.append(row)
@@ -173,6 +180,14 @@ class Executor:
             return self._broken(hand, error, goes_on)
         finally:
             self.holds.remove(hand)
+
+    def _leave_to_others(self, row: Claimed, goes_on: Callable[[], bool]) -> Claimed | None:
+        """Give a row back that was claimed before its version was known; from now on no such row comes."""
+        release = Release(row.run, row.scope, row.fence)
+        if goes_on():
+            return self._flusher.apply_and_claim(release)[1]
+        self._flusher.apply(release)
+        return None
 
     def _broken(self, hand: Hand, error: Exception, goes_on: Callable[[], bool]) -> Claimed | None:
         """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""

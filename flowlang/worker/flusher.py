@@ -58,6 +58,7 @@ class Flusher:
         rules: Tells what the project says of its queues.
         lease_ms: For claimed rows.
         threads: How many threads this process runs steps on.
+        declined: Tells the versions that this process refuses, and those that it defers.
         on_reply: Called on the flusher's thread with every reply; must not block.
     """
 
@@ -71,6 +72,7 @@ class Flusher:
         lease_ms: int,
         threads: int,
         on_reply: Callable[[Reply], None],
+        declined: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = lambda: ((), ()),
     ) -> None:
         self._store = store
         self._worker = worker
@@ -79,6 +81,7 @@ class Flusher:
         self._lease_ms = lease_ms
         self._threads = threads
         self._on_reply = on_reply
+        self._declined = declined
         self._seq = 0
         self._entries: SimpleQueue[_Entry | None] = SimpleQueue()
         self._working: dict[int, str | None] = {}  #: thread → queue of the row that it works on
@@ -204,6 +207,7 @@ class Flusher:
             with self._working_lock:
                 asking = {entry.thread for entry in askers}
                 at_work = [queue for thread, queue in self._working.items() if thread not in asking]
+            refuses, defers = self._declined()
             request = ClaimRequest(
                 self._worker,
                 self._queues(),
@@ -212,6 +216,8 @@ class Flusher:
                 self._threads,
                 len(at_work),
                 tuple(entry.answered for entry in askers if entry.answered is not None),
+                refuses=refuses,
+                defers=defers,
                 terms=terms_of(self._rules(), self._threads, Counter(queue for queue in at_work if queue is not None)),
             )
         reply = self._send(ops, request)

@@ -20,6 +20,7 @@ from flowlang.handler.env import Env
 from flowlang.handler.registry import Registry
 from flowlang.plan import QueueRule
 from flowlang.service.active import Active
+from flowlang.service.answers import NotDeployedError
 from flowlang.worker.executor import Executor
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS
@@ -27,6 +28,7 @@ from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
 from flowlang.worker.secrets import SecretsView
+from flowlang.worker.serving import Serving
 from flowlang.worker.spare import SpareThreads
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,8 @@ class WorkerProcess:
         self._stopping = threading.Event()
         environment = env or Env()
         self._ringer = Ringer(ring)
+        self._epoch = 0
+        self._serving = Serving(active.program, registry)
         self._flusher = Flusher(
             store,
             self.id,
@@ -88,6 +92,7 @@ class WorkerProcess:
             lease_ms=lease_ms,
             threads=threads,
             on_reply=self._replied,
+            declined=self._serving.declined,
         )
         self._runner = Runner(registry, env=environment, errors=errors)
         self._executor = Executor(
@@ -95,6 +100,7 @@ class WorkerProcess:
             worker=self.id,
             lease_ms=lease_ms,
             program=active.program,
+            serving=self._serving,
             router=active.router,
             refresh=active.refresh,
             sealer=sealer,
@@ -119,7 +125,9 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the process's own threads and read what is deployed."""
-        self._refresh()
+        if self._active.refresh():
+            self._on_epoch()
+        self._review()
         self._ringer.start()
         self._flusher.start()
         self._maintenance.start()
@@ -159,8 +167,21 @@ class WorkerProcess:
         self._ringer.ring(rings)
 
     def _refresh(self) -> None:
-        if self._active.refresh():
+        self._active.refresh()
+        if self._review():  # also when another thread has read the manifest first
             self._on_epoch()
+
+    def _review(self) -> bool:
+        """Judge the versions of the active manifest; tell whether it is another than last time."""
+        try:
+            catalog = self._active.catalog()
+        except NotDeployedError:
+            return False
+        if catalog.epoch == self._epoch:
+            return False
+        self._serving.review(catalog.manifest.pipelines.values())
+        self._epoch = catalog.epoch
+        return True
 
     def _sweep(self) -> Swept:
         """Sweep; with threads idle, also claim a row that no hint has brought us."""

@@ -38,8 +38,10 @@ class World:
         self.registry = Registry.of(*functions)
         self.threads: list[threading.Thread] = []
 
-    def deploy(self, *steps: Step) -> None:
-        plan = Plan("p", steps, tuple(range(len(steps))), triggers=(EventTrigger(("a/b",)),))
+    def deploy(self, *steps: Step, handlers: dict[str, str] | None = None) -> None:
+        plan = Plan(
+            "p", steps, tuple(range(len(steps))), triggers=(EventTrigger(("a/b",)),), handlers=handlers or {}
+        )  # fmt: skip
         self.service.deploy(Manifest("test", {"p": plan.digest}), [plan])
 
     def send(self, count: int = 1) -> list[str]:
@@ -47,12 +49,15 @@ class World:
         return [answer.runs[0].id for answer in answers]
 
     @contextmanager
-    def worker(self, *, threads: int = 2, lease_ms: int = 300, grace_ms: int = 30_000) -> Iterator[WorkerProcess]:
+    def worker(
+        self, *functions: Callable[..., Any], threads: int = 2, lease_ms: int = 300, grace_ms: int = 30_000
+    ) -> Iterator[WorkerProcess]:
+        """A process with these handlers, or those of the world."""
         process = WorkerProcess(
             self.store,
             Active(self.store, self.service.catalogs, PlainSealer()),
             PlainSealer(),
-            self.registry,
+            Registry.of(*functions) if functions else self.registry,
             ring=lambda queue: self._start(process, queue),
             fire_crons=lambda: None,
             queues=lambda: ("default",),
@@ -85,6 +90,16 @@ class World:
             waited.wait(0.01)
             detail = self.service.run(run)
         raise AssertionError(f"the run did not end: {msgspec.to_builtins(detail)}")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    waited = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if holds():
+            return
+        waited.wait(0.01)
+    raise AssertionError("it did not come to that")
 
 
 def attempts(detail: RunDetail, step: str) -> int:
@@ -280,3 +295,62 @@ def test_a_fault_of_our_own_is_tried_elsewhere_and_then_fails_the_run(monkeypatc
     assert detail.error is not None
     assert (detail.error["code"], "ZeroDivisionError" in detail.error["message"]) == ("internal", True)
     assert [letter.id for letter in world.service.dead_letters()] == [detail.run.id]
+
+
+def two_releases(called: list[str]) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """The handler `t.count` of an old release; that of a new one; and one that only the new release has."""
+
+    @handler("t.count", effect="pure")
+    def old(n: int) -> int:
+        called.append("old")
+        return n + 1
+
+    @handler("t.count", effect="pure")
+    def new(n: int, by: int = 1) -> int:
+        called.append("new")
+        return n + by
+
+    @handler("t.more", effect="pure")
+    def more(n: int) -> int:
+        called.append("more")
+        return n + 10
+
+    return old, new, more
+
+
+def test_a_process_leaves_versions_with_handlers_that_it_does_not_have_to_others() -> None:
+    called: list[str] = []
+    old, new, more = two_releases(called)
+    world = World()
+    count, extra = Uses("t.count", {"n": "${{ event.data.n }}"}), Uses("t.more", {"n": "${{ event.data.n }}"})
+    world.deploy(Step(0, "a", count))
+    with world.worker(old, threads=4):
+        before = world.send(5)
+        for run in before:
+            world.ended(run)
+        world.deploy(Step(0, "a", count), Step(1, "b", extra))
+        after = world.send(20)
+        until(lambda: sum(world.service.stats().unserved.values()) == 20)
+        assert called == ["old"] * 5
+        with world.worker(new, more, threads=4):
+            details = [world.ended(run) for run in after]
+    assert {detail.run.status for detail in details} == {"succeeded"}
+    assert sorted(called) == sorted(["old"] * 5 + ["new", "more"] * 20)
+    assert [attempts(detail, "b") for detail in details] == [1] * 20
+
+
+def test_a_version_goes_to_the_process_that_has_its_handlers_as_they_were_and_to_another_when_that_has_gone() -> None:
+    called: list[str] = []
+    old, new, _ = two_releases(called)
+    world = World()
+    handlers = {"t.count": Registry.of(old)["t.count"].signature().digest}
+    world.deploy(Step(0, "a", Uses("t.count", {"n": "${{ event.data.n }}"})), handlers=handlers)
+    with world.worker(new, threads=4):
+        with world.worker(old, threads=1):
+            for run in world.send(10):
+                world.ended(run)
+        beside = list(called)
+        for run in world.send(5):
+            world.ended(run)
+    assert beside == ["old"] * 10
+    assert called[10:] == ["new"] * 5

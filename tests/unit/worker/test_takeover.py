@@ -105,7 +105,7 @@ def test_a_row_that_a_process_cannot_run_is_given_back_and_counts_as_no_loss(mon
 
     world = World(echo)
     world.deploy(Step(0, "a", Uses("t.echo")))
-    known, refusals = Active.program, iter(range(3))
+    known, refusals = Active.program, iter(range(4))  # one at the start of the process, three for the row
     rescues: list[int] = []
 
     def program(active: Active, version: str) -> Program:
