@@ -13,7 +13,7 @@ from flowlang.engine.state import ErrorInfo
 from flowlang.model import PipelineDocument, YamlDocument
 from flowlang.pipeline_tests.expect import UNDO
 from flowlang.pipeline_tests.result import RunJournal
-from flowlang.plan import Plan, Step, Switch
+from flowlang.plan import Plan, Step, Switch, WaitFor
 
 _LAST = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<key>[a-z][a-z0-9_-]*)(?:\[(?P<index>[0-9]+)\])?")
 
@@ -126,6 +126,10 @@ def _points(plan: Plan) -> Iterator[Point]:
         if step.repeat is not None:
             yield from (Point(at, what) for what in ("1 round", "many rounds"))
         yield from (Point(at, _arm(step, number)) for number in range(len(step.catch)))
+        if isinstance(step.verb, WaitFor):
+            yield Point(at, "an event")
+            if step.verb.timeout is not None:
+                yield Point(at, "no event in time")
         if step.undo is not None:
             yield Point(at, "undone")
 
@@ -172,11 +176,15 @@ class _Reader:
                 if not is_loop or step.foreach is None:
                     yield Point(at, "ran")
                 yield Point(at, "if is true")
+                if entry.get("status") == "timed_out":
+                    yield Point(at, "no event in time")
             case "step.skipped":
                 yield Point(at, "if is false")
             case "group.started" if step.foreach is not None:
                 items = entry.get("total", 0)
                 yield Point(at, "0 items" if items == 0 else "1 item" if items == 1 else "many items")
+            case "wait.matched":
+                yield Point(at, "an event")
             case "step.undone":
                 yield Point(at, "undone")
             case "step.caught":
@@ -186,6 +194,8 @@ class _Reader:
 
     def _caught(self, error: Mapping[str, Any], step: Step) -> Iterator[Point]:
         failure = ErrorInfo(error.get("class", ""), error.get("code", ""), error.get("message", ""))
+        if failure.error_class == "timeout":
+            yield Point(step.index, "no event in time")
         for number, arm in enumerate(step.catch):
             if names(arm.errors or ("all",), failure):
                 yield Point(step.index, _arm(step, number))
