@@ -142,7 +142,6 @@ class _Reader:
     """Reads which points a run's journal tells of."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
         self._steps = {step.key: step for step in plan.steps}
         self._owners = {
             case: step.index for step in plan.steps if isinstance(step.verb, Switch) for case in step.verb.cases

@@ -80,6 +80,7 @@ class Seen:
         emitted: In order.
         dead_letters: How many there are.
         undone: By run, in order.
+        no_run: Why what was given last has started nothing; empty when it has.
     """
 
     pipeline: str
@@ -88,6 +89,7 @@ class Seen:
     emitted: Sequence[SeenEvent]
     dead_letters: int
     undone: Mapping[str, Sequence[SeenUndo]] = field(default_factory=dict)
+    no_run: str = ""
 
 
 def undone(journal: Iterable[Mapping[str, Any]]) -> list[SeenUndo]:
@@ -154,7 +156,8 @@ class Expectations:
         if not real and runs:
             return runs[-1]
         if not runs:
-            yield self._failure(path, "run", f"there is no run of `{self._seen.pipeline}`")
+            why = f": {self._seen.no_run}" if self._seen.no_run else ""
+            yield self._failure(path, "run", f"there is no run of `{self._seen.pipeline}`{why}")
         else:
             message = f"there are {len(real)} runs of `{self._seen.pipeline}`: say what is expected of each in `runs`"
             yield self._failure(path, "run", message)

@@ -80,6 +80,7 @@ class Scenario(Observer):
         self._scripts = Scripts(model.handlers)
         self._calls: list[SeenCall] = []
         self._emitted: list[SeenEvent] = []
+        self._no_run = ""
         self._hits = [0] * len(model.faults)
         self._made: dict[str, None] = {}  # runs in the order in which they were made or first worked on
         self._closing = ExitStack()
@@ -153,7 +154,8 @@ class Scenario(Observer):
             raise Refused((*path, "data"), f"the event is refused: {error}") from error
         self._note(*runs)
         if not runs and not isinstance(given, When):
-            self._say("no run", detail=self._why_not(dead))
+            self._no_run = self._why_not(dead)
+            self._say("no run", detail=self._no_run)
 
     def _tick(self, tick: Any, path: Path) -> None:
         at_ms = self.sim.next_tick_ms() if tick == "next" else _ms(tick)
@@ -167,7 +169,8 @@ class Scenario(Observer):
         if not runs:
             if self._dead_letters() == dead:
                 raise Refused(path, "no schedule fires at this moment, or its trigger's `if` is false")
-            self._say("no run", detail=self._why_not(dead))
+            self._no_run = self._why_not(dead)
+            self._say("no run", detail=self._no_run)
 
     def _go_on(self, when: When, path: Path) -> None:
         match when.verb:
@@ -190,7 +193,7 @@ class Scenario(Observer):
     def _compare(self, then: Expected, path: Path) -> None:
         runs = self._runs()
         undos = {run.id: undone(self.sim.journal(run.id)) for made in runs.values() for run in made}
-        seen = Seen(self.model.pipeline, runs, self._calls, self._emitted, self._dead_letters(), undos)
+        seen = Seen(self.model.pipeline, runs, self._calls, self._emitted, self._dead_letters(), undos, self._no_run)
         self.failures += Expectations(self.test, seen).failures(then, path)
 
     # Watching -------------------------------------------------------------------------------------------------------
@@ -303,7 +306,7 @@ class Scenario(Observer):
         if self._dead_letters() > dead_before:
             body = msgspec.json.decode(self.sim.sealer.open(self.sim.store.dead_letters(limit=1)[0].body))
             problems = [f"{each['where']}: {each['message']}" for each in body.get("problems", ())]
-            return "a dead letter: " + "; ".join(problems)
+            return "it became a dead letter: " + "; ".join(problems)
         return "no trigger took it: its `if` is false, or the event was there already"
 
     def _missed(self, fault: Fault, hits: int) -> str:

@@ -49,7 +49,7 @@ class Suite:
         """Choose tests.
 
         Args:
-            paths: Files or folders; of a pipeline's file, the tests of its pipelines. None: all.
+            paths: Files or folders; a pipeline's file stands for the tests of its pipelines. Without any: all tests.
             name: A part of the test's name, or of its pipeline's; case does not count.
         """
         resolved = [path.resolve() for path in paths]
