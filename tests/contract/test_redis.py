@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 
-from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Sweep
+from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Sweep, Wait
 from flowlang.engine.ports import FlushId
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.store.keys import Keys
 from flowlang.store.redis import RedisStore
 from flowlang.worker.embedded import EmbeddedServer
 from tests.contract.conftest import leaked_keys
-from tests.contract.rig import Rig, accept, commit, end_child, finish, group_of, seed_of
+from tests.contract.rig import DAY_MS, Rig, accept, commit, end_child, finish, group_of, seed_of
 
 
 @pytest.fixture
@@ -103,6 +104,24 @@ def test_a_run_without_retention_leaves_nothing_behind(rig_of: Rig, client: redi
     assert rest == set()
     for name in ("expiry", "leases", "timers", "ready:default"):
         assert client.exists(f"flowlang:{{p00}}:{name}") == 0
+
+
+def test_an_event_costs_the_same_however_many_runs_wait_for_other_keys(rig_of: Rig, client: redis.Redis) -> None:
+    def commands() -> int:
+        said: Any = client.info("commandstats")
+        return sum(row["calls"] for name, row in said.items() if name not in {"cmdstat_info", "cmdstat_client"})
+
+    def cost(event: str) -> int:
+        before = commands()
+        rig_of.one(accept(event, keys=("k", "l"), mail_ms=DAY_MS))
+        return commands() - before
+
+    rig_of.one(accept("e0"))
+    alone = cost("e1")
+    seeds = [seed_of(f"r{number}", waits=(Wait("w", (f"k{number}", "m")),)) for number in range(1000)]
+    rig_of.one(accept("e2", *seeds))
+
+    assert cost("e3") == alone
 
 
 def test_many_children_are_read_in_one_claim(rig_of: Rig) -> None:

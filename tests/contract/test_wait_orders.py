@@ -24,6 +24,8 @@ from tests.contract.rig import LEASE_MS, Rig, accept, commit, seed_of
 MEMORY_ORDERS = int(os.environ.get("FLOWLANG_ORDERS", "5000"))
 SERVER_ORDERS = MEMORY_ORDERS // 20
 
+pytestmark = pytest.mark.timeout(max(300, MEMORY_ORDERS // 50))  # as long as a nightly number takes
+
 KEYS = ("k0", "k1", "k2")
 STEPS = 14
 ROUNDS = 2  #: waits of a run, one after the other
@@ -204,7 +206,6 @@ def test_no_order_loses_or_doubles_an_event_in_memory() -> None:
         Order(Rig(MemoryStore(clock), clock.advance), chance, name).play()
 
 
-@pytest.mark.timeout(300)
 def test_no_order_loses_or_doubles_an_event_on_a_server(redis_store: RedisStore) -> None:
     rig = Rig(redis_store, moved_clock(redis_store))
     for chance, name in orders(SERVER_ORDERS):

@@ -246,17 +246,19 @@ def test_the_rounds_of_a_loop_are_read_together(rig: Rig) -> None:
     assert rig.claim_one().reads == {"poll[0]": b"0", "poll[2]": b"2", "a:b[0]": b"4"}
 
 
-def test_an_event_costs_no_more_when_others_wait_for_other_keys(rig: Rig) -> None:
-    """Ten thousand waits for other keys are not looked at: nobody of them is woken, and the one that is meant is."""
-    rig.one(accept("e0", *(seed_of(f"r{number}") for number in range(500))))
-    rows = rig.claim(500)
+def test_nobody_is_woken_by_an_event_of_other_keys(rig: Rig) -> None:
+    rig.one(accept("e0", *(seed_of(f"r{number}") for number in range(50))))
+    rows = rig.claim(50)
     rig.flush(
-        *(commit(row, "waiting", consumed=1, waits=tuple(Wait(f"w{at}", (f"{row.run}-{at}",)) for at in range(20))) for row in rows)
-    )  # fmt: skip
+        *(
+            commit(row, "waiting", consumed=1, waits=tuple(Wait(f"w{at}", (f"{row.run}-{at}",)) for at in range(20)))
+            for row in rows
+        )
+    )
 
-    reply = rig.flush(accept("e1", keys=("r77-3",)), claim=ClaimRequest("w", ("default",), 500, LEASE_MS, 8, 0))
+    reply = rig.flush(accept("e1", keys=("r33-3",)), claim=ClaimRequest("w", ("default",), 50, LEASE_MS, 8, 0))
 
-    assert [(row.run, fact["wait"]) for row in reply.claimed for fact in row.facts] == [("r77", "w3")]
+    assert [(row.run, fact["wait"]) for row in reply.claimed for fact in row.facts] == [("r33", "w3")]
 
 
 @pytest.mark.parametrize(

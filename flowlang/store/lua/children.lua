@@ -42,8 +42,8 @@ end
 
 -- Does what a run's end means for others: those that wait for it, those that it invoked, and its family's rows.
 local function part(run, finish)
-  local followers = K.run .. run.id .. RUN.followers
-  for _, follower in ipairs(redis.call('ZRANGE', followers, 0, -1)) do
+  local followers = redis.call('ZRANGE', K.run .. run.id .. RUN.followers, 0, -1)
+  for _, follower in ipairs(followers) do
     local parts = split(follower)
     if finish.merged_into then
       follow(finish.merged_into, {run = parts[1], scope = parts[2], id = parts[3]})
@@ -51,7 +51,7 @@ local function part(run, finish)
       tell_parent(parts[1], parts[2], parts[3], run.id, run.status, finish.result)
     end
   end
-  redis.call('DEL', followers)
+  if #followers > 0 then redis.call('DEL', K.run .. run.id .. RUN.followers) end
   local cancel = mp_fields(4, 'kind', 'cancel', 'reason', ORPHANED)
   for _, child in ipairs(redis.call('SMEMBERS', K.run .. run.id .. RUN.children)) do deliver(child, '', cancel, true) end
   if not run.parent then return end
