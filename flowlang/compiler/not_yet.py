@@ -13,17 +13,10 @@ from flowlang.compiler.findings import Findings
 from flowlang.model import Path, Pipeline, ProjectFile, Step
 
 VERBS: Final = ("invoke",)
-MODIFIERS: Final = ("cache", "queue", "concurrency", "throttle", "undo")
+MODIFIERS: Final = ("cache", "undo")
 PIPELINE_KEYS: Final = (
     "cancel_on",
     "compensate",
-    "expires",
-    "concurrency",
-    "throttle",
-    "rate_limit",
-    "debounce",
-    "batch",
-    "priority",
     "allow",
 )
 #: Limits that nothing keeps to yet; the others bound what comes in and what a step gives.
@@ -46,10 +39,6 @@ def check_step(step: Step, findings: Findings) -> bool:
 
 def check_project(project: ProjectFile, findings: Findings) -> None:
     """Report what `flowlang.yaml` uses and cannot have yet."""
-    for name, queue in project.queues.items():
-        for key in ("share", "limit"):
-            if queue.has(key):
-                _report(findings, ("queues", name, key), f"`{key}` of a queue")
     if project.defaults.has("allow"):
         _report(findings, ("defaults", "allow"), "`allow`")
     if project.observe:

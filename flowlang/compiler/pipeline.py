@@ -12,6 +12,7 @@ from flowlang import jsondata
 from flowlang.compiler import not_yet
 from flowlang.compiler.expressions import Checker, Place, Written, expressions_in
 from flowlang.compiler.findings import Findings, near
+from flowlang.compiler.flow import FlowLowering
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.place_types import TICK, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
@@ -19,7 +20,7 @@ from flowlang.compiler.steps import Around, StepLowering, check_match
 from flowlang.diagnostics import Diagnostic, Severity, has_errors
 from flowlang.durations import milliseconds
 from flowlang.expr.schema_types import type_of_schema
-from flowlang.expr.types import BOOL, DYN, Type
+from flowlang.expr.types import BOOL, DYN, ListOf, Type
 from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
 from flowlang.model.pipeline import CancelOn as WrittenCancelOn
 from flowlang.model.step import Step
@@ -29,7 +30,6 @@ from flowlang.plan import (
     CancelOn,
     CronTrigger,
     EventTrigger,
-    Idempotency,
     Places,
     Plan,
     RetryRule,
@@ -85,8 +85,12 @@ class PipelineLowering:
         input_schema = self._input()
         started = event_type(self._data_type(input_schema))
         triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
-        own_vars = self._own_vars(started)
-        place = Place(ROOTS, vars=self._vars, types={"event": started})
+        names = ROOTS
+        types: dict[str, Type] = {"event": started}
+        if pipeline.batch is not None:
+            names, types = ROOTS - {"event"} | {"events"}, {"events": ListOf(started)}
+        own_vars = self._own_vars(types)
+        place = Place(names, vars=self._vars, types=types)
         around = Around(place, retry=self._own_retry(), bounded=self._timeout() is not None)
         block, seen = self._lowering.block(pipeline.steps, around)
         everything = place.seeing(seen)
@@ -97,7 +101,10 @@ class PipelineLowering:
             output = self._checker.value(pipeline.output, ("output",), everything).plain
         labels = self._labels(place)
         cancel_on = tuple(self._cancel_on(number, event, place) for number, event in enumerate(pipeline.cancel_on))
-        idempotency = self._idempotency(place)
+        flow = FlowLowering(pipeline, self._findings, self._checker, place)
+        of_event = self._of_event(started)
+        idempotency = flow.idempotency(of_event)
+        limits = {**flow.event_limits(of_event), **flow.run_limits()}
         self._check_emitted()
         for name, path in self._lowering.awaited:
             self._check_event(name, path)
@@ -123,6 +130,7 @@ class PipelineLowering:
             queue=pipeline.queue,
             retention_ms=self._retention(),
             labels=labels,
+            **limits,
         )
         places = Places(self._findings.document.source.path, tuple(self._lowering.paths), self._checker.places)
         return msgspec.structs.replace(self._pinned(plan), places=places), self._findings.found
@@ -215,7 +223,7 @@ class PipelineLowering:
 
     # Vars, labels, keys ---------------------------------------------------------------------------------------------
 
-    def _own_vars(self, started: Type) -> tuple[tuple[str, Any], ...]:
+    def _own_vars(self, types: dict[str, Type]) -> tuple[tuple[str, Any], ...]:
         """The pipeline's vars: each sees the project's and those above it."""
         for name, value in self._project_vars.items():
             self._checker.learn_var(name, literal_type(value))
@@ -225,8 +233,8 @@ class PipelineLowering:
             if name in self._project_vars:
                 message = f"`{name}` is a var of the project already"
                 self._findings.at(("vars", name), "FL209", message, key=True, hint="choose another name")
-            names = frozenset({"event", "run", "vars", "env"})
-            place = Place(names, vars=frozenset(before), types={"event": started})
+            names = frozenset({*types, "run", "vars", "env"})
+            place = Place(names, vars=frozenset(before), types=types)
             written = self._checker.value(value, ("vars", name), place)
             self._checker.learn_var(name, written.type)
             lowered.append((name, written.plain))
@@ -259,13 +267,11 @@ class PipelineLowering:
         }
         return {**defaults, **own}
 
-    def _idempotency(self, place: Place) -> Idempotency | None:
-        written = self._pipeline.idempotency
-        if written is None:
-            return None
-        names = frozenset({"event", "run", "vars"})
-        key = self._checker.expression(written.key, ("idempotency", "key"), replace(place, names=names, pinned=False))
-        return Idempotency(key.plain, milliseconds(written.ttl))
+    def _of_event(self, started: Type) -> Place:
+        """What the keys of events may read: vars too, unless they are computed when a batch has closed."""
+        if self._pipeline.batch is not None:
+            return Place(frozenset({"event", "run"}), pinned=False, types={"event": started})
+        return Place(frozenset({"event", "run", "vars"}), vars=self._vars, pinned=False, types={"event": started})
 
     def _env(self) -> dict[str, str]:
         """The values of the environment that the pipeline reads, as they are now."""

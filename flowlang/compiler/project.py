@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flowlang.compiler import not_yet
 from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
+from flowlang.compiler.flow import shared_limits
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.pipeline import PipelineLowering
 from flowlang.compiler.webhooks import lower_webhooks
@@ -25,7 +26,7 @@ def compile_project(project: ProjectInput) -> Compiled:
     Returns:
         Plans of the pipelines without errors, the manifest when nothing has errors, and all findings.
     """
-    found: list[Diagnostic] = _duplicates(project.pipelines)
+    found: list[Diagnostic] = [*_duplicates(project.pipelines), *shared_limits(project.pipelines)]
     names = frozenset(document.name for document in project.pipelines if document.name is not None)
     plans: dict[str, Plan] = {}
     whole = not found

@@ -16,6 +16,7 @@ from flowlang.compiler import not_yet
 from flowlang.compiler.calls import check_call
 from flowlang.compiler.expressions import Checker, Place, Written
 from flowlang.compiler.findings import Findings, near
+from flowlang.compiler.flow import step_limits
 from flowlang.compiler.place_types import results_type
 from flowlang.compiler.policies import Policies, declared_policies, lower_policies
 from flowlang.durations import milliseconds, parse_duration
@@ -198,6 +199,9 @@ class StepLowering:
         repeat = self._repeat(step, body.seeing(own), started)
         undo = self._undo(step, body.seeing(own))
         cache = self._cache(step, body)
+        throttle, concurrency = step_limits(self._checker, step, body.place)
+        if isinstance(verb, Uses):
+            verb = msgspec.structs.replace(verb, queue=step.queue, concurrency=concurrency)
         output = self._value(step, "output", body)
         collect = self._collect(step, around, item)
         self._learn(step, verb, output, collect)
@@ -216,6 +220,7 @@ class StepLowering:
             collect=collect.plain,
             tolerate=_tolerate(step),
             cache=cache,
+            throttle=throttle,
             catch=catch,
             finally_=last,
             retry=self._policies(step, around) if step.uses is not None else (),

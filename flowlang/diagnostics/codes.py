@@ -106,6 +106,8 @@ FL216 bad-constant           A constant is no timestamp, duration, number, time 
 FL217 never-equal            A value is compared with one that it never has.
 FL218 unbounded-wait         A `wait_for` has nothing that ends it when the event does not come.
 FL219 unindexed-match        A `match` compares no field of `incoming` with something that is known.
+FL220 waits-without-place      With `limit: 1` another run starts while one waits.
+FL221 limits-differ            A key of the project has different limits.
 FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.

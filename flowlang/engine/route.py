@@ -285,14 +285,11 @@ class _Start:
     def _gates(self, names: Mapping[str, Any], *, gathers: bool, replayed: bool) -> tuple[Wanted, ...]:
         program = self.starter.program
 
-        def of_event(where: str, text: str) -> Any:
-            return self.evaluated(where, program.expression(text), {**names, "vars": {}})
-
-        def of_run(where: str, text: str) -> Any:
+        def value(where: str, text: str) -> Any:
             return self.evaluated(where, program.expression(text), names)
 
-        held = () if replayed else event_gates(program.plan, of_event)
-        return held if gathers else (*held, *run_gates(program.plan, of_run))
+        held = () if replayed else event_gates(program.plan, value)
+        return held if gathers else (*held, *run_gates(program.plan, value))
 
     def _priority(self, names: Mapping[str, Any]) -> int:
         text = self.starter.program.plan.priority

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 
+from tests.flow_control.guide import PAGE, page, table
 from tests.flow_control.pairs import PAIRS, Pair
 from tests.flow_control.traffic import limited, send
 
@@ -24,3 +25,8 @@ def test_a_pair_of_limiters(pair: Pair) -> None:
 
 def test_the_table_has_every_pair_once_in_the_order_in_which_they_are_asked() -> None:
     assert [pair.names for pair in PAIRS] == list(combinations(LIMITERS, 2))
+
+
+def test_the_guide_has_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.flow_control`"
+    assert page().endswith(table())
