@@ -129,12 +129,21 @@ def work_checks(stats: Stats) -> Iterator[Check]:
     else:
         status: Literal["warn", "fail"] = "fail" if rows else "warn"
         yield Check("workers", status, "no worker was heard of lately", "start one: `flowlang worker`")
+    if stats.workers and stats.unserved:
+        yield _unserved(stats.unserved)
     if not stale:
         yield Check("work", "ok", f"{rows} ready, {stats.held} held, {stats.timers} waiting for a time")
         return
     worst = ", ".join(f"{queue} since {age // 1000} s" for queue, age in sorted(stale.items()))
     advice = "add workers, and see that one serves these queues and has their handlers"
     yield Check("work", "warn" if stats.workers else "fail", f"{rows} ready and not taken: {worst}", advice)
+
+
+def _unserved(rows: dict[str, int]) -> Check:
+    named = ", ".join(f"{version[:12]} ({count})" for version, count in sorted(rows.items()))
+    found = f"no worker can run what is ready of {plural(len(rows), 'version')}: {named}"
+    advice = "start a worker of a release that has their handlers (its log names them), or cancel the runs"
+    return Check("versions", "fail", found, f"{advice}; see `flowlang versions`")
 
 
 def dead_check(stats: Stats) -> Check:

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "eval": ("eval", "Evaluate an expression."),
     "dev": ("dev", "Run everything in this terminal and deploy on each change."),
     "deploy": ("deploy", "Make this version of the project the active one."),
+    "versions": ("versions", "Show versions of pipelines, and how many runs each has."),
     "worker": ("worker", "Run steps, timers and rescue, in processes that are replaced when they die."),
     "serve": ("serve", "Take events, webhooks and questions over HTTP."),
     "run": ("run", "Call a pipeline."),

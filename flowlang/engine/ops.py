@@ -357,6 +357,13 @@ class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, tag="deploy"):
     crons: tuple[str, ...] = ()
 
 
+class Prune(msgspec.Struct, frozen=True, omit_defaults=True, tag="prune"):
+    """Drop the plans that no kept run needs, live, dead-lettered or retained. Outcome `Pruned` or `Stale`."""
+
+    epoch: int  #: of the manifest that `keep` was read from
+    keep: tuple[str, ...] = ()  #: versions of the active manifest
+
+
 class ResolveDead(msgspec.Struct, frozen=True, omit_defaults=True, tag="resolve_dead"):
     """Take a dead letter off the list; a run's rows then expire after its retention. Outcome `Done`."""
 
@@ -370,7 +377,7 @@ class Leave(msgspec.Struct, frozen=True, tag="leave"):
     worker: str
 
 
-Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | ResolveDead | Leave
+Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | Prune | ResolveDead | Leave
 
 
 class QueueTerms(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -486,6 +493,12 @@ class Deployed(msgspec.Struct, frozen=True, tag="deployed"):
     changed: bool
 
 
+class Pruned(msgspec.Struct, frozen=True, tag="pruned"):
+    """The versions whose plans were dropped."""
+
+    versions: tuple[str, ...]
+
+
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag="done"):
     """Answers the small operations."""
 
@@ -493,7 +506,7 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True, tag="done"):
     changed: bool = True
 
 
-Outcome = Accepted | Duplicate | Stale | Committed | Lost | Renewed | Swept | Deployed | Done
+Outcome = Accepted | Duplicate | Stale | Committed | Lost | Renewed | Swept | Deployed | Pruned | Done
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -100,6 +100,15 @@ class WorkerRow(msgspec.Struct, frozen=True):
     defers: tuple[str, ...] = ()  #: versions whose handlers it has in another form
 
 
+class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version that is stored or that a kept run has."""
+
+    version: str
+    stored_ms: int | None = None  #: when its plan was first stored; None: there is none
+    runs: dict[str, int] = {}  #: status → kept runs
+    at_work: int = 0  #: live runs that a worker is working on; the other running ones wait
+
+
 class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     """Counts for `doctor` and `/readyz`."""
 
@@ -132,6 +141,9 @@ class Store(Protocol):
 
     def plan(self, digest: str) -> bytes | None:
         """A stored plan."""
+
+    def versions(self) -> list[VersionRow]:
+        """All versions that are stored or that a kept run has."""
 
     def crons(self) -> dict[str, int]:
         """Cron trigger → its last tick (or when it was first deployed), ms."""

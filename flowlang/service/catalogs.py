@@ -50,13 +50,21 @@ class Catalogs:
             known = self._catalog
             if found is None or (known is not None and known.epoch == found[0]):
                 return False
-            epoch, payload = found
-            manifest = manifest_from_json(payload)
-            for version in manifest.pipelines.values():
-                self._programs.pop(version, None)  # a version that was deployed again may be written in other places
-            programs = {name: self._program(version) for name, version in manifest.pipelines.items()}
-            self._catalog = Catalog(manifest, epoch, programs, self._salt)
+            try:
+                self._catalog = self._read(*found)
+            except LookupError:
+                latest = self._store.manifest()
+                if latest is None or latest == found:
+                    raise
+                self._catalog = self._read(*latest)  # a deploy has come between, which dropped plans of the one before
             return True
+
+    def _read(self, epoch: int, payload: bytes) -> Catalog:
+        manifest = manifest_from_json(payload)
+        for version in manifest.pipelines.values():
+            self._programs.pop(version, None)  # a version that was deployed again may be written in other places
+        programs = {name: self._program(version) for name, version in manifest.pipelines.items()}
+        return Catalog(manifest, epoch, programs, self._salt)
 
     def program(self, version: str) -> Program | None:
         """A version of a pipeline, active or not; None when its plan is not stored any more."""

@@ -11,11 +11,11 @@ import msgspec
 
 from flowlang.clock import random_token
 from flowlang.engine.catalog import Catalog
-from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Reply
+from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
 from flowlang.plan import Manifest, Plan
-from flowlang.service.answers import Answer, IncomingEvent, NotFoundError, StartedRun
+from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadLetters
 from flowlang.service.events import Intake
@@ -26,9 +26,11 @@ from flowlang.service.views import (
     EventDetail,
     RunDetail,
     RunSummary,
+    VersionSummary,
     event_detail,
     run_detail,
     run_summary,
+    version_summary,
 )
 from flowlang.service.writer import Writer
 
@@ -111,7 +113,42 @@ class Service:
         (outcome,) = self._writer.send([deploy])
         assert isinstance(outcome, Deployed)
         self._catalogs.refresh()
+        self.prune()
         return outcome
+
+    def versions(self, pipeline: str | None = None) -> list[VersionSummary]:
+        """Versions that are stored or that a kept run has: by pipeline, the active one first, then the newest.
+
+        Args:
+            pipeline: Only of this one.
+        """
+        active = self._active_versions()
+        found = [
+            version_summary(row, self.store.plan(row.version), active=row.version in active)
+            for row in self.store.versions()
+        ]
+        found = [each for each in found if pipeline is None or each.pipeline == pipeline]
+        found.sort(key=lambda each: each.since or "", reverse=True)
+        return sorted(found, key=lambda each: (each.pipeline, not each.active))
+
+    def prune(self) -> tuple[str, ...]:
+        """Drop the plans of versions that are not active and that no kept run has. Each deploy does so, too.
+
+        Returns:
+            The versions that were dropped; none when another deploy has come between.
+        """
+        self._catalogs.refresh()
+        active = tuple(sorted(self._active_versions()))
+        if not active:
+            return ()
+        (outcome,) = self._writer.send([Prune(self.catalog.epoch, active)])
+        return outcome.versions if isinstance(outcome, Pruned) else ()
+
+    def _active_versions(self) -> set[str]:
+        try:
+            return set(self.catalog.manifest.pipelines.values())
+        except NotDeployedError:
+            return set()
 
     # Events and calls
 

@@ -11,7 +11,7 @@ import msgspec
 from flowlang import jsondata
 from flowlang.clock import rfc3339
 from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_event, decode_reasons
-from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer
+from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer, VersionRow
 from flowlang.engine.program import Program
 from flowlang.engine.state import Event, Record, decode_meta, decode_record
 from flowlang.engine.turn import RunEnd
@@ -50,6 +50,24 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     error: dict[str, Any] | None = None
     started_at: str | None = None
     ended_at: str | None = None
+
+
+class VersionSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version of a pipeline."""
+
+    pipeline: str  #: `?` when its plan is not stored
+    version: str
+    active: bool
+    since: str | None = None  #: when it was first deployed
+    pending: int = 0  #: runs that have not started
+    at_work: int = 0  #: runs that a worker is working on
+    waiting: int = 0  #: other live runs: they wait for a time, an event, another run or a free worker
+    kept: int = 0  #: ended runs, dead letters included
+
+    @property
+    def needed(self) -> bool:
+        """Whether its plan has to be kept."""
+        return self.active or bool(self.pending + self.at_work + self.waiting + self.kept)
 
 
 class RunDetail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -203,3 +221,25 @@ def _written_order(program: Program | None) -> Callable[[StepState], Any]:
         ]
 
     return key
+
+
+def version_summary(row: VersionRow, plan: bytes | None, *, active: bool) -> VersionSummary:
+    """A version with its counts.
+
+    Args:
+        row: As the store has it.
+        plan: Its stored plan, of whichever format.
+        active: Whether it is of the active manifest.
+    """
+    running = row.runs.get("running", 0)
+    at_work = min(row.at_work, running)  # a run that is being admitted is held while it is pending
+    return VersionSummary(
+        pipeline="?" if plan is None else jsondata.loads(plan)["pipeline"],
+        version=row.version,
+        active=active,
+        since=None if row.stored_ms is None else rfc3339(row.stored_ms),
+        pending=row.runs.get("pending", 0),
+        at_work=at_work,
+        waiting=running - at_work,
+        kept=sum(count for status, count in row.runs.items() if status not in LIVE),
+    )

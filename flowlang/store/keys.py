@@ -18,6 +18,8 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "salt": "salt",  # string: the store's secret for hashes of users' keys
         "active": "active",  # hash: epoch, digest, manifest
         "plans": "plans",  # hash: digest → plan
+        "plan_times": "plans:at",  # hash: digest → when it was first stored, ms
+        "versions": "versions",  # hash: version␟status → how many kept runs
         "crons": "crons",  # hash: trigger → last tick, ms
         "queues": "queues",  # set of queue names
         "running": "running",  # hash: queue → rows that are held
@@ -82,7 +84,9 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "clock": "written by tests only",
         "salt": "one for all hashes of the store",
         "active": "one manifest",
-        "plans": "a run finishes with the plan it began with; one a deployed version",
+        "plans": "a run finishes with the plan it began with; a deploy drops those that no kept run needs",
+        "plan_times": "one field a stored plan",
+        "versions": "one field a version and status of kept runs",
         "crons": "one field a cron trigger of the active manifest",
         "queues": "one member a queue name in use",
         "running": "one field a queue with rows that are held",

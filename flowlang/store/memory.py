@@ -9,7 +9,7 @@ import msgspec
 
 from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
 from flowlang.engine.reference import Partition
 
 _replies = msgspec.msgpack.Decoder(Reply)
@@ -54,6 +54,11 @@ class MemoryStore:
         """A stored plan."""
         with self._lock:
             return self._partition.plan(digest)
+
+    def versions(self) -> list[VersionRow]:
+        """All versions that are stored or that a kept run has."""
+        with self._lock:
+            return self._partition.versions()
 
     def crons(self) -> dict[str, int]:
         """Cron trigger → its last tick."""

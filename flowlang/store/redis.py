@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.store import script, wire
 from flowlang.store.keys import Keys
@@ -140,6 +140,11 @@ class RedisStore:
         """A stored plan."""
         with _answers():
             return self._reads.plan(digest)
+
+    def versions(self) -> list[VersionRow]:
+        """All versions that are stored or that a kept run has."""
+        with _answers():
+            return self._reads.versions()
 
     def crons(self) -> dict[str, int]:
         """Cron trigger → its last tick."""

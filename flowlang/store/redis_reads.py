@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 import redis
 
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, RunRow, RunRows, Stats, WorkerRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, RunRow, RunRows, Stats, VersionRow, WorkerRow
 from flowlang.engine.reference.serving import unserved
 from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS
 from flowlang.store.keys import Keys
@@ -39,6 +40,28 @@ class Reads:
         """A stored plan."""
         body: bytes | None = self._client.hget(self._keys.single("plans"), digest)
         return body
+
+    def versions(self) -> list[VersionRow]:
+        """All versions that are stored or that a kept run has."""
+        single = self._keys.single
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hgetall(single("plan_times"))
+        pipe.hgetall(single("versions"))
+        pipe.zrange(single("leases"), 0, -1)
+        times, counts, leases = pipe.execute()
+        stored = {version.decode(): int(at) for version, at in times.items()}
+        runs: dict[str, dict[str, int]] = {}
+        for field, count in counts.items():
+            version, _, status = field.decode().partition(SEP)
+            runs.setdefault(version, {})[status] = int(count)
+        held = {member.decode().partition(SEP)[0] for member in leases}
+        for run in held:
+            pipe.hget(self._keys.family("run", run), "version")
+        at_work = Counter(version.decode() for version in pipe.execute() if version is not None)
+        return [
+            VersionRow(version, stored.get(version), runs.get(version, {}), at_work[version])
+            for version in sorted(stored.keys() | runs.keys())
+        ]
 
     def crons(self) -> dict[str, int]:
         """Cron trigger → its last tick."""

@@ -64,6 +64,7 @@ _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Cancel,
     ops.Sweep,
     ops.Deploy,
+    ops.Prune,
     ops.ResolveDead,
     ops.Leave,
     ops.QueueTerms,

@@ -32,6 +32,7 @@ from flowlang.engine.ops import (
     OnceKey,
     Op,
     Parent,
+    Prune,
     QueueTerms,
     Release,
     Renew,
@@ -270,6 +271,7 @@ class Machine(RuleBasedStateMachine):
         if self.reference.delayed(2, now_ms) == self.reference.delayed(2, at_ms):  # none became due in between
             assert due == self.reference.delayed(2, at_ms)
         assert self.store.crons() == self.reference.crons()
+        assert self.store.versions() == self.reference.versions()
         assert self.store.manifest() == self.reference.manifest()
         ours, theirs = self.store.stats(), self.reference.stats(now_ms)
         assert msgspec.structs.replace(ours, now_ms=now_ms) == theirs
@@ -395,10 +397,15 @@ class Machine(RuleBasedStateMachine):
     @rule(
         digest=st.sampled_from(["m1", "m2"]),
         crons=st.lists(st.sampled_from(["c1", "c2"]), unique=True).map(tuple),
+        versions=st.sets(st.sampled_from([*VERSIONS, "v3"])),
         how=hows,
     )
-    def deploy(self, digest: str, crons: tuple[str, ...], how: How) -> None:
-        self.add(Deploy(digest, b"manifest", {"v1": b"plan"}, crons), how)
+    def deploy(self, digest: str, crons: tuple[str, ...], versions: set[str], how: How) -> None:
+        self.add(Deploy(digest, b"manifest", dict.fromkeys(versions, b"plan"), crons), how)
+
+    @rule(epoch=epochs, keep=st.sampled_from([(), ("v1",), ("v2", "v3")]), how=hows)
+    def prune(self, epoch: int, keep: tuple[str, ...], how: How) -> None:
+        self.add(Prune(epoch or self.epoch, keep), how)
 
     @rule(ident=st.sampled_from(RUNS + EVENTS), replaced_by=st.sampled_from([None, "r8"]), how=hows)
     def resolve_dead(self, ident: str, replaced_by: str | None, how: How) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from flowlang.engine.ops import (
@@ -13,6 +14,7 @@ from flowlang.engine.ops import (
     Leave,
     Op,
     Outcome,
+    Prune,
     Release,
     Renew,
     Reply,
@@ -20,7 +22,7 @@ from flowlang.engine.ops import (
     Sweep,
     check,
 )
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, WorkerRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow, WorkerRow
 from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
@@ -72,6 +74,18 @@ class Partition:
     def plan(self, digest: str) -> bytes | None:
         """A stored plan."""
         return self._tables.plans.get(digest)
+
+    def versions(self) -> list[VersionRow]:
+        """All versions that are stored or that a kept run has."""
+        tables = self._tables
+        runs: dict[str, Counter[str]] = {}
+        for run in tables.runs.values():
+            runs.setdefault(run.version, Counter())[run.status] += 1
+        held = Counter(tables.runs[name].version for name in {member.split(SEP)[0] for _, member in tables.leases})
+        return [
+            VersionRow(version, tables.plan_times.get(version), dict(runs.get(version, {})), held[version])
+            for version in sorted(tables.plans.keys() | runs.keys())
+        ]
 
     def crons(self) -> dict[str, int]:
         """Cron trigger → its last tick."""
@@ -196,6 +210,8 @@ def _apply(tables: Tables, op: Op) -> Outcome:
             return upkeep.sweep(tables, op)
         case Deploy():
             return upkeep.deploy(tables, op)
+        case Prune():
+            return upkeep.prune(tables, op)
         case ResolveDead():
             return upkeep.resolve_dead(tables, op)
         case Leave():

@@ -199,6 +199,7 @@ class Tables:
     digest: str = ""
     manifest: bytes = b""
     plans: dict[str, bytes] = field(default_factory=dict)
+    plan_times: dict[str, int] = field(default_factory=dict)  #: digest → when it was first stored
     crons: dict[str, int] = field(default_factory=dict)
     events: dict[str, EventRow] = field(default_factory=dict)
     dedupe: dict[str, tuple[str, int]] = field(default_factory=dict)  #: key → event, expiry

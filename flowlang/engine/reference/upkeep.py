@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, ResolveDead, Sweep, Swept
+from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, Prune, Pruned, ResolveDead, Stale, Sweep, Swept
 from flowlang.engine.reference import children, events, gates, serving
 from flowlang.engine.reference.tables import MAIN, MAX_AHEAD_MS, SEP, WORKER_LISTED_MS, Tables, under_living
 
@@ -103,6 +103,7 @@ def _free(tables: Tables, run_id: str) -> None:
 def deploy(tables: Tables, op: Deploy) -> Deployed:
     """Apply a `Deploy`."""
     tables.plans.update(op.plans)
+    tables.plan_times = dict.fromkeys(op.plans, tables.now_ms) | tables.plan_times
     tables.crons = {trigger: tables.crons.get(trigger, tables.now_ms) for trigger in op.crons}
     if op.digest == tables.digest and tables.epoch:
         return Deployed(tables.epoch, changed=False)
@@ -110,6 +111,18 @@ def deploy(tables: Tables, op: Deploy) -> Deployed:
     tables.digest = op.digest
     tables.manifest = op.manifest
     return Deployed(tables.epoch, changed=True)
+
+
+def prune(tables: Tables, op: Prune) -> Pruned | Stale:
+    """Apply a `Prune`."""
+    if op.epoch != tables.epoch:
+        return Stale(tables.epoch)
+    needed = {*op.keep, *(run.version for run in tables.runs.values())}
+    dropped = tuple(sorted(tables.plans.keys() - needed))
+    for version in dropped:
+        del tables.plans[version]
+        del tables.plan_times[version]
+    return Pruned(dropped)
 
 
 def resolve_dead(tables: Tables, op: ResolveDead) -> Done:

@@ -31,8 +31,9 @@ local function create_run(event_id, seed)
   if gated then redis.call('HSET', K.run .. seed.id, 'admitting', 1) end
   run_rows[seed.id] = {
     id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
-    retention = seed.retention_ms, admitting = gated, gated = false, root = seed.id,
+    retention = seed.retention_ms, admitting = gated, gated = false, root = seed.id, version = seed.version,
   }
+  count_run(seed.version, 'pending', 1)
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
     index = 0, fence = 0, lease_ms = 0, rescues = 0, timers = {}, waits = {},

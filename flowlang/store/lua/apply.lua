@@ -15,7 +15,7 @@ end
 
 local APPLY = {
   accept = {'Accept', accept}, commit = {'Commit', commit}, renew = {'Renew', renew}, release = {'Release', release},
-  cancel = {'Cancel', cancel}, sweep = {'Sweep', sweep}, deploy = {'Deploy', deploy},
+  cancel = {'Cancel', cancel}, sweep = {'Sweep', sweep}, deploy = {'Deploy', deploy}, prune = {'Prune', prune},
   resolve_dead = {'ResolveDead', resolve_dead}, leave = {'Leave', leave},
 }
 

@@ -36,7 +36,8 @@ end
 -- Only a run without a family expires by itself as well: else its children's names would be lost before the sweep.
 local function expire_run(run)
   if run.parent or (run.under or 0) > 0 then return end
-  redis.call('ZADD', K.expiry, NOW + run.retention, run.id .. SEP .. run.pipeline)
+  local member = table.concat({run.id, run.pipeline, run.version, run.status}, SEP)
+  redis.call('ZADD', K.expiry, NOW + run.retention, member)
   if not run.under then expire_runs[run.id] = run.retention + GRACE_MS end
 end
 

@@ -34,13 +34,14 @@ local function get_run(id)
   local row = run_rows[id]
   if row == nil then
     local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms', 'admitting',
-      'gated', 'slot', 'parent', 'root', 'under')
+      'gated', 'slot', 'parent', 'root', 'under', 'version')
     row = false
     if got[1] then
       row = {
         id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]),
         admitting = got[5] ~= false, gated = got[6] ~= false, slot = got[7] and cmsgpack.unpack(got[7]) or nil,
         parent = got[8] or nil, root = got[9] or id, under = got[10] and tonumber(got[10]) or nil,
+        version = got[11],
       }
       row.live = row.status == 'pending' or row.status == 'running'
     end
@@ -49,9 +50,18 @@ local function get_run(id)
   return row
 end
 
+local version_counts = {} -- version SEP status → runs more or fewer than at the beginning of the call
+
+local function count_run(version, status, change)
+  local field = version .. SEP .. status
+  version_counts[field] = (version_counts[field] or 0) + change
+end
+
 local function set_run_status(run, status)
   redis.call('ZREM', K.by_status .. run.status, run.id)
   redis.call('ZADD', K.by_status .. status, run.created, run.id)
+  count_run(run.version, run.status, -1)
+  count_run(run.version, status, 1)
   run.status = status
   run.live = status == 'running'
 end
@@ -179,6 +189,11 @@ local function save_rows()
       redis.call('HSET', K.run .. run_id, 'slot', cmsgpack.pack(slot))
     else
       redis.call('HDEL', K.run .. run_id, 'slot')
+    end
+  end
+  for field, change in pairs(version_counts) do
+    if change ~= 0 and redis.call('HINCRBY', K.versions, field, change) == 0 then
+      redis.call('HDEL', K.versions, field)
     end
   end
   for run_id, ms in pairs(expire_runs) do

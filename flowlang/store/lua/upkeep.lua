@@ -31,7 +31,8 @@ local function rescue(limit)
   return rescued
 end
 
-local function free_run(run_id, pipeline)
+-- The rows may be gone already: the server lets those of an ended run expire when nobody has swept for long.
+local function free_run(run_id, pipeline, version, status)
   for _, scope_id in ipairs(redis.call('HKEYS', K.run .. run_id .. RUN.scopes)) do
     end_scope(run_id, scope_id, get_scope(run_id, scope_id))
   end
@@ -39,7 +40,8 @@ local function free_run(run_id, pipeline)
   for _, part in pairs(RUN) do redis.call('UNLINK', K.run .. run_id .. part) end
   redis.call('ZREM', K.runs, run_id)
   redis.call('ZREM', K.by_pipeline .. pipeline, run_id)
-  for _, status in ipairs({'succeeded', 'failed', 'cancelled', 'skipped'}) do redis.call('ZREM', K.by_status .. status, run_id) end
+  redis.call('ZREM', K.by_status .. status, run_id)
+  count_run(version, status, -1)
   forget_run(run_id)
 end
 
@@ -52,12 +54,13 @@ local function collect_runs(limit)
     local below = redis.call('ZRANGE', family, 0, left - 1)
     for _, run_id in ipairs(below) do
       redis.call('ZREM', family, run_id)
-      free_run(run_id, get_run(run_id).pipeline)
+      local run = get_run(run_id)
+      free_run(run_id, run.pipeline, run.version, run.status)
     end
     left = left - #below
     if left == 0 then break end
     redis.call('ZREM', K.expiry, member)
-    free_run(parts[1], parts[2])
+    free_run(unpack(parts))
     left = left - 1
     if left == 0 then break end
   end
@@ -97,7 +100,10 @@ local function sweep(op)
 end
 
 local function deploy(op)
-  for digest, plan in pairs(op.plans) do redis.call('HSET', K.plans, digest, plan) end
+  for digest, plan in pairs(op.plans) do
+    redis.call('HSET', K.plans, digest, plan)
+    redis.call('HSETNX', K.plan_times, digest, NOW)
+  end
   local kept = {}
   for _, trigger in ipairs(op.crons) do
     kept[#kept + 1] = trigger
@@ -111,6 +117,29 @@ local function deploy(op)
     redis.call('HSET', K.active, 'epoch', EPOCH, 'digest', op.digest, 'manifest', op.manifest)
   end
   return mp_fields(6, 'type', 'deployed', 'epoch', EPOCH, 'changed', changed)
+end
+
+local function prune(op)
+  if op.epoch ~= EPOCH then return stale_epoch() end
+  local needed, counts = set_of(op.keep), redis.call('HGETALL', K.versions)
+  for i = 1, #counts, 2 do
+    local now = tonumber(counts[i + 1]) + (version_counts[counts[i]] or 0)
+    if now > 0 then needed[split(counts[i])[1]] = true end
+  end
+  for field, change in pairs(version_counts) do
+    if change > 0 then needed[split(field)[1]] = true end
+  end
+  local dropped = {}
+  for _, digest in ipairs(redis.call('HKEYS', K.plans)) do
+    if not needed[digest] then dropped[#dropped + 1] = digest end
+  end
+  table.sort(dropped)
+  for i, digest in ipairs(dropped) do
+    redis.call('HDEL', K.plans, digest)
+    redis.call('HDEL', K.plan_times, digest)
+    dropped[i] = mp(digest)
+  end
+  return mp_map({mp('type'), mp('pruned'), mp('versions'), mp_array(dropped)})
 end
 
 local function resolve_dead(op)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from flowlang import bootstrap
@@ -92,6 +93,14 @@ def stats(*, waited_s: int | None = None, workers: int = 0, dead: int = 0) -> St
 )
 def test_work_that_nobody_does_is_found(facts: Stats, statuses: list[str]) -> None:
     assert [check.status for check in work_checks(facts)] == statuses
+
+
+def test_versions_that_no_worker_can_run_are_named() -> None:
+    facts = msgspec.structs.replace(stats(workers=1), ready={"default": 7}, unserved={"ab" * 32: 4, "cd" * 32: 3})
+    check = next(check for check in work_checks(facts) if check.name == "versions")
+    assert check.status == "fail"
+    assert check.message == "no worker can run what is ready of 2 versions: abababababab (4), cdcdcdcdcdcd (3)"
+    assert [each.name for each in work_checks(msgspec.structs.replace(facts, workers=()))] == ["workers", "work"]
 
 
 def test_workers_and_the_queues_that_wait_are_counted() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowlang import jsondata
-from flowlang.engine.ops import Claimed, ClaimRequest, Commit, DeadLetter, Finish
+from flowlang.engine.ops import Claimed, ClaimRequest, Commit, DeadLetter, Finish, Sweep
 from flowlang.engine.ports import FlushId
 from flowlang.engine.state import ErrorInfo, Record, decode_meta, encode
 from flowlang.engine.turn import RunEnd
@@ -295,3 +295,53 @@ def test_of_missed_ticks_the_last_is_fired_and_the_next_is_announced(world: Worl
     assert (report.fired, report.next_ms) == (1, begin + 6 * HOUR)
     (run,) = world.service.runs(pipeline="report")
     assert world.service.run(run.id).event.data["scheduled_at"] == "2026-01-01T05:00:00.000Z"
+
+
+def test_a_version_is_listed_with_its_runs_and_dropped_by_a_deploy_that_finds_it_unneeded(world: World) -> None:
+    first = plan("step", labels={"n": "1"}, retention_ms=HOUR)
+    second, third = (plan("step", labels={"n": n}) for n in "23")
+    world.service.deploy(manifest(first), [first])
+    run = world.service.call("step", {}).id
+    world.clock.advance(1)
+    world.service.deploy(manifest(second), [second])
+    listed = world.service.versions("step")
+    assert [(each.version, each.active, each.pending, each.needed) for each in listed] == [
+        (second.digest, True, 0, True),
+        (first.digest, False, 1, True),
+    ]
+    world.service.deploy(manifest(third), [third])
+    assert [each.version for each in world.service.versions("step")] == [third.digest, first.digest]
+    assert finish(world, "succeeded") == run
+    assert [(each.pending, each.kept) for each in world.service.versions("step")] == [(0, 0), (0, 1)]
+    world.clock.advance(HOUR + 1)
+    world.store.apply(FlushId("sweeper", 1), [Sweep()])
+    assert [each.needed for each in world.service.versions("step")] == [True, False]
+    assert world.service.prune() == (first.digest,)
+    assert [each.version for each in world.service.versions()] == [third.digest]
+
+
+def test_a_live_version_is_split_into_what_is_at_work_and_what_waits(world: World) -> None:
+    for _ in range(3):
+        world.service.call("by-hand", {"name": "Ada"})
+    claim = ClaimRequest("w", ("default",), 2, 10_000, 2, 0)
+    first, _ = world.store.apply(FlushId("w", 1), [], claim).claimed
+    world.store.apply(FlushId("w", 2), [Commit(first.run, "", first.fence, "waiting", first.state, consumed=1)])
+    (listed,) = world.service.versions("by-hand")
+    assert (listed.pending, listed.at_work, listed.waiting, listed.kept) == (1, 1, 1, 0)
+
+
+def test_a_process_that_reads_a_manifest_while_the_next_deploy_drops_its_plans_takes_the_next_one(world: World) -> None:
+    first, second = (plan("step", labels={"n": n}) for n in "12")
+    world.service.deploy(manifest(first), [first])
+    late = world.another()
+    read = world.store.manifest
+
+    def overtaken() -> tuple[int, bytes] | None:
+        found = read()
+        world.store.manifest = read  # type: ignore[method-assign]
+        world.service.deploy(manifest(second), [second])
+        return found
+
+    world.store.manifest = overtaken  # type: ignore[method-assign]
+    assert late.refresh()
+    assert late.catalog.manifest.pipelines == {"step": second.digest}
