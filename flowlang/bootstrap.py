@@ -259,6 +259,7 @@ class WorkerRuntime:
             found.registry,
             ring=hinting(self._settings),
             fire_crons=self._fire_crons,
+            send_delayed=self._send_delayed,
             queues=self.queues,
             rules=self.rules,
             threads=worker.worker_threads,
@@ -282,6 +283,10 @@ class WorkerRuntime:
         catalog = self._catalog()
         if catalog is not None and catalog.crons:
             self._service.tick_crons()
+
+    def _send_delayed(self) -> None:
+        if self._catalog() is not None:
+            self._service.send_delayed()
 
     def _catalog(self) -> Catalog | None:
         """What is deployed, if anything is."""

@@ -16,7 +16,7 @@ from flowlang.clock import ManualClock, Rng, seeded_rng
 from flowlang.engine.admission import call_event, check_data, check_name, tick_event
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import Held
-from flowlang.engine.intake import Delivery
+from flowlang.engine.intake import Delivery, decode_delayed
 from flowlang.engine.ops import (
     Accepted,
     Cancel,
@@ -413,7 +413,7 @@ class Simulation:
         """Move the clock to what is due next; False when nothing is, or not until the given moment, which it now is."""
         swept = self.apply(Sweep())
         assert isinstance(swept, Swept)
-        if swept.fired or swept.rescued:
+        if self._send_delayed() or swept.fired or swept.rescued:
             return True
         if until_ms is not None and (swept.next_ms is None or swept.next_ms > until_ms):
             self.clock.advance(max(0, until_ms - self.store.now_ms()))
@@ -422,6 +422,13 @@ class Simulation:
             return False
         self.clock.advance(max(1, swept.next_ms - self.store.now_ms()))
         return True
+
+    def _send_delayed(self) -> int:
+        """Accept the events whose delay is over."""
+        due = self.store.delayed()
+        for row in due:
+            self.apply(self.router().delayed(row.id, decode_delayed(self.sealer.open(row.body))).accept)
+        return len(due)
 
     def _refresh(self) -> None:
         """Read the active manifest anew: somebody else has deployed."""

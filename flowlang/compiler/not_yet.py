@@ -6,35 +6,20 @@ The list shrinks with each release; when it is empty this module goes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Final
 
 from flowlang.compiler.findings import Findings
-from flowlang.model import Path, Pipeline, ProjectFile, Step
+from flowlang.model import Path, Pipeline, ProjectFile
 
-VERBS: Final = ("invoke",)
-MODIFIERS: Final = ("cache", "undo")
-PIPELINE_KEYS: Final = (
-    "cancel_on",
-    "compensate",
-    "allow",
-)
+PIPELINE_KEYS: Final = ("allow",)
 #: Limits that nothing keeps to yet; the others bound what comes in and what a step gives.
-LIMITS: Final = ("run", "steps", "foreach", "lookback", "cleanup", "dead_letters", "attempts")
+LIMITS: Final = ("run", "steps", "foreach", "dead_letters", "attempts")
 
 
 def check_pipeline(pipeline: Pipeline, findings: Findings) -> None:
     """Report what a pipeline uses outside its steps and cannot have yet."""
     for path, what in _in_pipeline(pipeline):
         _report(findings, path, what)
-
-
-def check_step(step: Step, findings: Findings) -> bool:
-    """Report what a step uses and cannot have yet; returns whether there was anything."""
-    found = list(_in_step(step))
-    for path, what in found:
-        _report(findings, path, what)
-    return bool(found)
 
 
 def check_project(project: ProjectFile, findings: Findings) -> None:
@@ -57,16 +42,6 @@ def _in_pipeline(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
     for key in PIPELINE_KEYS:
         if pipeline.has(key):
             yield (key,), f"`{key}` of a pipeline"
-
-
-def _in_step(step: Step) -> Iterator[tuple[Path, str]]:
-    if step.verb in VERBS:
-        yield (*step.path, step.verb), f"`{step.verb}`"
-    for key in MODIFIERS:
-        if step.has(key):
-            yield (*step.path, key), f"`{key}` of a step"
-    if step.emit is not None and step.emit.delay != timedelta(0):
-        yield (*step.path, "emit", "delay"), "a delayed `emit`"
 
 
 def _report(findings: Findings, path: Path, what: str) -> None:

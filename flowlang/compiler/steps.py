@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from flowlang.compiler import not_yet
 from flowlang.compiler.calls import check_call
 from flowlang.compiler.expressions import Checker, Place, Written
 from flowlang.compiler.findings import Findings, near
@@ -186,14 +185,13 @@ class StepLowering:
         key = step.id or f"{step.verb.replace('_', '-')}-{number + 1}"
         self.steps.append(PlanStep(number, key, _NOTHING))
         self.paths.append(render_path(step.path))
-        runnable = not not_yet.check_step(step, self._findings)
         condition = self._condition(step, around)
         self._implied[number] = condition.implied
         around = around.given(condition.implied.when_true)
         foreach, item = self._foreach(step, around)
         inner = self._inside(step, around, number, foreach, item)
         started = self._start(step, around)
-        verb, within = self._verb(step, inner, runnable=runnable)
+        verb, within = self._verb(step, inner)
         body = inner.seeing(within)
         own = frozenset() if step.id is None else frozenset({step.id})
         repeat = self._repeat(step, body.seeing(own), started)
@@ -376,7 +374,7 @@ class StepLowering:
 
     # Verbs ----------------------------------------------------------------------------------------------------------
 
-    def _verb(self, step: Step, around: Around, *, runnable: bool) -> tuple[Verb, frozenset[str]]:
+    def _verb(self, step: Step, around: Around) -> tuple[Verb, frozenset[str]]:
         """Lower a verb. Returns it with the ids that can be seen after what lies inside it."""
         inside: frozenset[str] = frozenset()
         verb: Verb = _NOTHING
@@ -413,7 +411,7 @@ class StepLowering:
                 verb = self._wait(step, around)
             case _:
                 verb = self._invoke(step, place)
-        return (verb if runnable else _NOTHING), inside
+        return verb, inside
 
     def _uses(self, step: Step, place: Place) -> Uses:
         assert step.uses is not None
@@ -428,7 +426,7 @@ class StepLowering:
         target = step.invoke
         assert target is not None
         self._check_pipeline(target.pipeline, (*step.path, "invoke"))
-        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets")).plain
+        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain  # stored: no secrets
         return Invoke(target.pipeline, arguments, target.wait)
 
     def _emit(self, step: Step, place: Place) -> Emit:

@@ -12,17 +12,30 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import Rng
-from flowlang.engine.admission import emitted_event, outcome_event, row_of_emission
+from flowlang.engine.admission import call_event, emitted_event, outcome_event, row_of_emission
 from flowlang.engine.advance import advance
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.flow_control import sealed
-from flowlang.engine.intake import Delivery
-from flowlang.engine.machine import Flight
-from flowlang.engine.ops import Accept, Claimed, Commit, DeadLetter, Finish, Group, Join
+from flowlang.engine.intake import CALLED, DelayedEvent, Delivery, Lineage
+from flowlang.engine.machine import REFUSED, Flight
+from flowlang.engine.ops import (
+    Accept,
+    CacheEntry,
+    Claimed,
+    Commit,
+    DeadLetter,
+    Delayed,
+    Finish,
+    Group,
+    Join,
+    Lookup,
+    Parent,
+    Timer,
+)
 from flowlang.engine.outside import outside
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT, Program, views
-from flowlang.engine.route import Router
+from flowlang.engine.route import InputError, Router
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
@@ -33,12 +46,13 @@ from flowlang.engine.state import (
     decode_state,
     encode,
 )
-from flowlang.engine.turn import AttemptEnd, RunEnd, Turn
-from flowlang.engine.view import RunView
+from flowlang.engine.turn import AttemptEnd, Emission, Invocation, RunEnd, Turn
+from flowlang.engine.view import RunView, instance_key
+from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
 
 #: What of a fact is sealed.
-SEALED = ("error", "body")
+SEALED = ("error", "body", "result")
 
 
 class Held:
@@ -70,6 +84,8 @@ class Held:
         for name, payload in claimed.reads.items():
             if name.startswith("="):
                 self.view.inputs[name[1:]] = jsondata.loads(sealer.open(payload))
+            elif name.startswith("^"):
+                self.view.undos[name[1:]] = sealer.open(payload)
             else:
                 self.view.records[name] = decode_record(sealer.open(payload))
         self.taken = 0  #: facts of the inbox that turns have taken since the last commit
@@ -104,7 +120,7 @@ class Held:
             [self._opened(fact) for fact in new],
             now_ms=now_ms,
             rng=rng,
-            outside=outside(catalog),
+            outside=outside(Router(catalog, self.sealer, now_ms)),
             attempt=attempt,
             flight=flight,
             rescues=self.row.rescues if flight == "lost" else 0,
@@ -136,6 +152,7 @@ class Held:
         """
         assert turn.status is not None
         run = self.row.run
+        accepts = self._accepts(turn, router)
         if turn.call is not None and turn.call.effect == "once":
             top = self.state.stack[-1]
             assert isinstance(top, StepFrame)
@@ -158,13 +175,21 @@ class Held:
             waits=tuple(turn.waits),
             unwaits=tuple(turn.unwaits),
             takes=tuple(turn.takes),
-            accepts=self._accepts(turn, router),
             gates=tuple(sealed(wanted, router.catalog, self.sealer, run) for wanted in turn.wanted),
             gate_id=turn.gate_id,
             frees=tuple(turn.frees),
             queue=turn.queue,
             priority_ms=turn.priority_ms,
             meta=None if turn.meta is None else self.sealer.seal(encode(turn.meta), run),
+            undos=tuple(self.sealer.seal(entry, run) for entry in turn.undos),
+            lookups=tuple(Lookup(instance, key) for instance, key in turn.lookups),
+            cached=tuple(CacheEntry(key, self.sealer.seal(body, run), ttl_ms) for key, body, ttl_ms in turn.cached),
+            delayed=tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
+            cancel_runs=tuple(
+                (self._child(pipeline, instance)[1], reason, instance)
+                for pipeline, instance, reason in turn.cancel_children
+            ),
+            accepts=accepts,
             finish=self._finish(turn.run_end),
         )
 
@@ -179,7 +204,9 @@ class Held:
         item = state.child is not None and not state.branch
         reads = self.program.reads(root, state.inside, state.loops, "item" if item else "line")
         top = state.stack[-1] if state.stack else None
-        return (*reads, *self._awaited(top)) if isinstance(top, StepFrame) else reads
+        if top is None and state.walk is not None and state.walk.runs:
+            return (*reads, f"^{state.walk.read}")
+        return (*reads, *self._awaited(top)) if isinstance(top, StepFrame) and top.undo is None else reads
 
     def _awaited(self, top: StepFrame) -> Iterator[str]:
         """What the end of the top frame's group or loop will be computed from."""
@@ -219,7 +246,7 @@ class Held:
     def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
         if fact["kind"] == "batch":
             return {**fact, "metas": [self.sealer.open(meta) for meta in fact["metas"]]}
-        sealed = {name: self.sealer.open(fact[name]) for name in SEALED if fact.get(name) is not None}
+        sealed = {name: self.sealer.open(fact[name]) for name in SEALED if fact.get(name)}
         return {**fact, **sealed} if sealed else fact
 
     def _sealed(self, group: Group) -> Group:
@@ -242,7 +269,11 @@ class Held:
     def _accepts(self, turn: Turn, router: Router) -> tuple[Accept, ...]:
         row = self.row
         accepts = []
+        for call in turn.invocations:
+            accepts += self._invoked(call, turn, router)
         for sent in turn.emissions:
+            if sent.delay_ms > 0:
+                continue
             event = emitted_event(row.pipeline, sent.name, sent.ident, sent.data, router.now_ms)
             delivery = Delivery(row_of_emission(row.run, sent.instance), dedupe=sent.ident)
             accepts.append(router.route(event, delivery).accept)
@@ -261,13 +292,49 @@ class Held:
             accepts.append(router.route(event, Delivery(event.id)).accept)
         return tuple(accepts)
 
+    def _child(self, pipeline: str, instance: str) -> tuple[str, str]:
+        """The row of the event that calls a child, and the child's id: they follow from who calls it."""
+        run = self.row.run
+        row = new_event_id(f"invoke\n{run}\n{instance}", partition_of(run))
+        return row, run_id_for(row, pipeline, CALLED)
+
+    def _delayed(self, sent: Emission, now_ms: int) -> Delayed:
+        row = row_of_emission(self.row.run, sent.instance)
+        event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, now_ms)
+        return Delayed(row, self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row), sent.delay_ms)
+
+    def _invoked(self, call: Invocation, turn: Turn, router: Router) -> list[Accept]:
+        run, meta = self.row.run, self.view.meta
+        row, _ = self._child(call.pipeline, call.instance)
+        lineage = Lineage(
+            origin=instance_key(self.view.origin, call.instance),
+            root=meta.root or run,
+            root_ms=self.view.root_ms,
+            root_event=self.view.root_event,
+            parent=run,
+        )
+        event = call_event(row, call.pipeline, call.data, router.now_ms, source=f"pipeline/{self.row.pipeline}")
+        starter = router.catalog.starter(call.pipeline)
+        parent = Parent(run, self.row.scope, call.instance, call.wait)
+        try:
+            if starter is not None:
+                return [router.call(starter, event, Delivery(row), lineage, parent).accept]
+        except InputError:
+            pass
+        # It was taken when the turn was made, and a deploy came between: the step is told in its next turn.
+        turn.set_timer(Timer(f"{REFUSED}{call.instance}"))
+        return []
+
     def _finish(self, end: RunEnd | None) -> Finish | None:
         if end is None:
             return None
         result = self.sealer.seal(encode(end), self.row.run)
         dead = None
-        if end.status == "failed":
+        if (end.status == "failed" and not self.view.meta.awaited) or end.incomplete:
             error = end.error or ErrorInfo("bug", "unknown")
-            body = self.sealer.seal(encode({"error": error.view()}), self.row.run)
+            about: dict[str, Any] = {"error": error.view()}
+            if end.incomplete:
+                about["incomplete"] = list(end.incomplete)
+            body = self.sealer.seal(encode(about), self.row.run)
             dead = DeadLetter(self.row.run, "run", self.row.pipeline, body)
         return Finish(end.status, result, dead)

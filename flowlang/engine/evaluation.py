@@ -22,6 +22,8 @@ from flowlang.expr import (
     Timestamp,
     ValueTemplate,
     compile_template,
+    compile_value,
+    fill_but,
     to_json,
 )
 
@@ -105,6 +107,22 @@ class Evaluator:
 
         return self._guarded(frame, slot, template, fill)
 
+    def partly(
+        self, frame: StepFrame, slot: str, tree: Any, later: frozenset[str], *, extra: Mapping[str, Any] = _NONE
+    ) -> Any:
+        """Evaluate a value as far as it can be; what reads a name of `later` stays a template. Raises: StepError."""
+        template = self._program.value(frame.step, slot, tree)
+
+        def fill(pinned: Pins) -> Any:
+            return fill_but(template, self._bindings() | dict(extra), later, pins=pinned)
+
+        return self._guarded(frame, slot, template, fill)
+
+    def left(self, frame: StepFrame, tree: Any, names: Mapping[str, Any]) -> Any:
+        """Evaluate what `partly` has left, from these names alone. Raises: StepError."""
+        template = compile_value(tree)
+        return self._guarded(frame, "undo.with", template, lambda pinned: template.evaluate(names, pins=pinned))
+
     def timer(self, frame: StepFrame, slot: str, text: str, timer_id: str) -> Timer:
         """Make a timer of a duration, a timestamp, or a template that gives one.
 
@@ -161,11 +179,14 @@ class Evaluator:
         try:
             return evaluate(pins(self._view, self._instance(frame), slot, frame, self._now_ms))
         except EvaluationError as error:
-            place = self._program.place(ROOT if frame is None else frame.step, slot, error)
+            known = frame is not None and frame.undo is None
+            place = self._program.place(frame.step if known and frame is not None else ROOT, slot, error)
             raise self.error(frame, "expression", f"{slot}: {error}{place}") from error
 
     def _instance(self, frame: StepFrame | None) -> str:
-        return "" if frame is None else self._program.frame_instance(frame, self._state.loops)
+        if frame is None:
+            return ""
+        return frame.undo_name or self._program.frame_instance(frame, self._state.loops)
 
 
 def type_name(value: Any) -> str:

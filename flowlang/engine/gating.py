@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def ask(machine: Machine, frame: StepFrame) -> bool:
     """Ask for what an attempt needs; returns whether it has to wait for it."""
-    step = machine.plan.steps[frame.step]
+    step = machine.step_of(frame)
     queue = _queue(step)
     if frame.admitted or not (has_step_gates(step) or queue is not None):
         return False
@@ -50,7 +50,7 @@ def give_back(machine: Machine, frame: StepFrame) -> None:
     if not frame.admitted and frame.phase != "gating":
         return
     frame.admitted = False
-    step, turn = machine.plan.steps[frame.step], machine.turn
+    step, turn = machine.step_of(frame), machine.turn
     instance = machine.instance(frame)
     if _queue(step) is not None:
         turn.queue = machine.plan.queue

@@ -70,6 +70,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     dedupe_ms: int = WEEK_MS
     keep_ms: int = 86_400_000
     tick: tuple[str, int] | None = None
+    delayed: str | None = None  #: row id of the delayed event that it is
 
 
 class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,8 +78,17 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     origin: str = ""
     root: str = ""
+    root_ms: int = 0
+    root_event: str = ""
     parent: str | None = None
     replay_of: str | None = None
+
+
+class DelayedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of an event that is to be accepted later."""
+
+    event: Event
+    dedupe: str | None = None
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -92,6 +102,7 @@ class Routed(msgspec.Struct, frozen=True):
 _reasons = msgspec.json.Decoder(list[Reason])
 _dead = msgspec.json.Decoder(DeadEvent)
 _events = msgspec.json.Decoder(Event)
+_delayed = msgspec.json.Decoder(DelayedEvent)
 
 
 def decode_reasons(data: bytes) -> list[Reason]:
@@ -108,6 +119,14 @@ def decode_dead_event(data: bytes) -> DeadEvent:
         return _dead.decode(data)
     except msgspec.DecodeError as error:
         raise PayloadError(f"stored dead letter: {error}") from error
+
+
+def decode_delayed(data: bytes) -> DelayedEvent:
+    """Read an event that is to be accepted later. Raises: PayloadError."""
+    try:
+        return _delayed.decode(data)
+    except msgspec.DecodeError as error:
+        raise PayloadError(f"stored event: {error}") from error
 
 
 def decode_event(data: bytes) -> Event:

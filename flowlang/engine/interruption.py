@@ -12,8 +12,8 @@ def interrupted_by(state: ScopeState) -> ErrorInfo | None:
         state: The scope.
 
     Returns:
-        The time-out, of a container or the run, or the cancel; None when the top is wanted, or is shielded by a finally
-        or on_failure at work.
+        The time-out, of a container or the run, or the cancel; None when the top is wanted, or is shielded by a
+        finally, undo or on_failure at work.
     """
     stack = state.stack
     last = len(stack) - 1
@@ -22,9 +22,9 @@ def interrupted_by(state: ScopeState) -> ErrorInfo | None:
         if isinstance(frame, BlockFrame):
             if frame.slot == "on_failure":
                 return None
-        elif frame.phase == "finally":
+        elif frame.phase == "finally" or frame.undo is not None:
             return None
-        elif frame.interrupted is not None and (at < last or frame.phase == "joining"):
+        elif frame.interrupted is not None and (at < last or frame.phase in ("joining", "invoking")):
             return frame.interrupted
     if state.overdue is not None:
         return state.overdue

@@ -12,7 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import gating, retry, rounds, waiting
+from flowlang.engine import gating, invoking, retry, reusing, rounds, undoing, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.intake import EXPIRES
@@ -28,6 +28,7 @@ from flowlang.engine.state import (
     ScopeState,
     Status,
     StepFrame,
+    UndoWalk,
     decode_error,
 )
 from flowlang.engine.turn import AttemptEnd, Call, Emission, RunEnd, Turn
@@ -41,8 +42,12 @@ STEPS_A_TURN = 1_000
 #: An item whose lease ended so often without a commit is taken for poison (language.md §6).
 MAX_RESCUES = 3
 
-#: The timer of a run's `timeout`.
+#: The timers of a run's `timeout`, and of what its ending may take.
 RUN_TIMEOUT = "run:timeout"
+RUN_CLEANUP = "run:cleanup"
+HOUR_MS = 3_600_000
+#: Begins the id of the timer that says that a call could not be made.
+REFUSED = "refused:"
 
 Flight = Literal["running", "none", "lost"]
 
@@ -121,6 +126,10 @@ class Machine:
                 waiting.taken(self, fact)
             case "passed":
                 gating.passed(self, fact)
+            case "child":
+                invoking.told(self, fact)
+            case "cached":
+                reusing.told(self, fact)
             case "cancel":
                 self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
             case _:
@@ -130,12 +139,18 @@ class Machine:
         """Take a timer of the scope: of the run, or of the frame that its instance names."""
         kind, _, instance = ident.partition(":")
         if ident == RUN_TIMEOUT:
-            if self.state.cancel is None and self.state.ending is None:
+            if self.state.cancel is None and not self.state.decided:
                 self.state.overdue = ErrorInfo("timeout", "run.timeout", "the run took longer than its `timeout`")
+            return
+        if ident == RUN_CLEANUP:
+            self.state.exhausted = bool(self.state.decided)
+            return
+        if ident.startswith(REFUSED):
+            self.refused(ident.removeprefix(REFUSED))
             return
         for frame in self.state.stack:
             if isinstance(frame, StepFrame) and self.instance(frame) == instance:
-                if kind == "timeout" and frame.phase in ("body", "joining"):
+                if kind == "timeout" and frame.phase in ("body", "joining", "invoking"):
                     frame.interrupted = ErrorInfo("timeout", "timeout", f"{instance} ran out of time", step=instance)
                 elif kind == "retry" and frame.phase == "backoff":
                     frame.phase = "calling"
@@ -153,7 +168,7 @@ class Machine:
         frame = self.top_step("joining")
         if frame is None or self.group_id(frame) != fact["group"]:
             return
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         error: ErrorInfo | None = None
         in_race = isinstance(step.verb, Race) and (step.foreach is None or frame.item)
         if fact.get("error") is not None and (fact["winner"] is None if in_race else fact["closed"]):
@@ -191,6 +206,7 @@ class Machine:
         frame.attempts += 1
         self.turn.took_attempt = True
         if end.error is None:
+            frame.done = True
             self.after_body(frame, OK if end.output is None else Result("ok", end.output))
             return
         self.attempt_failed(frame, end.error)
@@ -198,7 +214,7 @@ class Machine:
     def attempt_failed(self, frame: StepFrame, error: ErrorInfo, *, final: bool = False) -> None:
         """Take an attempt's failure; `final`: whatever the policies say, there is no other one."""
         self.turn.took_attempt = True
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         instance = self.instance(frame)
         error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
         interruption = interrupted_by(self.state)
@@ -239,6 +255,11 @@ class Machine:
             if frame is not None:
                 self.after_body(frame, cancelled(interruption))
         while turn.status is None and turn.call is None:
+            if self.state.exhausted and self.give_up_ending():
+                break
+            if not self.state.stack:
+                undoing.go_on(self)
+                continue
             top = self.state.stack[-1]
             interruption = interrupted_by(self.state)
             if interruption is not None:
@@ -304,6 +325,8 @@ class Machine:
         elif top.phase == "joining":
             self.turn.cancels.append(self.group_id(top))
             self.turn.status = "waiting"
+        elif top.phase == "invoking":
+            invoking.give_up(self, top, why)
         elif top.phase in ("rounds", "pausing", "collecting"):
             self.turn.clear_timer(f"round:{self.instance(top)}")
             self.settle(top, cancelled(why))
@@ -320,7 +343,10 @@ class Machine:
 
     def enter(self, frame: StepFrame) -> None:
         """Begin a step: its condition, then its loop or its body."""
-        step = self.plan.steps[frame.step]
+        if frame.undo is not None:
+            undoing.start(self, frame, frame.undo)
+            return
+        step = self.step_of(frame)
         frame.started_ms = self.now_ms
         if step.condition is not None and not frame.item and not frame.chosen:
             try:
@@ -355,7 +381,17 @@ class Machine:
         if step.timeout_ms is not None and not isinstance(step.verb, Uses):
             self.turn.set_timer(Timer(f"timeout:{self.instance(frame)}", step.timeout_ms))
         try:
-            self.run_verb(frame, step)
+            if step.cache is not None:
+                reusing.ask(self, frame, step, step.cache)
+            else:
+                self.run_verb(frame, step)
+        except StepError as failure:
+            self.after_body(frame, Result("fail", error=failure.error))
+
+    def run_body(self, frame: StepFrame) -> None:
+        """Do the work of a step for which the cache had nothing."""
+        try:
+            self.run_verb(frame, self.step_of(frame))
         except StepError as failure:
             self.after_body(frame, Result("fail", error=failure.error))
 
@@ -387,13 +423,13 @@ class Machine:
             case WaitFor():
                 waiting.begin(self, frame, verb)
             case Invoke():
-                raise self.ask.error(frame, "verb", f"`{verb.__struct_config__.tag}` cannot be run by this version")
+                self.invoke(frame, verb)
             case _:
                 assert_never(verb)
 
     def begin_attempt(self, frame: StepFrame) -> None:
         """Ask for a call of the handler; arguments that cannot be computed fail the step for good."""
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         verb = step.verb
         assert isinstance(verb, Uses)
         if gating.ask(self, frame):
@@ -408,7 +444,7 @@ class Machine:
             self.attempt_failed(frame, ErrorInfo("permanent", "crashed", message), final=True)
             return
         try:
-            arguments = self.ask.value(frame, "with", verb.arguments, secrets=True)
+            arguments = self.arguments(frame, verb)
         except StepError as failure:
             self.after_body(frame, Result("fail", error=failure.error))
             return
@@ -420,8 +456,34 @@ class Machine:
             attempt=frame.attempts + 1,
             effect=verb.effect,
             timeout_ms=verb.timeout_ms,
-            idempotency_key=instance_key(self.view.origin, instance),
+            idempotency_key=self.idempotency_key(frame),
         )
+
+    def arguments(self, frame: StepFrame, verb: Uses | Invoke) -> Any:
+        """The arguments of a call. Raises: StepError."""
+        if frame.undo is not None:
+            error = self.state.ending or ErrorInfo("cancelled", "cancelled", self.state.cancel or "cancelled")
+            return self.ask.left(frame, verb.arguments, {"error": error.view(), "secrets": self.view.secrets})
+        return self.ask.value(frame, "with", verb.arguments, secrets=isinstance(verb, Uses))
+
+    def idempotency_key(self, frame: StepFrame) -> str:
+        """The key of a frame's instance, the same for all attempts."""
+        if frame.undo is not None:
+            return instance_key(frame.undo.origin, f"{frame.undo.instance}.undo")
+        return instance_key(self.view.origin, self.instance(frame))
+
+    def invoke(self, frame: StepFrame, verb: Invoke) -> None:
+        """Call another pipeline. Raises: StepError."""
+        invoking.begin(self, frame, verb, self.arguments(frame, verb))
+
+    def refused(self, instance: str) -> None:
+        """A call that could not be made after all: the pipeline changed between the turn and its commit."""
+        frame = self.top_step("invoking")
+        if frame is not None and self.instance(frame) == instance:
+            error = ErrorInfo(
+                "permanent", "run.refused", "the pipeline does not take this call any more", step=instance
+            )
+            self.after_body(frame, Result("fail", error=error))
 
     def emit(self, frame: StepFrame, verb: Emit) -> None:
         """Send an event with the commit."""
@@ -436,7 +498,11 @@ class Machine:
         data, problem = self.outside.check(verb.event, data)
         if problem is not None:
             raise StepError(msgspec.structs.replace(problem, step=instance))
-        self.turn.emissions.append(Emission(verb.event, ident, data, instance))
+        delay_ms = 0
+        if verb.delay is not None:
+            timer = self.ask.timer(frame, "emit.delay", verb.delay, "")
+            delay_ms = timer.delay_ms if timer.at_ms is None else max(0, timer.at_ms - self.now_ms)
+        self.turn.emissions.append(Emission(verb.event, ident, data, instance, delay_ms))
         self.after_body(frame, Result("ok", {"id": ident}))
 
     def sleep(self, frame: StepFrame, value: str) -> None:
@@ -537,7 +603,7 @@ class Machine:
 
     def take_result(self, frame: StepFrame, result: Result) -> None:
         """Take the end of what lay above a frame."""
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         match frame.phase:
             case "catch":
                 self.caught(frame, step, result)
@@ -564,13 +630,18 @@ class Machine:
 
     def after_body(self, frame: StepFrame, result: Result) -> None:
         """The body of a step has ended: catch, then finally, then its record."""
+        if frame.undo is not None:
+            undoing.ended(self, frame, result)
+            return
         gating.give_back(self, frame)
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         if step.timeout_ms is not None and not isinstance(step.verb, Uses):
             self.turn.clear_timer(f"timeout:{self.instance(frame)}")
         if frame.interrupted is not None:
             result = Result("fail", error=frame.interrupted)
             frame.interrupted = None
+        if result.kind == "ok" and frame.done:
+            result = self.kept(frame, step, result)
         if result.kind == "fail" and result.error is not None and interrupted_by(self.state) is None:
             for number, arm in enumerate(step.catch):
                 if retry.names(arm.errors or ("all",), result.error):
@@ -581,6 +652,14 @@ class Machine:
                     self.state.stack.append(BlockFrame(step.index, f"catch{number}"))
                     return
         self.to_finally(frame, step, result)
+
+    def kept(self, frame: StepFrame, step: Step, result: Result) -> Result:
+        """Keep the output of work that was done in the cache, where the step says so."""
+        try:
+            reusing.keep(self, frame, step, result.output)
+        except StepError as failure:
+            return Result("fail", error=failure.error)
+        return result
 
     def caught(self, frame: StepFrame, step: Step, result: Result) -> None:
         """A catch body has ended: the step has succeeded, with the catch's output."""
@@ -609,7 +688,7 @@ class Machine:
         """Record how a step has ended and hand the result outwards; `if` lies outside of `tolerate`."""
         stack = self.state.stack
         stack.pop()
-        step = self.plan.steps[frame.step]
+        step = self.step_of(frame)
         instance = self.instance(frame)
         if result.kind == "stop" and (frame.item or (self.state.child is not None and not stack)):
             result = Result("ok", result.output)
@@ -633,6 +712,7 @@ class Machine:
                 ),
             )
         self.log("step.ended", instance, status=status, attempts=frame.attempts)
+        undoing.remember(self, frame, step, result)
         self.deliver(outward)
 
     def status_of(self, step: Step, result: Result, *, tolerable: bool) -> tuple[Status, Result]:
@@ -651,13 +731,13 @@ class Machine:
         state = self.state
         if state.child is not None:
             self.child_ended(result)
-        elif state.ending is not None:
-            self.end_run(RunEnd("failed", error=state.ending))
+        elif state.decided:
+            self.close()
         elif state.overdue is not None:
             self.run_failed(state.overdue)
         elif result.kind == "cancel" or state.cancel is not None:
-            reason = state.cancel or "cancelled"
-            self.end_run(RunEnd("cancelled", error=ErrorInfo("cancelled", "cancelled", reason)))
+            state.cancel = state.cancel or "cancelled"
+            self.decide("cancelled")
         elif result.kind == "fail":
             self.run_failed(result.error or ErrorInfo("bug", "unknown"))
         elif result.kind == "stop":
@@ -679,11 +759,47 @@ class Machine:
     def run_failed(self, error: ErrorInfo) -> None:
         """Begin to end the run as failed."""
         self.log("run.failing", error=error.view())
-        if self.plan.on_failure:
-            self.state.ending = error
-            self.state.stack.append(BlockFrame(ROOT, "on_failure"))
+        self.state.ending = error
+        self.decide("failed")
+
+    def decide(self, status: Literal["failed", "cancelled"]) -> None:
+        """The run will have ended so; what its ending still has to do is bounded in time."""
+        self.state.decided = status
+        if self.plan.on_failure or self.program.undoes:
+            self.turn.set_timer(Timer(RUN_CLEANUP, self.outside.limit("cleanup", HOUR_MS)))
+        self.close()
+
+    def close(self) -> None:
+        """Go through what a run that has not succeeded still does: undos, then on_failure, then its end."""
+        state = self.state
+        if undoing.begin(self):
+            return
+        if state.decided == "failed" and self.plan.on_failure and not state.closing:
+            state.closing = True
+            state.stack.append(BlockFrame(ROOT, "on_failure"))
+            return
+        incomplete = () if state.walk is None else tuple(state.walk.failed)
+        if state.decided == "failed":
+            self.end_run(RunEnd("failed", error=state.ending, incomplete=incomplete))
         else:
-            self.end_run(RunEnd("failed", error=error))
+            error = ErrorInfo("cancelled", "cancelled", state.cancel or "cancelled")
+            self.end_run(RunEnd("cancelled", error=error, incomplete=incomplete))
+
+    def give_up_ending(self) -> bool:
+        """Ending has taken its time: leave the rest, and say so. A call in flight is told, and waited for."""
+        state = self.state
+        top = state.stack[-1] if state.stack else None
+        if isinstance(top, StepFrame) and top.phase == "calling" and self.flight == "running":
+            self.turn.stop_call = True
+            self.turn.status = "held"
+            return True
+        if state.walk is not None and state.walk.runs:
+            state.walk.failed.append(f"{state.walk.read} and those before it")
+        state.stack.clear()
+        state.closing = True
+        state.walk = state.walk or UndoWalk([], [], [])
+        self.close()
+        return True
 
     def end_run(self, end: RunEnd) -> None:
         """Write the end of the run with the commit."""
@@ -706,9 +822,13 @@ class Machine:
         top = self.state.stack[-1] if self.state.stack else None
         return top if isinstance(top, StepFrame) and top.phase == phase else None
 
+    def step_of(self, frame: StepFrame) -> Step:
+        """The step that a frame runs; an undo is one that no plan has."""
+        return self.plan.steps[frame.step] if frame.undo is None else undoing.synthetic(frame.undo)
+
     def instance(self, frame: StepFrame) -> str:
         """The name of a frame's step instance."""
-        return self.program.frame_instance(frame, self.state.loops)
+        return frame.undo_name or self.program.frame_instance(frame, self.state.loops)
 
     def group_id(self, frame: StepFrame) -> str:
         """The group of a frame's children: one of items bears the loop's name, one of branches its container's."""

@@ -12,7 +12,8 @@ parent, queue, priority, rescues, state (opaque), reads (what its next claimer w
 
 **Reads** are strings: `order` the record of that instance; `=pages[3]` the input of that item; `*pages` the records of
 all items of the group with that id, `#pages` their inputs; `~poll:3` the records `poll[0]` to `poll[2]`; `^<run>` the
-undo list of that run, which is of the same family, as `^<run>:0`, `^<run>:1`, … Absent ones are left out of the answer.
+undo list of that run, which is of the same family, as `^<run>:0`, `^<run>:1`, …; `^<run>:-1` its newest entry alone,
+`^<run>:-2` the one before. Absent ones are left out of the answer.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who invoked a run and waits for its end.
+    """Who invoked a run, and waits for its end; without `wait` it is told at once, with the status `started`.
 
     The end of the run, or of the one that its idempotency key or a merge leads to, is put into the scope's inbox, once:
     `{"kind": "child", "id": id, "run": run id, "status": status, "result": bytes}`; at once when that run has ended,
@@ -141,6 +142,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str
     scope: str
     id: str  #: instance of the step
+    wait: bool = True  #: else it is only told which run it is
 
 
 class OnceKey(msgspec.Struct, frozen=True):
@@ -299,7 +301,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     delayed: tuple[Delayed, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     cached: tuple[CacheEntry, ...] = ()
-    cancel_runs: tuple[tuple[str, str], ...] = ()  #: (run, reason); see `Cancel`
+    #: (run, reason, id): see `Cancel`. A run that was never made will not say that it has ended: the scope is told at
+    #: once that it is `gone`, as in `Parent`, under this id.
+    cancel_runs: tuple[tuple[str, str, str], ...] = ()
     accepts: tuple[Accept, ...] = ()
     finish: Finish | None = None  #: with `ended`, main scope only
     #: To be passed in order, with `waiting`; then the fact `{"kind": "passed", "id": gate_id}`, or for `""`, which

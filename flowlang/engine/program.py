@@ -13,7 +13,22 @@ import msgspec
 from flowlang import jsondata
 from flowlang.engine.state import ScopeState, StepFrame, encode
 from flowlang.expr import EvaluationError, Expression, Template, ValueTemplate, compile_expression, compile_value
-from flowlang.plan import Emit, Fail, Parallel, Plan, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses
+from flowlang.plan import (
+    Emit,
+    Fail,
+    Invoke,
+    Parallel,
+    Plan,
+    Race,
+    SetValues,
+    Sleep,
+    Step,
+    Steps,
+    Stop,
+    Switch,
+    Uses,
+    WaitFor,
+)
 
 ROOT = -1  #: stands for the pipeline where a step's number is asked for
 
@@ -39,6 +54,9 @@ class Program:
         self.plan = plan
         self.version = version or plan.digest
         self.by_name = {step.key: step for step in plan.steps if step.named}
+        self.undoes = any(
+            step.undo is not None or (isinstance(step.verb, Invoke) and step.verb.wait) for step in plan.steps
+        )
         self._values: dict[tuple[int, str], ValueTemplate] = {}
         self._reads: dict[tuple[int, Part], tuple[tuple[Step, bool], ...]] = {}
         self._outer_reads: dict[tuple[int, Part], tuple[str, ...]] = {}
@@ -211,6 +229,10 @@ class Program:
             yield self.value(step.index, slot, tree)
         for key in keys_of(step):
             yield self.expression(key)
+        if step.cache is not None:
+            yield self.expression(step.cache.key)
+        if isinstance(step.verb, WaitFor):
+            yield self.expression(step.verb.match)
         beside = children_at_once(step)
         yield from self._lines(child for child in children(step) if child not in beside)
 
@@ -253,12 +275,17 @@ def children(step: Step) -> tuple[int, ...]:
 def values_of(step: Step) -> Iterator[tuple[str, Any]]:
     """The values with templates of a step's body, each with the slot that names it; `collect` is its loop's."""
     match step.verb:
-        case Uses(arguments=arguments):
+        case Uses(arguments=arguments) | Invoke(arguments=arguments):
             yield "with", arguments
-        case Emit(data=data, ident=ident):
+        case Emit(data=data, ident=ident, delay=delay):
             yield "with", data
             if ident is not None:
                 yield "id", ident
+            if delay is not None:
+                yield "emit.delay", delay
+        case WaitFor(timeout=timeout):
+            if timeout is not None:
+                yield "timeout", timeout
         case SetValues(values=values):
             yield "set", values
         case Sleep(value=value):
@@ -269,6 +296,8 @@ def values_of(step: Step) -> Iterator[tuple[str, Any]]:
             yield "fail", {"code": code, "message": message}
         case _:
             pass
+    if step.undo is not None:
+        yield "undo.with", step.undo.verb.arguments
     if step.output is not msgspec.UNSET:
         yield "output", step.output
     for number, arm in enumerate(step.catch):

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from flowlang.clock import rfc3339
 from flowlang.engine.admission import check_data
 from flowlang.engine.awaiting import wait_keys
 from flowlang.engine.catalog import Catalog, CronEntry, Starter, Subscription, own_outcomes
@@ -25,6 +26,7 @@ from flowlang.engine.intake import (
     EXPIRES,
     WEEK_MS,
     DeadEvent,
+    DelayedEvent,
     Delivery,
     Lineage,
     Reason,
@@ -32,7 +34,7 @@ from flowlang.engine.intake import (
     TriggerProblem,
     key_text,
 )
-from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, RunSeed, Timer, Wait
+from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, Parent, RunSeed, Timer, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
 from flowlang.engine.schedule import Tick
@@ -107,19 +109,38 @@ class Router:
         self._try(entry.subscription, event, delivery, found)
         return self._routed(event, delivery, found)
 
-    def call(self, starter: Starter, event: Event, delivery: Delivery) -> Routed:
+    def delayed(self, row: str, waiting: DelayedEvent) -> Routed:
+        """Decide what an emitted event starts whose delay is over, by the manifest that is active now.
+
+        Args:
+            row: The id under which it is kept, and has been waiting.
+            waiting: The event.
+        """
+        event = msgspec.structs.replace(waiting.event, time=rfc3339(self.now_ms))
+        return self.route(event, Delivery(row, dedupe=waiting.dedupe, delayed=row))
+
+    def call(
+        self,
+        starter: Starter,
+        event: Event,
+        delivery: Delivery,
+        lineage: Lineage | None = None,
+        parent: Parent | None = None,
+    ) -> Routed:
         """Start a pipeline by name; triggers on the call's event get theirs too.
 
         Args:
             starter: The pipeline.
             event: `pipeline/<id>.called` with the call's data.
             delivery: How the event is kept.
+            lineage: Of a run that another one invokes: what it inherits.
+            parent: And who is told of it.
 
         Raises:
             InputError: when the data or the pipeline's own expressions over it are wrong.
         """
         found = _Found()
-        start = _Start(self, starter, CALLED, delivery.row)
+        start = _Start(self, starter, CALLED, delivery.row, lineage or _ALONE, parent)
         found.runs.append(start.seed(start.with_input(event, event.data)))
         for subscription in self.catalog.subscribers(event.name):
             self._try(subscription, event, delivery, found)
@@ -179,6 +200,7 @@ class Router:
             runs=tuple(found.runs),
             dead=None if body is None else DeadLetter(row, "event", event.name, seal(encode(body), row)),
             tick=delivery.tick,
+            delayed=delivery.delayed,
         )
 
     def _try(self, subscription: Subscription, event: Event, delivery: Delivery, found: _Found) -> None:
@@ -216,6 +238,7 @@ class _Start:
     index: int
     row: str
     lineage: Lineage = _ALONE
+    parent: Parent | None = None
 
     @property
     def run(self) -> str:
@@ -248,7 +271,10 @@ class _Start:
             vars=names["vars"],
             origin=self.lineage.origin,
             root=self.lineage.root,
+            root_ms=self.lineage.root_ms,
+            root_event=self.lineage.root_event,
             parent=self.lineage.parent,
+            awaited=self.parent is not None and self.parent.wait,
             replay_of=self.lineage.replay_of,
             labels={} if gathers else self._labels(names),
             events=() if began is None else began.events,
@@ -265,6 +291,7 @@ class _Start:
             priority_ms=0 if gathers else self._priority(names),
             retention_ms=plan.retention_ms,
             replay_of=self.lineage.replay_of,
+            parent=self.parent,
             waits=tuple(self._cancelling(names)),
             timers=() if plan.expires_ms is None else (Timer(EXPIRES, plan.expires_ms),),
             gates=tuple(sealed(one, self.router.catalog, self.router.sealer, run) for one in wanted),

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from flowlang.errors import FlowError
+from flowlang.plan import Undo
 
 Status = Literal["succeeded", "failed", "timed_out", "skipped", "cancelled"]
 
@@ -74,6 +75,7 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     root_event: str = ""  #: row id of that event; "": that of its own event
     event_row: str = ""  #: row id of its event
     parent: str | None = None
+    awaited: bool = False  #: its parent waits for it: its failure is the parent's, and makes no dead letter
     replay_of: str | None = None
     labels: dict[str, str] = {}
     events: tuple[Event, ...] = ()  #: of a batch, `event` the first of them
@@ -132,7 +134,37 @@ Phase = Literal[
     "pausing",
     "collecting",
     "waiting",
+    "invoking",
+    "looking",
 ]
+
+
+class UndoEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a step that has succeeded leaves in its run's undo list: how to take it back, or the child it stands for.
+
+    `undo` has its arguments as far as they were known then; the names `error` and `secrets` are still to be put in.
+    """
+
+    instance: str
+    origin: str  #: run that its idempotency key derives from
+    undo: Undo | None = None
+    child: str | None = None  #: run whose own list this entry is
+    broken: ErrorInfo | None = None  #: why the arguments could not be computed
+
+
+class UndoWalk(msgspec.Struct, omit_defaults=True):
+    """Where the walk through undo lists has come: the run's own, and inside it those of its children."""
+
+    runs: list[str]
+    places: list[int]  #: in the list of each run, the entry that comes next, counted from its end, from 1
+    prefixes: list[str]  #: before the instances of each run
+    asked: str = ""  #: entry that the last claim was to read
+    failed: list[str] = []  #: undos that have failed
+
+    @property
+    def read(self) -> str:
+        """The next entry, as it is read."""
+        return f"{self.runs[-1]}:-{self.places[-1]}"
 
 
 class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
@@ -155,6 +187,10 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     got: list[Any] = []  #: events that a wait has taken
     offers: dict[str, Any] = {}  #: events that a wait may take, by row id, in the order in which they came
     asked: list[str] = []  #: those of them that it has asked for
+    done: bool = False  #: the handler or the child has done its work
+    reused: bool = False  #: its output is another run's, found in the cache
+    undo: UndoEntry | None = None  #: this takes a step back; there is no step of the plan
+    undo_name: str = ""  #: and this is its instance
     chosen: bool = False  #: a switch has already tested its condition
 
 
@@ -175,7 +211,11 @@ class ScopeState(msgspec.Struct, omit_defaults=True):
     started_ms: int = 0  #: first turn of the run
     cancel: str | None = None  #: why it is being cancelled
     overdue: ErrorInfo | None = None  #: the run's time is up; it ends failed with this
-    ending: ErrorInfo | None = None  #: the run has failed with this; on_failure is at work
+    decided: Literal["", "failed", "cancelled"] = ""  #: how the run will have ended; undos and on_failure are at work
+    ending: ErrorInfo | None = None  #: it has failed with this
+    walk: UndoWalk | None = None  #: through what is to be undone
+    closing: bool = False  #: on_failure has begun
+    exhausted: bool = False  #: the time that ending may take is over
     error: ErrorInfo | None = None  #: what the parent was handling when it made this scope
 
 
@@ -192,6 +232,7 @@ _states = msgspec.json.Decoder(ScopeState)
 _metas = msgspec.json.Decoder(RunMeta)
 _records = msgspec.json.Decoder(Record)
 _errors = msgspec.json.Decoder(ErrorInfo)
+_undos = msgspec.json.Decoder(UndoEntry)
 
 
 def decode_state(data: bytes) -> ScopeState:
@@ -216,6 +257,11 @@ def decode_record(data: bytes) -> Record:
 def decode_error(data: bytes) -> ErrorInfo:
     """Read an error. Raises: PayloadError."""
     return _decode(_errors, data)
+
+
+def decode_undo(data: bytes) -> UndoEntry:
+    """Read an entry of an undo list. Raises: PayloadError."""
+    return _decode(_undos, data)
 
 
 T = TypeVar("T")

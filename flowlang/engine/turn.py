@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from flowlang.engine.ops import Gate, Group, Take, Timer, Wait
-from flowlang.engine.state import ErrorInfo, Record, Result, RunMeta
+from flowlang.engine.state import ErrorInfo, PayloadError, Record, Result, RunMeta
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -40,14 +40,25 @@ class Emission(msgspec.Struct, frozen=True):
     ident: str
     data: Any
     instance: str
+    delay_ms: int = 0
+
+
+class Invocation(msgspec.Struct, frozen=True):
+    """A pipeline to be called with the commit."""
+
+    pipeline: str
+    instance: str
+    data: Any
+    wait: bool
 
 
 class RunEnd(msgspec.Struct, frozen=True):
-    """The run's end, to be written with the commit."""
+    """The run's end, to be written with the commit; `incomplete` are the undos that failed."""
 
     status: Literal["succeeded", "failed", "cancelled", "skipped"]
     output: Any = msgspec.UNSET
     error: ErrorInfo | None = None
+    incomplete: tuple[str, ...] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -79,6 +90,11 @@ class Turn:
         self.unwaits: list[str] = []
         self.takes: list[Take] = []
         self.emissions: list[Emission] = []
+        self.invocations: list[Invocation] = []
+        self.cancel_children: list[tuple[str, str, str]] = []  #: (pipeline, instance, reason)
+        self.undos: list[bytes] = []
+        self.lookups: list[tuple[str, str]] = []  #: (instance, key)
+        self.cached: list[tuple[str, bytes, int]] = []  #: (key, output, ttl)
         self.run_end: RunEnd | None = None
         self.wanted: tuple[Wanted, ...] = ()
         self.gate_id: str | None = None  #: what the gates are wanted for: an attempt's instance, or "": the run
@@ -116,8 +132,28 @@ class Turn:
             or self.emissions
             or self.frees
             or self.queue is not None
+            or self.invocations
+            or self.cancel_children
+            or self.undos
+            or self.lookups
+            or self.cached
             or self.run_end
             or self.child_end
             or self.took_attempt
             or self.binding
         )
+
+
+_ends = msgspec.json.Decoder(RunEnd)
+
+
+def decode_run_end(data: bytes) -> RunEnd:
+    """Read how a run ended.
+
+    Raises:
+        PayloadError: when it is none.
+    """
+    try:
+        return _ends.decode(data)
+    except msgspec.DecodeError as error:
+        raise PayloadError(f"stored payload: {error}") from error

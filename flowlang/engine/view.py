@@ -52,6 +52,7 @@ class RunView:
         self.index = index
         self.records = {} if records is None else records
         self.inputs = {} if inputs is None else inputs
+        self.undos: dict[str, bytes] = {}  #: entries of undo lists, as they were read
         self.secrets: Mapping[str, str] = {} if secrets is None else secrets
         self.event = meta.event.view()
         self.events = [event.view() for event in meta.events]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowlang.expr.errors import CelError, EvaluationError, ExpressionSyntaxError, Problem
     from flowlang.expr.explanation import Explanation, explain
     from flowlang.expr.json_values import to_json, to_text
+    from flowlang.expr.later import fill_but
     from flowlang.expr.partial import Residual, residual
     from flowlang.expr.program import Expression, compile_expression
     from flowlang.expr.schema_types import type_of_schema
@@ -60,6 +61,7 @@ __all__ = [
     "compile_value",
     "equalities",
     "explain",
+    "fill_but",
     "index_key",
     "key_at",
     "literal",
@@ -102,6 +104,7 @@ _MODULES = {
     "compile_value": "value_template",
     "equalities": "equality_index",
     "explain": "explanation",
+    "fill_but": "later",
     "index_key": "equality_index",
     "key_at": "equality_index",
     "literal": "value_literals",

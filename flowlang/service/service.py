@@ -18,6 +18,7 @@ from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadLetters
+from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
@@ -69,6 +70,7 @@ class Service:
         self._catalogs = Catalogs(store, salt)
         self._writer = Writer(store, incarnation or f"service-{random_token()}", on_reply=self._replied, pause=pause)
         self._intake = Intake(store, self._writer, self._catalogs, sealer)
+        self._sealer = sealer
         self._dead = DeadLetters(store, self._writer, self._intake, sealer)
         self._scheduler = Scheduler(store, self._intake, self._catalogs)
 
@@ -198,6 +200,10 @@ class Service:
             NotFoundError, DataError, TooLargeError: saying why not.
         """
         return self._intake.call(pipeline, data, key=key, source=source)
+
+    def send_delayed(self) -> int:
+        """Accept the emitted events whose delay is over; returns how many this process sent."""
+        return send_due(self.store, self._intake, self._sealer)
 
     def tick_crons(self, now_ms: int | None = None) -> TickReport:
         """Fire the schedules that are due; of a process only one thread may do so.

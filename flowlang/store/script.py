@@ -48,6 +48,7 @@ GRACE_MS = 3_600_000
 _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Timer,
     ops.Wait,
+    ops.Parent,
     ops.Delayed,
     ops.Group,
     ops.Join,

@@ -33,6 +33,7 @@ class Maintenance:
         unpark: Gives back what this process holds and cannot run; called every third of a lease.
         now_ms: The store's time.
         fire_crons: Fires the cron ticks that are due.
+        send_delayed: Sends the events whose delay is over.
         refresh: Reads the active manifest.
     """
 
@@ -45,6 +46,7 @@ class Maintenance:
         unpark: Callable[[], object],
         now_ms: Callable[[], int],
         fire_crons: Callable[[], object],
+        send_delayed: Callable[[], object],
         refresh: Callable[[], object],
     ) -> None:
         self._sweep = sweep
@@ -53,6 +55,7 @@ class Maintenance:
         self._renew_ms = lease_ms / 3
         self._now_ms = now_ms
         self._fire_crons = fire_crons
+        self._send_delayed = send_delayed
         self._refresh = refresh
         self._wake = threading.Condition()
         self._due_ms: int | None = None
@@ -129,6 +132,7 @@ class Maintenance:
         if due or now - self._swept >= SWEEP_MS:
             self._swept = now
             self._look()
+            self._send_delayed()
         if self._stale_epoch:
             self._read_manifest()
         if now - self._ticked >= SWEEP_MS:

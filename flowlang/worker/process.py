@@ -44,6 +44,7 @@ class WorkerProcess:
         registry: Handlers that this process serves.
         ring: Sends one hint for a queue; must not raise.
         fire_crons: Fires the cron ticks that are due.
+        send_delayed: Sends the events whose delay is over.
         queues: Tells the served queues, best first.
         rules: Tells what the project says of its queues.
         threads: How many threads will call `work` at a time.
@@ -64,6 +65,7 @@ class WorkerProcess:
         *,
         ring: Callable[[str], object],
         fire_crons: Callable[[], object],
+        send_delayed: Callable[[], object],
         queues: Callable[[], tuple[str, ...]],
         rules: Callable[[], Mapping[str, QueueRule]] = dict,
         threads: int,
@@ -120,6 +122,7 @@ class WorkerProcess:
             unpark=self._executor.unpark,
             now_ms=active.now_ms,
             fire_crons=fire_crons,
+            send_delayed=send_delayed,
             refresh=self._refresh,
         )
 

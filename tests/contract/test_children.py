@@ -228,7 +228,7 @@ def test_a_commit_cancels_runs_that_have_not_ended(rig: Rig) -> None:
     invoke(rig, main, child_of(main, "c1"), child_of(main, "c2"), status="held")
     rig.one(finish(rig.claim_one()))
 
-    rig.one(commit(main, "held", cancel_runs=(("c1", "late"), ("c2", "late"), ("none", "late"))))
+    rig.one(commit(main, "held", cancel_runs=(("c1", "late", "a"), ("c2", "late", "b"))))
 
     (told,) = rig.claim(5)
     assert (told.run, told.facts) == ("c2", ({"kind": "start"}, {"kind": "cancel", "reason": "late"}))
@@ -344,3 +344,38 @@ def test_a_parent_whose_lease_was_lost_hears_of_the_end_once(rig: Rig) -> None:
     (joined,) = rig.claim_one().facts
     assert joined["kind"] == "joined"
     assert taken.scope == MAIN
+
+
+def test_a_child_that_was_never_made_is_told_as_gone_when_it_is_cancelled(rig: Rig) -> None:
+    main = rig.start_run()
+
+    answer = rig.one(commit(main, "held", consumed=1, cancel_runs=(("none", "late", "call"),)))
+
+    assert answer == Committed((over("none", "gone", result=b""),))
+
+
+def test_who_does_not_wait_is_told_at_once_which_run_it_is(rig: Rig) -> None:
+    rig.one(accept("e1", seed_of("r1", once=OnceKey("k", DAY_MS))))
+    holder = rig.claim_one()
+    main = rig.start_run()
+    seeds = [
+        seed_of("c1", parent=Parent(main.run, main.scope, "a", wait=False)),
+        seed_of("c2", parent=Parent(main.run, main.scope, "b", wait=False), once=OnceKey("k", DAY_MS)),
+    ]
+
+    answer = invoke(rig, main, *seeds, status="held")
+
+    assert answer.facts == (over("c1", "started", ident="a", result=b""), over("r1", "started", ident="b", result=b""))
+    rig.one(finish(rig.claim_one()))
+    rig.one(finish(holder))
+    rows = rig.store.run("c1")
+    assert rows is not None
+    assert rows.row.parent is None
+    assert rig.one(commit(main, "held", consumed=2)) == Committed()
+
+
+def test_the_newest_entries_of_an_undo_list_are_read_one_by_one(rig: Rig) -> None:
+    main = rig.start_run()
+    rig.one(commit(main, "ready", undos=(b"1", b"2"), reads=("^r00-1:-1", "^r00-1:-2", "^r00-1:-3", "^none:-1")))
+
+    assert rig.claim_one().reads == {"^r00-1:-1": b"2", "^r00-1:-2": b"1"}

@@ -203,7 +203,9 @@ turns = st.fixed_dictionaries(
         "delayed": st.lists(delayed_ones, max_size=1).map(tuple),
         "cached": st.lists(entries, max_size=1).map(tuple),
         "lookups": st.lists(lookups, max_size=2).map(tuple),
-        "cancel_runs": st.lists(st.tuples(st.sampled_from(RUNS), st.just("why")), max_size=1).map(tuple),
+        "cancel_runs": st.lists(st.tuples(st.sampled_from(RUNS), st.just("why"), st.just("call")), max_size=1).map(
+            tuple
+        ),
         "journal": st.lists(bodies, max_size=2).map(tuple),
         "timers": st.lists(timers, max_size=2).map(tuple),
         "cleared": st.lists(st.sampled_from(["t", "u"]), max_size=1).map(tuple),

@@ -219,3 +219,34 @@ def test_the_approval_of_the_guide_to_waits_is_given_or_not(tmp_path: Path) -> N
     assert simulation.finished(runs[0]).output == "yes"
     simulation.run_until_idle()
     assert simulation.finished(runs[1]).output == "nobody answered"
+
+
+def test_the_trip_of_the_guide_to_sagas_is_booked_and_reminded_of(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "sagas.md", tmp_path)
+    (trip,) = simulation.send("trips/requested", {"city": "rome"})
+    simulation.run_ready()
+    found = simulation.finished(trip)
+    assert (found.status, found.output) == ("succeeded", ["out-rome", "back-rome"])
+    assert [row.due_ms for row in simulation.store.delayed()] == []
+    begun = simulation.clock.now_ms()
+    simulation.run_until_idle()
+    assert simulation.clock.now_ms() - begun == 30 * 86_400_000
+
+
+def test_the_trip_of_the_guide_to_sagas_is_taken_back(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "sagas.md", tmp_path)
+    run = sent(simulation, "trips/requested", {"city": "atlantis"})
+    assert run.status == "failed"
+    calls = [(call.handler, call.arguments.get("booking")) for call in simulation.calls if "cancel" in call.handler]
+    assert calls == [("flights.cancel", "out-atlantis"), ("hotels.cancel", "hotel-atlantis")]
+    assert simulation.calls[-2].arguments["why"] == "flights.none"
+
+
+def test_the_fragment_of_the_guide_to_sagas_reuses_its_output(tmp_path: Path) -> None:
+    (fragment,) = [block.text for block in blocks("yaml", GUIDE / "sagas.md") if "steps" in block.words]
+    simulation = simulated(GUIDE / "sagas.md", tmp_path, steps=fragment)
+    for _ in range(2):
+        run = simulation.call("fragment", {})
+        simulation.run_ready()
+        assert simulation.finished(run).outputs() == {"rates": {"id": "hotel-rome"}}
+    assert simulation.called("hotels.book") == 1

@@ -17,6 +17,7 @@ from flowlang.clock import ManualClock
 from flowlang.engine.advance import advance
 from flowlang.engine.drive import Held
 from flowlang.engine.outside import outside
+from flowlang.engine.route import Router
 from flowlang.engine.state import decode_state, encode
 from flowlang.engine.turn import Turn
 from flowlang.simulate import Finished, Handler, Simulation
@@ -224,7 +225,7 @@ class CheckedHeld(Held):
             view,
             again,
             opened,
-            outside=outside(catalog),
+            outside=outside(Router(catalog, self.sealer, more["now_ms"])),
             rescues=self.row.rescues if lost else 0,
             **more,
         )
@@ -249,6 +250,11 @@ def _decisions(turn: Turn) -> list[Any]:
         turn.waits,
         turn.unwaits,
         turn.takes,
+        turn.invocations,
+        turn.cancel_children,
+        turn.undos,
+        turn.lookups,
+        turn.cached,
         turn.emissions,
         end,
         child,

@@ -61,7 +61,7 @@ def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
     holder = _holder(tables, seed)
     if holder is not None:
         if seed.parent is not None:
-            children.follow(tables, holder, seed.parent)
+            children.invoked(tables, holder, seed.parent)
         return holder, False
     if seed.once is not None:
         until = tables.now_ms + seed.once.ttl_ms
@@ -79,11 +79,11 @@ def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
         root=seed.id,
         records=dict(seed.records),
     )
-    if seed.parent is not None and tables.living(seed.parent.run) is not None:
+    if seed.parent is not None and seed.parent.wait and tables.living(seed.parent.run) is not None:
         children.adopt(tables, seed.id, run, seed.parent.run)
     tables.runs[seed.id] = run
     if seed.parent is not None:
-        children.follow(tables, seed.id, seed.parent)
+        children.invoked(tables, seed.id, seed.parent)
     main = run.scopes[MAIN] = main_scope(seed.queue, seed.priority_ms, seed.state, seed.reads)
     if seed.gates:
         run.admitting = True

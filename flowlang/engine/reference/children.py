@@ -23,24 +23,33 @@ def adopt(tables: Tables, run_id: str, run: Run, parent_id: str) -> None:
     run.parent, run.root = parent_id, parent.root
 
 
+def invoked(tables: Tables, run_id: str, parent: Parent) -> None:
+    """Tell a parent's scope of the run that it has invoked: of its end, or just which it is."""
+    if parent.wait:
+        follow(tables, run_id, parent)
+    else:
+        tell(tables, parent, run_id, "started", b"")
+
+
 def follow(tables: Tables, run_id: str, parent: Parent) -> None:
     """Tell a parent's scope of a run's end, or of the one it was merged into: when it ends, or at once when it has."""
     run = tables.runs.get(run_id)
     if run is None:
-        _tell(tables, parent, run_id, "gone", b"")
+        tell(tables, parent, run_id, "gone", b"")
     elif run.live:
         run.followers.add(SEP.join((parent.run, parent.scope, parent.id)))
     elif run.merged_into is not None:
         follow(tables, run.merged_into, parent)
     else:
-        _tell(tables, parent, run_id, run.status, run.result)
+        tell(tables, parent, run_id, run.status, run.result)
 
 
 def part(tables: Tables, run_id: str, run: Run) -> None:
     """Do what a run's end means for others: those that wait for it, those that it invoked, and its family's rows."""
     followers, run.followers = run.followers, set()
     for follower in sorted(followers):
-        follow(tables, run_id, Parent(*follower.split(SEP)))
+        parent_id, scope_id, ident = follower.split(SEP)
+        follow(tables, run_id, Parent(parent_id, scope_id, ident))
     for child in run.children:
         tables.deliver(child, MAIN, {"kind": "cancel", "reason": ORPHANED})
     if run.parent is None:
@@ -58,6 +67,7 @@ def expire(tables: Tables, run_id: str, run: Run) -> None:
         tables.expiry.put(run_id, tables.now_ms + run.retention_ms)
 
 
-def _tell(tables: Tables, parent: Parent, run_id: str, status: str, result: bytes) -> None:
+def tell(tables: Tables, parent: Parent, run_id: str, status: str, result: bytes) -> None:
+    """Put what became of a run into the inbox of the scope that invoked it."""
     fact = {"kind": "child", "id": parent.id, "run": run_id, "status": status, "result": result}
     tables.deliver(parent.run, parent.scope, fact)

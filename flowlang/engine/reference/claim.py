@@ -97,9 +97,13 @@ def _read(tables: Tables, run: Run, scope: Scope) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for read in scope.reads:
         if read[:1] == "^":
-            other = tables.runs.get(read[1:])
+            name, _, place = read[1:].partition(":-")
+            other = tables.runs.get(name)
             undos = other.undos if other is not None and other.root == run.root else []
-            found.update({f"{read}:{number}": body for number, body in enumerate(undos)})
+            if not place:
+                found.update({f"{read}:{number}": body for number, body in enumerate(undos)})
+            elif int(place) <= len(undos):
+                found[read] = undos[-int(place)]
             continue
         if read[:1] in {"*", "#"}:
             row = run.groups.get(read[1:])

@@ -9,12 +9,13 @@ from flowlang.engine.ops import (
     Duplicate,
     Hold,
     Lost,
+    Parent,
     Release,
     Renew,
     Renewed,
     Stale,
 )
-from flowlang.engine.reference import cache, delays, events, gates, groups
+from flowlang.engine.reference import cache, children, delays, events, gates, groups
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.ending import finish
 from flowlang.engine.reference.tables import MAIN, SEP, Run, Scope, Tables, under_living
@@ -57,8 +58,10 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
         groups.join(tables, op.run, scope, op.join)
     if op.finish is not None:
         finish(tables, op.run, run, op.finish)
-    for run_id, reason in op.cancel_runs:
+    for run_id, reason, ident in op.cancel_runs:
         tables.deliver(run_id, MAIN, {"kind": "cancel", "reason": reason})
+        if run_id not in tables.runs:
+            children.tell(tables, Parent(op.run, op.scope, ident), run_id, "gone", b"")
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
     if op.status == "held":
         tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)

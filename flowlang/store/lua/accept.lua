@@ -10,10 +10,10 @@ end
 local function create_run(event_id, seed)
   local holder = get_run(seed.id) and seed.id or seed.once and held_by(K.once .. seed.once.key)
   if holder then
-    if seed.parent then follow(holder, seed.parent) end
+    if seed.parent then invoked(holder, seed.parent) end
     return holder, false
   end
-  local above = seed.parent and get_run(seed.parent.run)
+  local above = seed.parent and with_defaults(seed.parent, 'Parent').wait and get_run(seed.parent.run)
   if seed.once then hold(K.once .. seed.once.key, seed.id, seed.once.ttl_ms) end
   local fields = {
     'status', 'pending', 'pipeline', seed.pipeline, 'version', seed.version, 'meta', seed.meta, 'event', event_id,
@@ -40,7 +40,7 @@ local function create_run(event_id, seed)
   }
   if above and above.live then adopt(get_run(seed.id), above) end
   main.inbox = gated and {} or {mp_fields(2, 'kind', 'start')}
-  if seed.parent then follow(seed.id, seed.parent) end
+  if seed.parent then invoked(seed.id, seed.parent) end
   put_scope(seed.id, '', main)
   set_records(seed.id, seed.records)
   for _, timer in ipairs(seed.timers) do set_timer(seed.id, '', main, with_defaults(timer, 'Timer')) end

@@ -32,6 +32,12 @@ local function follow(run_id, parent)
   end
 end
 
+-- Tells a parent's scope of the run that it has invoked: of its end, or just which it is.
+local function invoked(run_id, parent)
+  if with_defaults(parent, 'Parent').wait then return follow(run_id, parent) end
+  tell_parent(parent.run, parent.scope, parent.id, run_id, 'started', '')
+end
+
 -- Lets the rows of an ended root run and its family expire, unless one of them has not ended.
 -- Only a run without a family expires by itself as well: else its children's names would be lost before the sweep.
 local function expire_run(run)

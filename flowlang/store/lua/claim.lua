@@ -57,10 +57,19 @@ local function add_reads(pieces, key, names, prefix)
   end
 end
 
--- The undo list of a run of the same family.
+-- The undo list of a run of the same family, or one entry of it, counted from its end.
 local function add_undos(pieces, run_id, read)
-  local other = get_run(string.sub(read, 2))
+  local name, place = string.match(read, '^%^(.*):(%-%d+)$')
+  local other = get_run(name or string.sub(read, 2))
   if not other or other.root ~= get_run(run_id).root then return end
+  if place then
+    local body = redis.call('LINDEX', K.run .. other.id .. RUN.undos, place)
+    if body then
+      pieces[#pieces + 1] = mp(read)
+      pieces[#pieces + 1] = mp_bin(body)
+    end
+    return
+  end
   for number, body in ipairs(redis.call('LRANGE', K.run .. other.id .. RUN.undos, 0, -1)) do
     pieces[#pieces + 1] = mp(string.format('%s:%d', read, number - 1))
     pieces[#pieces + 1] = mp_bin(body)

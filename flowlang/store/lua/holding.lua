@@ -80,7 +80,10 @@ local function commit(op)
   if op.status == 'ended' then end_scope(op.run, op.scope, row) end
   if op.join then join_group(op.run, row, with_defaults(op.join, 'Join')) end
   if op.finish then finish_run(run, with_defaults(op.finish, 'Finish')) end
-  for _, one in ipairs(op.cancel_runs) do deliver(one[1], '', mp_fields(4, 'kind', 'cancel', 'reason', one[2]), true) end
+  for _, one in ipairs(op.cancel_runs) do
+    deliver(one[1], '', mp_fields(4, 'kind', 'cancel', 'reason', one[2]), true)
+    if not get_run(one[1]) then tell_parent(op.run, op.scope, one[3], one[1], 'gone', '') end
+  end
   local accepted = {}
   for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
   if op.status == 'held' then

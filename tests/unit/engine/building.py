@@ -11,11 +11,13 @@ import msgspec
 from flowlang.clock import ManualClock, Rng
 from flowlang.engine.turn import Call
 from flowlang.plan import (
+    Cache,
     CatchArm,
     Emit,
     EventTrigger,
     Fail,
     Foreach,
+    Invoke,
     Parallel,
     Plan,
     Race,
@@ -28,6 +30,7 @@ from flowlang.plan import (
     Stop,
     Switch,
     Tolerate,
+    Undo,
     Uses,
     Verb,
     WaitFor,
@@ -47,6 +50,8 @@ MODIFIERS = (
     "retry",
     "timeout_ms",
     "output",
+    "undo",
+    "cache",
 )
 T0 = 1_767_225_600_000  #: where virtual time begins
 
@@ -70,6 +75,8 @@ class Part:
     retry: tuple[tuple[RetryRule, ...], ...] = ()
     timeout_ms: int | None = None
     output: Any = UNSET
+    undo: Undo | None = None
+    cache: Cache | None = None
 
     def __repr__(self) -> str:
         """Only what is set, for those who read a failing example."""
@@ -105,8 +112,21 @@ def sets(key: str, /, **values: Any) -> Part:
     return Part("set", key, lambda _: SetValues(values), **modifiers)
 
 
-def emit(event: str, data: Any = None, *, key: str | None = None, ident: str | None = None, **more: Any) -> Part:
-    return Part("emit", key, lambda _: Emit(event, {} if data is None else data, ident), **more)
+def invoke(key: str, pipeline: str, given: dict[str, Any] | None = None, *, wait: bool = True, **more: Any) -> Part:
+    """A call of a pipeline."""
+    return Part("invoke", key, lambda _: Invoke(pipeline, given or {}, wait), **more)
+
+
+def emit(
+    event: str,
+    data: Any = None,
+    *,
+    key: str | None = None,
+    ident: str | None = None,
+    delay: str | None = None,
+    **more: Any,
+) -> Part:
+    return Part("emit", key, lambda _: Emit(event, {} if data is None else data, ident, delay), **more)
 
 
 def wait(key: str, event: str, match: str = "true", **more: Any) -> Part:
@@ -191,6 +211,8 @@ def _number(part: Part, loops: tuple[int, ...], made: list[Step | None]) -> int:
         retry=part.retry,
         timeout_ms=part.timeout_ms,
         output=part.output,
+        undo=part.undo,
+        cache=part.cache,
     )
     return index
 
@@ -245,9 +267,9 @@ class Project(Simulation):
     """A simulation that remembers its runs; every handler that has no script gives back its arguments."""
 
     def __init__(self, *plans: Plan, rng: Rng | None = None, **handlers: Handler) -> None:
-        names = {
-            step.verb.handler: echo for each in plans for step in each.steps if isinstance(step.verb, Uses)
-        } | handlers
+        calls = [step.verb for each in plans for step in each.steps]
+        calls += [step.undo.verb for each in plans for step in each.steps if step.undo is not None]
+        names = {verb.handler: echo for verb in calls if isinstance(verb, Uses)} | handlers
         super().__init__(plans, names, rng=rng or Middle(), clock=ManualClock(T0))
 
     def order(self) -> list[str]:

@@ -33,7 +33,10 @@ from tests.unit.engine.building import (
 
 SEEN = uses("cleanup", given={"class": "${{ error.class }}"})
 ANYWHERE = Outside(
-    check=lambda _, data: (data, None), key_hash=lambda *parts: "/".join(parts), limit=lambda _, default: default
+    check=lambda _, data: (data, None),
+    refuses=lambda *_: None,
+    key_hash=lambda *parts: "/".join(parts),
+    limit=lambda _, default: default,
 )
 FLAKY = uses("flaky", retry=((RetryRule(initial_ms=60_000),),))
 
@@ -133,7 +136,7 @@ def test_a_cancel_during_finally_lets_it_end_and_stops_what_follows() -> None:
 
 
 def test_a_cancel_during_on_failure_changes_nothing() -> None:
-    project = Project(plan(fail("bad"), on_failure=[sleep("1h"), uses("alarm")]))
+    project = Project(plan(fail("bad"), on_failure=[sleep("30m"), uses("alarm")]))
     run_id = project.call("p")
     project.run_ready()
     project.cancel(run_id)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlang.plan import Foreach, Repeat, Tolerate
+from flowlang.plan import CancelOn, Foreach, Repeat, Tolerate
 from tests.unit.engine.building import Part, Project, arm, parallel, plan, race, sets, sleep, steps, uses, wait
 
 MINE = "incoming.data.order == event.data.order"
@@ -264,6 +264,32 @@ def test_a_worker_that_is_lost_at_a_wait_costs_nothing() -> None:
     row = project.claim()
     assert row is not None
     project.lose_worker()
+    project.run_until_idle()
+    assert project.finished(run_id).status == "succeeded"
+
+
+CANCEL = (CancelOn(("shop/cancelled",), MINE),)
+
+
+def test_an_event_cancels_the_run_from_its_creation_on() -> None:
+    for began in (False, True):
+        project = Project(plan(sleep("1h"), uses("after"), cancel_on=CANCEL))
+        run_id = project.call("p", order())
+        if began:
+            project.run_ready()
+        project.send("shop/cancelled", order(2))
+        project.send("shop/cancelled", order())
+        project.run_until_idle()
+        done = project.finished(run_id)
+        assert done.error is not None
+        assert (done.status, project.called("after"), project.elapsed_ms()) == ("cancelled", 0, 0)
+        assert done.error.message.startswith("cancelled by shop/cancelled ")
+
+
+def test_an_event_from_before_the_run_does_not_cancel_it() -> None:
+    project = Project(plan(sleep("1h"), cancel_on=CANCEL))
+    project.send("shop/cancelled", order())
+    run_id = project.call("p", order())
     project.run_until_idle()
     assert project.finished(run_id).status == "succeeded"
 

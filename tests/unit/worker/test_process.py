@@ -60,6 +60,7 @@ class World:
             Registry.of(*functions) if functions else self.registry,
             ring=lambda queue: self._start(process, queue),
             fire_crons=lambda: None,
+            send_delayed=lambda: None,
             queues=lambda: ("default",),
             threads=threads,
             lease_ms=lease_ms,

@@ -32,6 +32,7 @@ def test_a_process_that_hears_no_hint_finds_the_work_by_itself() -> None:
         world.registry,
         ring=lambda _: None,
         fire_crons=lambda: None,
+        send_delayed=lambda: None,
         queues=lambda: ("default",),
         threads=2,
         lease_ms=300,
