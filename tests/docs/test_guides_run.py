@@ -179,6 +179,37 @@ def test_the_newsletter_of_the_guide_to_loops_counts_what_it_sent(tmp_path: Path
     assert found.records["letters[1]"].output == "letter 1 to bob@example.com"
 
 
+def test_runs_of_the_guide_to_versions_end_as_the_version_says_that_they_began_with(tmp_path: Path) -> None:
+    page = GUIDE / "versions.md"
+    simulation = simulated(page, tmp_path / "first")
+    (before,) = simulation.send("shop/ordered", {"id": "o1"})
+    simulation.run_ready()
+    changed = {
+        title.removeprefix("next/"): text
+        for title, text in sorted(titled(page).items(), key=lambda item: item[0].startswith("next/"))
+    }
+    project = load_project(write_project(tmp_path / "next", changed))
+    assert project.manifest is not None
+    simulation.deploy(list(project.plans.values()))
+    (after,) = simulation.send("shop/ordered", {"id": "o2"})
+    simulation.run_until_idle()
+    assert simulation.finished(before).output == "parcel o1 from shelf of o1"
+    assert simulation.finished(after).output == "gift o2 from shelf of o2"
+    assert {"ship", "pack"} == {call.instance for call in simulation.calls} - {"reserve", "shelf"}
+
+
+def test_the_report_of_the_guide_to_events_has_windows_without_gaps(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "events.md", tmp_path)
+    for _ in range(20):
+        simulation.clock.advance(86_400_000)
+        simulation.tick()
+    simulation.run_until_idle()
+    rows = [row for row in simulation.store.runs(limit=100) if row.pipeline == "nightly-report"]
+    windows = sorted(tuple(simulation.finished(row.id).outputs()["window"].values()) for row in rows)
+    assert len(windows) == 23  # 20 nights, and a Saturday's afternoon in each week
+    assert [until for _, until in windows[:-1]] == [since for since, _ in windows[1:]]
+
+
 def test_the_fragments_of_the_guide_to_loops_give_these_outputs(tmp_path: Path) -> None:
     fragments = [block.text for block in blocks("yaml", GUIDE / "loops.md") if "steps" in block.words]
     outputs: list[Any] = []
