@@ -228,12 +228,15 @@ class Reads:
 
 def _worker_rows(said: dict[bytes, bytes], now_ms: int) -> tuple[WorkerRow, ...]:
     rows = [_worker_row(worker.decode(), text.decode()) for worker, text in said.items()]
-    listed = [row for row in rows if now_ms - row.seen_ms <= WORKER_LISTED_MS]
+    listed = [row for row in rows if row is not None and now_ms - row.seen_ms <= WORKER_LISTED_MS]
     return tuple(sorted(listed, key=lambda row: row.id))
 
 
-def _worker_row(worker: str, text: str) -> WorkerRow:
+def _worker_row(worker: str, text: str) -> WorkerRow | None:
+    """Read a worker's row; None for one that another release has written in another form."""
     threads, busy, seen, *lists = text.split(":")
+    if len(lists) != 3:
+        return None
     queues, refuses, defers = (tuple(one.split(",")) if one else () for one in lists)
     return WorkerRow(worker, int(threads), int(busy), int(seen), queues, refuses, defers)
 

@@ -117,6 +117,15 @@ def test_a_version_is_not_deferred_to_a_worker_of_other_queues(rig: Rig) -> None
     assert names(ask(rig, "old", defers=(NEW,), queues=("default", "slow"))) == ["r1"]
 
 
+def test_who_can_serve_a_row_is_rung_for_when_another_has_left_it(rig: Rig) -> None:
+    assert ask(rig, "new", 0, threads=2) == []
+    rig.flush(*(accept(f"e{n}", seed_of(f"r{n}", version=NEW)) for n in range(2)))
+    rig.advance(3_000)  # the hints have come to nothing
+    request = ClaimRequest("old", ("default",), 1, 10_000, 1, 0, refuses=(NEW,))
+    assert rig.flush(claim=request, worker="old").rings == {"default": 2}
+    assert rig.flush(claim=request, worker="old").rings == {}
+
+
 def test_rows_that_nobody_can_serve_are_counted_and_ring_for_nobody(rig: Rig) -> None:
     add(rig, "r1", "r2", version=NEW)
     add(rig, "r3", version=NEW, queue="slow")

@@ -46,8 +46,9 @@ def version_of(tables: Tables, member: str) -> str | None:
 
 
 def set_aside(tables: Tables, queue: str, version: str, member: str, score: int) -> None:
-    """Move a row that has come out of its queue beside it."""
+    """Move a row that has come out of its queue beside it, and let others look."""
     tables.aside.setdefault((queue, version), Ranked()).put(member, score)
+    tables.fresh[member] = queue
 
 
 def waiting(tables: Tables, queue: str, until_ms: int | None = None) -> int:

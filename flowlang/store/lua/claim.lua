@@ -150,6 +150,7 @@ local function claim(request)
     local aside = left and aside_of(source, member)
     if aside and left[aside] then
       set_aside(aside, member, score)
+      fresh[member] = source -- others are to look
       dropped = dropped + 1
     else
       fresh[member] = nil

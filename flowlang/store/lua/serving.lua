@@ -43,11 +43,12 @@ local function aside_of(queue, member)
   return version and queue .. SEP .. version
 end
 
+-- A row that another release has written in another form counts as one of long ago.
 local function read_worker(text)
   local threads, busy, seen, queues, refuses, defers = string.match(text, '^(%d+):(%d+):(%d+):([^:]*):([^:]*):([^:]*)$')
   return {
-    threads = tonumber(threads), busy = tonumber(busy), seen = tonumber(seen),
-    queues = queues, refuses = refuses, defers = defers,
+    threads = tonumber(threads or 0), busy = tonumber(busy or 0), seen = tonumber(seen or 0),
+    queues = queues or '', refuses = refuses or '', defers = defers or '',
   }
 end
 
@@ -59,8 +60,7 @@ end
 
 -- Returns the worker's row with this moment in it.
 local function seen_now(text)
-  local head, tail = string.match(text, '^(%d+:%d+:)%d+(:.*)$')
-  return head .. string.format('%d', NOW) .. tail
+  return (string.gsub(text, '^(%d+:%d+:)%d+', '%1' .. string.format('%d', NOW)))
 end
 
 local function lists(text, name) return string.find(',' .. text .. ',', ',' .. name .. ',', 1, true) ~= nil end
