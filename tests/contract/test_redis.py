@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Sweep, Wait
+from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Renew, Sweep, Wait
 from flowlang.engine.ports import FlushId
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.store.keys import Keys
@@ -215,3 +215,35 @@ def test_the_check_for_leaks_finds_one(redis_url: str, client: redis.Redis) -> N
     client.hset("flowlang:{p00}:run:r2", "status", "running")
 
     assert sorted(leaked_keys(redis_url)) == ["flowlang:{p00}:flush:w", "flowlang:{p00}:run:r1"]
+
+
+def test_what_stood_beside_a_queue_and_what_counted_runs_goes_with_the_last_of_them(
+    rig_of: Rig, client: redis.Redis
+) -> None:
+    keys = Keys()
+    rig_of.one(accept("e1", seed_of("r1", version="v9", retention_ms=0)))
+    request = ClaimRequest("old", ("default",), 1, 10_000, 1, 0, refuses=("v9",))
+    rig_of.flush(claim=request, worker="old")
+    assert client.smembers(keys.single("asides")) == {b"default\x1fv9"}
+    rig_of.one(finish(rig_of.claim_one()))
+    rig_of.sweep()
+    assert [client.exists(keys.single(name)) for name in ("asides", "versions")] == [0, 0]
+
+
+def test_a_run_whose_rows_the_server_let_expire_is_counted_no_longer(rig_of: Rig, client: redis.Redis) -> None:
+    keys = Keys()
+    rig_of.one(finish(rig_of.start_run("r1", version="v9", retention_ms=0)))
+    assert client.hgetall(keys.single("versions")) == {b"v9\x1fsucceeded": b"1"}
+    client.delete(*keys.all_of_run("r1"))
+    rig_of.sweep()
+    assert client.exists(keys.single("versions")) == 0
+    assert rig_of.store.runs() == []
+
+
+def test_the_row_of_a_worker_of_another_release_is_no_obstacle(rig_of: Rig, client: redis.Redis) -> None:
+    client.hset(Keys().single("workers"), "older", "4:0:1767225600000")
+    assert rig_of.store.stats().workers == ()
+    rig_of.one(Renew("older", 10_000, ()))
+    rig_of.claim()
+    rig_of.sweep()
+    assert [worker.id for worker in rig_of.store.stats().workers] == ["w"]
