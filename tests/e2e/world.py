@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Self
 import redis
 
 from flowlang import bootstrap
-from flowlang.plan import Manifest, Plan
+from flowlang.plan import Manifest, Plan, QueueRule
 from flowlang.service import IncomingEvent, Service
 from flowlang.service.views import RunDetail
 from flowlang.settings import Settings
@@ -23,7 +23,7 @@ from tests.e2e.ledger import Ledger, Place
 from tests.e2e.waiting import PATIENCE_S, until
 
 PROJECT = Path(__file__).with_name("project")
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
+ENDED = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 
 
 class World:
@@ -71,11 +71,11 @@ class World:
         with redis.Redis.from_url(self.server.url) as client:
             yield client
 
-    def deploy(self, *plans: Plan) -> None:
-        """Make these the active versions, beside the other pipelines."""
+    def deploy(self, *plans: Plan, queues: Mapping[str, QueueRule] | None = None) -> None:
+        """Make these the active versions, beside the other pipelines; `queues`: what the project says of them."""
         self._plans.update({plan.pipeline: plan for plan in plans})
         versions = {name: plan.digest for name, plan in self._plans.items()}
-        self.service.deploy(Manifest("e2e", versions), list(self._plans.values()))
+        self.service.deploy(Manifest("e2e", versions, queues=dict(queues or {})), list(self._plans.values()))
 
     def send(self, name: str, count: int = 1) -> list[str]:
         """Send events, and return the ids of the runs that they made."""
