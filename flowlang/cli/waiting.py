@@ -26,7 +26,7 @@ def await_end(
     show: Callable[[str], None],
     pause: Callable[[float], object] | None = None,
 ) -> RunDetail:
-    """Wait until a run has ended.
+    """Wait until a run has ended, or the one that it was merged into.
 
     Args:
         service: The use cases.
@@ -43,6 +43,9 @@ def await_end(
     step_s = _FIRST_S
     while True:
         detail = service.run(run)
+        if detail.run.merged_into is not None:
+            run = detail.run.merged_into
+            continue
         if detail.run.ended_at is not None:
             return detail
         left = None if timeout is None else timeout - (monotonic_ms() - begun) / 1000

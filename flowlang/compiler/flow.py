@@ -77,6 +77,7 @@ class FlowLowering:
             key = self._key(rule.key, ("concurrency", "key"), self._run)
             fields["concurrency"] = Concurrency(rule.limit, key, rule.scope, rule.on_limit, hold)
             self._check_waits(rule)
+            self._check_own_steps(rule)
         return fields
 
     def _key(self, key: ExpressionText | None, path: Path, place: Place) -> str | None:
@@ -106,6 +107,21 @@ class FlowLowering:
                 severity=Severity.WARNING,
                 hint="write `hold: run` for one run at a time, or `hold: active` where this is meant",
             )
+
+    def _check_own_steps(self, rule: written.Concurrency) -> None:
+        """Find steps that want a place under the key under which their own run has one."""
+        if rule.scope != "project":
+            return
+        for step in every_step(self._pipeline):
+            own = step.concurrency
+            if own is not None and own.scope == "project" and _text(own.key) == _text(rule.key):
+                self._findings.at(
+                    (*step.path, "concurrency"),
+                    "FL222",
+                    "the run itself has a place under this key: when all places are such runs', none of them goes on",
+                    key=True,
+                    hint="choose another key, or leave it to the pipeline's `concurrency`",
+                )
 
 
 def step_limits(checker: Checker, step: Step, place: Place) -> tuple[Throttle | None, Concurrency | None]:
@@ -143,7 +159,7 @@ def shared_limits(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:
             if rule.scope != "project":
                 continue
             place = document.document.span_at((*path, "limit"))
-            text = "" if rule.key is None else rule.key.text
+            text = _text(rule.key)
             limit, label = first.setdefault(text, (rule.limit, Label(place, "the first one")))
             if limit != rule.limit:
                 shared = f"the key `{text}`" if text else "what has no key"
@@ -168,6 +184,10 @@ def has_errors_at(findings: Findings, path: Path) -> bool:
     """Whether something has been reported of the value at a path."""
     span = findings.document.span_at(path)
     return any(item.span.start >= span.start and item.span.end <= span.end for item in findings.found)
+
+
+def _text(key: ExpressionText | None) -> str:
+    return "" if key is None else key.text
 
 
 def _concurrencies(pipeline: Pipeline) -> Iterator[tuple[written.Concurrency | written.StepConcurrency, Path]]:

@@ -108,6 +108,7 @@ FL218 unbounded-wait         A `wait_for` has nothing that ends it when the even
 FL219 unindexed-match        A `match` compares no field of `incoming` with something that is known.
 FL220 waits-without-place      With `limit: 1` another run starts while one waits.
 FL221 limits-differ            A key of the project has different limits.
+FL222 waits-for-itself         A step wants a place under the key under which its own run has one.
 FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.
