@@ -1,7 +1,7 @@
 """What an attempt of a step passes first: its throttle, its place under `concurrency`, and its queue.
 
-Asked for before each attempt, given back by the commit that takes the attempt's end. A lost worker's place stays with
-its scope, whose next claimer makes the same attempt again.
+Asked for before each attempt, and given back by the commit that takes the attempt's end. A lost worker's place stays
+with its scope, whose next claimer makes the same attempt again. A step that invokes a run has a throttle only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def passed(machine: Machine, fact: Mapping[str, Any]) -> None:
     frame = machine.top_step("gating")
     if frame is not None and machine.instance(frame) == fact["id"]:
         frame.admitted = True
-        machine.begin_attempt(frame)
+        machine.run_body(frame)
 
 
 def give_back(machine: Machine, frame: StepFrame) -> None:

@@ -474,6 +474,8 @@ class Machine:
 
     def invoke(self, frame: StepFrame, verb: Invoke) -> None:
         """Call another pipeline. Raises: StepError."""
+        if gating.ask(self, frame):
+            return
         invoking.begin(self, frame, verb, self.arguments(frame, verb))
 
     def refused(self, instance: str) -> None:

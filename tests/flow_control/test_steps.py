@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlang.plan import Concurrency, Foreach, Plan, RetryRule, Throttle, Uses
+from flowlang.plan import Concurrency, Debounce, Foreach, Plan, RateLimit, RetryRule, Throttle, Tolerate, Uses
 from tests.unit.engine.building import (
     CRASH,
     T0,
     Project,
     broken,
+    invoke,
     plan,
     script,
     uses,
@@ -154,3 +155,34 @@ def test_runs_that_are_active_and_attempts_share_the_places_of_a_project_key() -
 
     assert crew.most <= 2
     assert [crew.finished(run).status for run in runs] == ["succeeded"] * 4
+
+
+def test_a_throttle_spaces_the_starts_of_invoked_runs() -> None:
+    parent = plan(invoke("child", "q", foreach=Foreach("lists.range(3)")))
+    first = msgspec.structs.replace(parent.steps[0], throttle=Throttle(1, 10_000))
+    project = Project(msgspec.structs.replace(parent, steps=(first,)), plan(uses("q"), pipeline="q"))
+    run = project.call("p", {})
+    project.run_until_idle()
+
+    assert project.finished(run).status == "succeeded"
+    children = [row.id for row in project.store.runs(pipeline="q")]
+    assert sorted(project.times(child, "run.started") for child in children) == [[0], [10_000], [20_000]]
+
+
+@pytest.mark.parametrize("limit", ["skipped", "merged"])
+def test_whoever_invokes_a_run_that_is_held_back_hears_of_it(limit: str) -> None:
+    limits: dict[str, Any] = {"debounce": Debounce(5_000)}
+    if limit == "skipped":
+        limits = {"rate_limit": RateLimit(1, 60_000)}
+    parent = plan(invoke("child", "q", foreach=Foreach("[1, 2]"), tolerate=Tolerate()))
+    project = Project(parent, plan(uses("work"), pipeline="q", output="${{ steps.work.status }}", **limits))
+    run = project.call("p", {})
+    project.run_until_idle()
+    seen = {name: record.output for name, record in project.finished(run).records.items() if name != "child"}
+    codes = {record.error.code for record in project.finished(run).records.values() if record.error is not None}
+
+    assert (project.finished(run).status, project.called("work")) == ("succeeded", 1)
+    if limit == "merged":
+        assert (set(seen.values()), codes) == ({"succeeded"}, set())
+    else:
+        assert codes == {"run.skipped"}
