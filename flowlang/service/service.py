@@ -14,6 +14,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
+from flowlang.errors import StoreError
 from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.catalogs import Catalogs
@@ -115,7 +116,10 @@ class Service:
         (outcome,) = self._writer.send([deploy])
         assert isinstance(outcome, Deployed)
         self._catalogs.refresh()
-        self.prune()
+        try:
+            self.prune()
+        except StoreError as error:  # it is deployed; the next one drops what this one could not
+            log.warning("plans that nothing needs could not be dropped: %s", error)
         return outcome
 
     def versions(self, pipeline: str | None = None) -> list[VersionSummary]:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from flowlang import jsondata
-from flowlang.engine.ops import Claimed, ClaimRequest, Commit, DeadLetter, Finish, Sweep
+from flowlang.engine.ops import Claimed, ClaimRequest, Commit, DeadLetter, Finish, Prune, Sweep
 from flowlang.engine.ports import FlushId
 from flowlang.engine.state import ErrorInfo, Record, decode_meta, encode
 from flowlang.engine.turn import RunEnd
+from flowlang.errors import StoreError
 from flowlang.plan import EventTrigger
 from flowlang.service import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, TooLargeError
 from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
@@ -345,3 +346,17 @@ def test_a_process_that_reads_a_manifest_while_the_next_deploy_drops_its_plans_t
     world.store.manifest = overtaken  # type: ignore[method-assign]
     assert late.refresh()
     assert late.catalog.manifest.pipelines == {"step": second.digest}
+
+
+def test_a_deploy_has_succeeded_also_when_nothing_can_be_dropped_after_it(world: World) -> None:
+    fresh = plan("fresh")
+    apply = world.store.apply
+
+    def breaks_after_the_deploy(*args: Any) -> Any:
+        if any(isinstance(op, Prune) for op in args[1]):
+            raise StoreError("the server went away")
+        return apply(*args)
+
+    world.store.apply = breaks_after_the_deploy  # type: ignore[method-assign, assignment]
+    assert world.service.deploy(manifest(fresh), [fresh]).changed
+    assert world.service.catalog.manifest.pipelines == {"fresh": fresh.digest}
