@@ -15,6 +15,7 @@ from flowlang.cli.commands_page import commands_page
 from flowlang.cli.functions_page import functions_page
 from flowlang.cli.operators_page import operators_page
 from flowlang.cli.settings_page import settings_page
+from flowlang.cli.states_page import states_page
 
 #: Page → what makes its text.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -23,6 +24,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/functions.md": functions_page,
     "docs/reference/operators.md": operators_page,
     "docs/reference/settings.md": settings_page,
+    "docs/reference/states.md": states_page,
 }
 
 

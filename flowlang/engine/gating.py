@@ -31,7 +31,7 @@ def ask(machine: Machine, frame: StepFrame) -> bool:
     except StepError as failure:
         machine.after_body(frame, Result("fail", error=failure.error))
         return True
-    frame.phase = "gating"
+    machine.to(frame, "gating")
     machine.turn.gate_id = machine.instance(frame)
     machine.turn.queue = queue
     return True

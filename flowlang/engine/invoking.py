@@ -45,7 +45,7 @@ def begin(machine: Machine, frame: StepFrame, invoke: Invoke, arguments: Any) ->
     if refused is not None:
         raise StepError(msgspec.structs.replace(refused, step=instance))
     machine.turn.invocations.append(Invocation(invoke.pipeline, instance, arguments, wait=invoke.wait))
-    frame.phase = "invoking"
+    machine.to(frame, "invoking")
 
 
 def told(machine: Machine, fact: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from flowlang.engine.program import ROOT, Program
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
+    Phase,
     Record,
     Result,
     ScopeState,
@@ -31,6 +32,7 @@ from flowlang.engine.state import (
     UndoWalk,
     decode_error,
 )
+from flowlang.engine.transitions import STEP
 from flowlang.engine.turn import AttemptEnd, Call, Emission, RunEnd, Turn
 from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
 from flowlang.expr import CelError, to_json, to_text
@@ -153,14 +155,13 @@ class Machine:
                 if kind == "timeout" and frame.phase in ("body", "joining", "invoking"):
                     frame.interrupted = ErrorInfo("timeout", "timeout", f"{instance} ran out of time", step=instance)
                 elif kind == "retry" and frame.phase == "backoff":
-                    frame.phase = "calling"
                     self.begin_attempt(frame)
                 elif kind == "sleep" and frame.phase == "sleeping":
                     self.after_body(frame, OK)
                 elif kind == "wait" and frame.phase == "waiting":
                     waiting.timed_out(self, frame)
                 elif kind == "round" and frame.phase == "pausing":
-                    frame.phase = "rounds"
+                    self.to(frame, "rounds")
                 return
 
     def joined(self, fact: Mapping[str, Any]) -> None:
@@ -240,7 +241,7 @@ class Machine:
     def back_off(self, frame: StepFrame, instance: str, delay_ms: int) -> None:
         """Wait before the next attempt."""
         gating.give_back(self, frame)
-        frame.phase = "backoff"
+        self.to(frame, "backoff")
         self.turn.set_timer(Timer(f"retry:{instance}", delay_ms))
 
     # Going on -------------------------------------------------------------------------------------------------------
@@ -375,7 +376,7 @@ class Machine:
 
     def start_body(self, frame: StepFrame, step: Step) -> None:
         """Begin a step's body, once an item or round, under its time-out."""
-        frame.phase = "body"
+        self.to(frame, "body")
         if self.first_turn and step.finally_:
             self.turn.binding = True
         if step.timeout_ms is not None and not isinstance(step.verb, Uses):
@@ -435,7 +436,7 @@ class Machine:
         if gating.ask(self, frame):
             return
         instance = self.instance(frame)
-        frame.phase = "calling"
+        self.to(frame, "calling")
         frame.called = False
         frame.first_ms = frame.first_ms or self.now_ms
         if self.is_poison(verb):
@@ -510,7 +511,7 @@ class Machine:
     def sleep(self, frame: StepFrame, value: str) -> None:
         """Set the timer of a `sleep`."""
         timer = self.ask.timer(frame, "sleep", value, f"sleep:{self.instance(frame)}")
-        frame.phase = "sleeping"
+        self.to(frame, "sleeping")
         self.turn.set_timer(timer)
 
     def choose(self, frame: StepFrame, step: Step, cases: tuple[int, ...]) -> None:
@@ -561,7 +562,7 @@ class Machine:
     def make_group(self, frame: StepFrame, group: Group) -> None:
         """Create children and wait for their join."""
         self.turn.groups.append(group)
-        frame.phase = "joining"
+        self.to(frame, "joining")
         frame.total = group.total
         self.log("group.started", group.id, total=group.total)
 
@@ -647,7 +648,7 @@ class Machine:
         if result.kind == "fail" and result.error is not None and interrupted_by(self.state) is None:
             for number, arm in enumerate(step.catch):
                 if retry.names(arm.errors or ("all",), result.error):
-                    frame.phase = "catch"
+                    self.to(frame, "catch")
                     frame.arm = number
                     frame.error = result.error
                     self.log("step.caught", self.instance(frame), error=result.error.view())
@@ -680,7 +681,7 @@ class Machine:
     def to_finally(self, frame: StepFrame, step: Step, result: Result) -> None:
         """Run a step's `finally`, if it has one, before its record is written."""
         if step.finally_:
-            frame.phase = "finally"
+            self.to(frame, "finally")
             frame.pending = result
             self.state.stack.append(BlockFrame(step.index, "finally"))
         else:
@@ -823,6 +824,12 @@ class Machine:
         """The step frame on top, if it is in a phase."""
         top = self.state.stack[-1] if self.state.stack else None
         return top if isinstance(top, StepFrame) and top.phase == phase else None
+
+    def to(self, frame: StepFrame, phase: Phase) -> None:
+        """Bring a step to another phase; which may follow which is the table's (`transitions.STEP`)."""
+        if phase not in STEP[frame.phase]:
+            raise AssertionError(f"{self.instance(frame)} cannot go from {frame.phase} to {phase}")
+        frame.phase = phase
 
     def step_of(self, frame: StepFrame) -> Step:
         """The step that a frame runs; an undo is one that no plan has."""

@@ -23,7 +23,7 @@ def ask(machine: Machine, frame: StepFrame, step: Step, cache: Cache) -> None:
         StepError: the key has no value.
     """
     machine.turn.lookups.append((machine.instance(frame), _key(machine, frame, step, cache)))
-    frame.phase = "looking"
+    machine.to(frame, "looking")
 
 
 def told(machine: Machine, fact: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ def start(machine: Machine, frame: StepFrame, step: Step, repeat: Repeat) -> Non
         except StepError as failure:
             machine.settle(frame, Result("fail", error=failure.error))
             return
-    frame.phase = "rounds"
+    machine.to(frame, "rounds")
 
 
 def begin(machine: Machine, frame: StepFrame) -> None:
@@ -64,7 +64,7 @@ def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> Non
     elif isinstance(done, ErrorInfo):
         _leave(machine, frame, Result("fail", error=done))
     elif done:
-        frame.phase = "collecting"
+        machine.to(frame, "collecting")
     else:
         _go_on(machine, frame, repeat)
 
@@ -117,9 +117,9 @@ def _go_on(machine: Machine, frame: StepFrame, repeat: Repeat) -> None:
         _leave(machine, frame, Result("fail", error=error))
         return
     frame.round += 1
-    frame.phase = "rounds"
+    machine.to(frame, "rounds")
     if pause > 0:
-        frame.phase = "pausing"
+        machine.to(frame, "pausing")
         machine.turn.set_timer(Timer(f"round:{instance}", pause))
 
 

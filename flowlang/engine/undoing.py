@@ -108,7 +108,7 @@ def go_on(machine: Machine) -> None:
 
 def start(machine: Machine, frame: StepFrame, entry: UndoEntry) -> None:
     """Begin one undo."""
-    frame.phase = "body"
+    machine.to(frame, "body")
     frame.started_ms = machine.now_ms
     if entry.broken is not None:
         ended(machine, frame, Result("fail", error=entry.broken))

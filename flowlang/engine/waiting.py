@@ -39,7 +39,7 @@ def begin(machine: Machine, frame: StepFrame, wait: WaitFor) -> None:
         but = machine.view.root_event
     if wait.timeout is not None:
         machine.turn.set_timer(machine.ask.timer(frame, "timeout", wait.timeout, f"wait:{instance}"))
-    frame.phase = "waiting"
+    machine.to(frame, "waiting")
     machine.turn.waits.append(Wait(instance, keys, since, but))
 
 
