@@ -56,7 +56,11 @@ STEP: Final[Table] = {
         "invoking": "nothing was found",
         **_BODY_ENDS,
     },
-    "gating": {"calling": "the attempt has its place", **_NOT_WANTED},
+    "gating": {
+        "calling": "the attempt has its place",
+        "invoking": "the throttle lets the child run start",
+        **_BODY_ENDS,
+    },
     "calling": {
         "calling": "the worker was lost: the same attempt again",
         "backoff": "it failed or snoozed, and there is another attempt",

@@ -65,6 +65,13 @@ def throttled(more: dict[str, Any]) -> Plan:
     return msgspec.structs.replace(made, steps=(made.steps[0], inside, *made.steps[2:]))
 
 
+def throttled_invoke(pipeline: str, more: dict[str, Any]) -> Plan:
+    """A child run that a throttle lets start; of a pipeline that there is, or is not."""
+    made = plan(invoke("i", pipeline, **more))
+    first = msgspec.structs.replace(made.steps[0], throttle=Throttle(1, 1_000))
+    return msgspec.structs.replace(made, steps=(first, *made.steps[1:]))
+
+
 def each_ending(part: Any) -> list[Plan]:
     """The same step as it is, with a catch, and with a finally."""
     return [plan(part(**more)) for more in ({}, CAUGHT, TIDY)]
@@ -91,6 +98,7 @@ PLANS: list[Plan] = [
     plan(sets("s", v=1), uses("lost")),
     plan(invoke("i", "nobody", cache=KEY, **CAUGHT)),
     *(throttled(more) for more in ({}, TIDY)),
+    *(throttled_invoke(pipeline, CAUGHT) for pipeline in ("good", "nobody")),
     plan(uses("flaky", retry=SOON)),
     plan(steps("box", uses("flaky", retry=((RetryRule(attempts=2, initial_ms=60_000),),), **TIDY), timeout_ms=10)),
     plan(steps("box", uses("flaky", retry=((RetryRule(attempts=2, initial_ms=60_000),),)), timeout_ms=10)),
