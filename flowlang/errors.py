@@ -13,7 +13,7 @@ FlowError
     ├── Resource           locks, unavailable services: try again, more slowly
     ├── Permanent          bad data, authorisation: never try again
     ├── Cancelled          the attempt was told to stop, and did
-    └── Snooze             not yet: wait without using an attempt
+    └── Snooze             come back later, without using an attempt
 """
 
 from __future__ import annotations

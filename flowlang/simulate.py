@@ -14,6 +14,7 @@ import msgspec
 
 from flowlang.clock import ManualClock, Rng, seeded_rng
 from flowlang.engine.admission import call_event, check_data, check_name, tick_event
+from flowlang.engine.awaiting import awaited_by
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import Held
 from flowlang.engine.intake import Delivery, decode_delayed
@@ -169,12 +170,14 @@ class Simulation:
     def deploy(self, plans: Sequence[Plan], schemas: Sequence[EventSchema] = ()) -> Catalog:
         """Make these plans the active ones."""
         programs = {plan.pipeline: Program(plan) for plan in plans}
+        before: dict[str, Program] = getattr(self, "_programs", {})
         manifest = Manifest(
             project="simulation",
             pipelines={name: program.version for name, program in programs.items()},
             events=tuple(schemas),
+            awaited=tuple(dict.fromkeys(each for program in before.values() for each in awaited_by(program.plan))),
         )
-        self._programs = {program.version: program for program in programs.values()} | getattr(self, "_programs", {})
+        self._programs = {program.version: program for program in programs.values()} | before
         crons = tuple(Catalog(manifest, 0, programs).crons)
         stored = {program.version: program.plan.to_json() for program in programs.values()}
         self.apply(Deploy(manifest.digest, manifest.to_json(), stored, crons))

@@ -21,6 +21,7 @@ from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadLetters
 from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
+from flowlang.service.live_waits import awaited_by_others
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
     DeadDetail,
@@ -106,9 +107,11 @@ class Service:
             SchemaError, CelError, KeyError: when they do not fit together; nothing was stored.
         """
         programs = [Program(plan) for plan in plans]
+        digest = manifest.digest  # what others wait for makes no other manifest of it
+        manifest = msgspec.structs.replace(manifest, awaited=awaited_by_others(self.store, self._catalogs, manifest))
         trial = self._catalogs.trial(manifest, programs)
         deploy = Deploy(
-            digest=manifest.digest,
+            digest=digest,
             manifest=manifest.to_json(),
             plans={program.version: program.plan.to_json() for program in programs},
             crons=tuple(trial.crons),

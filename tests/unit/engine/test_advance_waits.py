@@ -294,6 +294,14 @@ def test_an_event_from_before_the_run_does_not_cancel_it() -> None:
     assert project.finished(run_id).status == "succeeded"
 
 
+def test_a_deploy_does_not_take_events_from_those_who_wait() -> None:
+    project, run_id = waiting(PAID)
+    project.deploy([plan(sets("x", v=1))])
+    project.send("shop/paid", order())
+    project.run_ready()
+    assert project.finished(run_id).status == "succeeded"
+
+
 # Laws ---------------------------------------------------------------------------------------------------------------
 
 HAPPENINGS = st.lists(
