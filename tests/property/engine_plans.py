@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowlang.engine.turn import Call
 from flowlang.engine.view import instance_key
-from flowlang.plan import Foreach, Pause, Repeat, RetryRule, Tolerate
+from flowlang.plan import Foreach, Pause, Repeat, RetryRule, Tolerate, Undo, Uses
 from flowlang.simulate import SimulatedCrash, SimulatedSnooze
 from tests.unit.engine.building import (
     UNSET,
@@ -104,7 +104,10 @@ class Draft:
         key = self.key("u")
         self.behaviour[key] = tuple(self.draw(st.lists(st.sampled_from(OUTCOMES), max_size=3)))
         given = {name: f"${{{{ steps.{name}.status }}}}" for name in seen[-2:]}
-        return uses(key, "work", given=given, retry=RETRY)
+        back = None
+        if self.chance(3):
+            back = Undo(Uses("undo", {"of": "${{ steps." + key + ".output }}"}), RETRY)
+        return uses(key, "work", given=given, retry=RETRY, undo=back)
 
     def make_set(self, _depth: int, seen: tuple[str, ...]) -> Part:
         key = self.key("s")

@@ -19,7 +19,7 @@ from flowlang.engine.drive import Held
 from flowlang.engine.outside import outside
 from flowlang.engine.route import Router
 from flowlang.engine.state import decode_state, encode
-from flowlang.engine.turn import Turn
+from flowlang.engine.turn import Call, Turn
 from flowlang.simulate import Finished, Handler, Simulation
 from tests.property.engine_plans import Drawn, Model, Worker, drawn, step_of
 from tests.unit.engine.building import T0, Middle, Part, plan, uses
@@ -49,10 +49,19 @@ class Trial:
             ),
             plan(uses("h", "heard"), pipeline="listener", on="shop/paid"),
         ]
-        handlers: dict[str, Handler] = {"work": self.worker, "ended": lambda _: None, "heard": lambda _: None}
+        self.undone: list[str] = []
+        handlers: dict[str, Handler] = {
+            "work": self.worker,
+            "undo": self._undo,
+            "ended": lambda _: None,
+            "heard": lambda _: None,
+        }
         self.project = Simulation(plans, handlers, store=self.store, clock=clock, rng=Middle())
         self.run = self.project.call("p")
         self.store.crashes = dict(crashes or {})
+
+    def _undo(self, call: Call) -> None:
+        self.undone.append(call.instance)
 
     def go(self, *, order: Random | None = None, cancel_after: int | None = None) -> Finished:
         drive(self.project, order=order, cancel=None if cancel_after is None else (self.run, cancel_after))
@@ -80,7 +89,7 @@ def check_laws(trial: Trial, done: Finished) -> None:
     ended = Counter(
         entry["step"]
         for entry in journal
-        if entry["kind"] in {"step.ended", "step.skipped"} and not _unnamed(entry["step"])
+        if entry["kind"] in {"step.ended", "step.skipped", "step.undone"} and not _unnamed(entry["step"])
     )
     assert set(ended.values()) <= {1}
     assert set(done.records) == set(ended)
@@ -92,6 +101,34 @@ def check_laws(trial: Trial, done: Finished) -> None:
         assert call.instance not in done.records or call.attempt <= done.records[call.instance].attempts + 1
     assert len(trial.store.runs(pipeline="listener", limit=1_000)) == sum(1 for _ in _emitted(trial.made, done))
     check_finally(trial.made, done)
+    check_undos(trial, done)
+
+
+def check_undos(trial: Trial, done: Finished) -> None:
+    """A run that has not succeeded has taken back exactly what had; one that has, nothing."""
+    undone = {name for name in done.records if name.endswith(".undo")}
+    if done.status == "succeeded":
+        assert (undone, trial.undone) == (set(), [])
+        return
+    parts = {part.key: part for part in parts_of((*trial.made.parts, *trial.made.on_failure)) if part.undo is not None}
+    worked = {
+        f"{name}.undo"
+        for name, record in done.records.items()
+        if (part := parts.get(step_of(name))) is not None
+        and name.endswith("]") == _is_loop(part)
+        and record.status == "succeeded"
+        and record.error is None
+    }
+    before_on_failure = {
+        name for name in worked if step_of(name.removesuffix(".undo")) not in _keys(trial.made.on_failure)
+    }
+    assert before_on_failure <= undone <= {f"{call.instance}.undo" for call in trial.worker.calls}
+    assert set(trial.undone) == undone
+    assert all(done.records[name].status == "succeeded" for name in undone)
+
+
+def _keys(parts: Sequence[Part]) -> set[str | None]:
+    return {part.key for part in parts_of(parts)}
 
 
 def _unnamed(instance: str) -> bool:
@@ -158,7 +195,8 @@ def test_a_run_ends_as_the_model_says(made: Drawn) -> None:
         assert done.error.code == value
     else:
         assert done.output == value
-    assert done.statuses() == model.statuses
+    statuses = {name: status for name, status in done.statuses().items() if not name.endswith(".undo")}
+    assert statuses == model.statuses
     assert {name: done.records[name].attempts for name in model.attempts} == model.attempts
     views = {name for name, record in done.records.items() if record.view is not None}
     assert done.outputs() == {name: value for name, value in model.outputs.items() if name not in views}
