@@ -18,6 +18,7 @@ from flowlang.engine.awaiting import awaited_by
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import Held
 from flowlang.engine.intake import Delivery, decode_delayed
+from flowlang.engine.limits import returned
 from flowlang.engine.ops import (
     Accepted,
     Cancel,
@@ -131,6 +132,7 @@ class Simulation:
         plans: What is deployed.
         handlers: By name.
         schemas: Of events.
+        manifest: What else is deployed: limits, queues, errors and webhooks are taken from it.
         store: Another store than memory, whose time `clock` moves.
         clock: Virtual time.
         rng: For jitter.
@@ -144,6 +146,7 @@ class Simulation:
         handlers: Mapping[str, Handler],
         *,
         schemas: Sequence[EventSchema] = (),
+        manifest: Manifest | None = None,
         store: Store | None = None,
         clock: ManualClock | None = None,
         rng: Rng | None = None,
@@ -163,6 +166,7 @@ class Simulation:
         self._workers = 0
         self._events = 0
         self._worker = "sim-0"
+        self._manifest = manifest or Manifest("simulation", {})
         self.catalog = self.deploy(plans, schemas)
 
     # Deploying and sending ------------------------------------------------------------------------------------------
@@ -171,8 +175,8 @@ class Simulation:
         """Make these plans the active ones."""
         programs = {plan.pipeline: Program(plan) for plan in plans}
         before: dict[str, Program] = getattr(self, "_programs", {})
-        manifest = Manifest(
-            project="simulation",
+        manifest = msgspec.structs.replace(
+            self._manifest,
             pipelines={name: program.version for name, program in programs.items()},
             events=tuple(schemas),
             awaited=tuple(dict.fromkeys(each for program in before.values() for each in awaited_by(program.plan))),
@@ -404,7 +408,7 @@ class Simulation:
             return AttemptEnd(call.instance, call.attempt, error=failure.error)
         except SimulatedSnooze as snooze:
             return AttemptEnd(call.instance, call.attempt, snooze_ms=snooze.delay_ms)
-        return AttemptEnd(call.instance, call.attempt, msgspec.UNSET if output is None else output)
+        return returned(call, output, self.catalog.manifest.limits.get("step_output"))
 
     def _flush(self, ops: Sequence[Op], *, claim: bool = False) -> Reply:
         self._seq += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowlang.cli.shapes import plural
+from flowlang.engine.limits import is_near
 from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:
@@ -146,11 +147,21 @@ def _unserved(rows: dict[str, int]) -> Check:
     return Check("versions", "fail", found, f"{advice}; see `flowlang versions`")
 
 
-def dead_check(stats: Stats) -> Check:
-    """Say whether somebody should look at dead letters."""
+def dead_check(stats: Stats, limit: int | None = None) -> Check:
+    """Say whether somebody should look at dead letters.
+
+    Args:
+        stats: Of the store.
+        limit: `limits.dead_letters` of what is deployed.
+    """
     if stats.dead:
         found = f"{plural(stats.dead, 'dead letter')} wait for a person"
-        return Check("dead letters", "warn", found, "see `flowlang dead-letters list`")
+        advice = "see `flowlang dead-letters list`"
+        if limit is None or not is_near(stats.dead, limit):
+            return Check("dead letters", "warn", found, advice)
+        found += f"; `limits.dead_letters` in flowlang.yaml is {limit}"
+        status: Literal["warn", "fail"] = "fail" if stats.dead >= limit else "warn"
+        return Check("dead letters", status, found, f"retry or discard them, none is dropped: {advice}")
     return Check("dead letters", "ok", "none")
 
 

@@ -12,8 +12,6 @@ from flowlang.compiler.findings import Findings
 from flowlang.model import Path, Pipeline, ProjectFile
 
 PIPELINE_KEYS: Final = ("allow",)
-#: Limits that nothing keeps to yet; the others bound what comes in and what a step gives.
-LIMITS: Final = ("run", "steps", "foreach", "dead_letters", "attempts")
 
 
 def check_pipeline(pipeline: Pipeline, findings: Findings) -> None:
@@ -28,9 +26,6 @@ def check_project(project: ProjectFile, findings: Findings) -> None:
         _report(findings, ("defaults", "allow"), "`allow`")
     if project.observe:
         _report(findings, ("observe",), "`observe`")
-    for key in LIMITS:
-        if project.limits.has(key):
-            _report(findings, ("limits", key), f"the limit `{key}`")
     if tuple(project.secrets.from_) != ("env", "files"):
         _report(findings, ("secrets", "from"), "another order than `[env, files]`")
     for name, environment in project.environments.items():

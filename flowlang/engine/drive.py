@@ -81,6 +81,8 @@ class Held:
             index=claimed.index,
             secrets=secrets,
         )
+        self.view.stored = claimed.stored
+        self.view.steps = claimed.steps
         for name, payload in claimed.reads.items():
             if name.startswith("="):
                 self.view.inputs[name[1:]] = jsondata.loads(sealer.open(payload))
@@ -90,6 +92,8 @@ class Held:
                 self.view.records[name] = decode_record(sealer.open(payload))
         self.taken = 0  #: facts of the inbox that turns have taken since the last commit
         self._journal: list[dict[str, Any]] = []
+        self._steps = 0  #: that have begun since then
+        self._written = 0  #: bytes that the commit at hand adds to the run
 
     def turn(
         self,
@@ -126,6 +130,7 @@ class Held:
             rescues=self.row.rescues if flight == "lost" else 0,
         )
         self._journal.extend(turn.journal)
+        self._steps += turn.steps
         return turn
 
     def give_up(self, error: ErrorInfo) -> Turn:
@@ -153,11 +158,12 @@ class Held:
         assert turn.status is not None
         run = self.row.run
         accepts = self._accepts(turn, router)
+        limits = router.catalog.manifest.limits
         if turn.call is not None and turn.call.effect == "once":
             top = self.state.stack[-1]
             assert isinstance(top, StepFrame)
             top.called = True
-        return Commit(
+        made = Commit(
             run=run,
             scope=self.row.scope,
             fence=self.row.fence,
@@ -179,6 +185,9 @@ class Held:
             gate_id=turn.gate_id,
             frees=tuple(turn.frees),
             queue=turn.queue,
+            steps=self._steps,
+            max_stored=limits.get("run"),
+            max_steps=limits.get("steps"),
             priority_ms=turn.priority_ms,
             meta=None if turn.meta is None else self.sealer.seal(encode(turn.meta), run),
             undos=tuple(self.sealer.seal(entry, run) for entry in turn.undos),
@@ -192,11 +201,15 @@ class Held:
             accepts=accepts,
             finish=self._finish(turn.run_end),
         )
+        self._written = sum(map(len, (*made.records.values(), *made.journal, *made.undos)))
+        return made
 
     def committed(self) -> None:
         """The commit was acknowledged: its facts and journal entries are the store's now."""
         self.taken = 0
         self._journal.clear()
+        self._steps = 0
+        self.view.stored += self._written
 
     def _reads(self) -> tuple[str, ...]:
         state = self.state

@@ -12,7 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import gating, invoking, retry, reusing, rounds, undoing, waiting
+from flowlang.engine import gating, invoking, limits, retry, reusing, rounds, undoing, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.intake import EXPIRES
@@ -132,6 +132,8 @@ class Machine:
                 invoking.told(self, fact)
             case "cached":
                 reusing.told(self, fact)
+            case "limit":
+                limits.told(self, fact)
             case "cancel":
                 self.state.cancel = self.state.cancel or fact.get("reason") or "cancelled"
             case _:
@@ -230,6 +232,8 @@ class Machine:
                 rng=self.rng,
                 effect=step.verb.effect,
             )
+        if delay is not None and (failure := limits.too_many_attempts(self, frame, error)) is not None:
+            error, delay = failure, None
         self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
         if interruption is not None:
             self.after_body(frame, cancelled(interruption))  # there would have been another attempt, or a catch
@@ -349,6 +353,12 @@ class Machine:
             return
         step = self.step_of(frame)
         frame.started_ms = self.now_ms
+        over = limits.begin_step(self)
+        if over is not None:
+            self.settle(
+                frame, Result("fail", error=msgspec.structs.replace(over, step=self.instance(frame))), tolerable=False
+            )
+            return
         if step.condition is not None and not frame.item and not frame.chosen:
             try:
                 wanted = self.ask.condition(frame, step.condition)
@@ -553,6 +563,11 @@ class Machine:
             return
         if foreach.chunk is not None:
             items = [items[at : at + foreach.chunk] for at in range(0, len(items), foreach.chunk)]
+        limit = self.outside.limit("foreach", limits.NONE)
+        if len(items) > limit:
+            error = limits.exceeded("foreach", len(items), limit, step=self.instance(frame))
+            self.settle(frame, Result("fail", error=error))
+            return
         self.make_group(frame, items_group(self.program, self.state, self.group_id(frame), step, items))
 
     def branches(self, frame: StepFrame, step: Step, branches: Sequence[int], *, race: bool) -> Group:
@@ -743,15 +758,19 @@ class Machine:
             self.decide("cancelled")
         elif result.kind == "fail":
             self.run_failed(result.error or ErrorInfo("bug", "unknown"))
-        elif result.kind == "stop":
-            self.end_run(RunEnd("succeeded", output=result.output))
         else:
-            self.run_succeeded()
+            self.run_succeeded(result)
 
-    def run_succeeded(self) -> None:
+    def run_succeeded(self, result: Result) -> None:
         """End the run with its output."""
+        error = limits.too_large(self)
+        if error is not None:
+            self.run_failed(error)
+            return
         output: Any = msgspec.UNSET
-        if self.plan.output is not msgspec.UNSET:
+        if result.kind == "stop":
+            output = result.output
+        elif self.plan.output is not msgspec.UNSET:
             try:
                 output = self.ask.value(None, "output", self.plan.output)
             except StepError as failure:

@@ -277,7 +277,10 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
 
     Its parts are applied in this order, in which the facts that answer them come: `consumed`, state and records,
     `cleared`, `timers`, `unwaits`, `waits`, `takes`, `cached`, `lookups`, `frees`, `groups`, `cancels`, the end,
-    `join`, `finish`, `cancel_runs`, `accepts`, `gates`.
+    `join`, `finish`, `cancel_runs`, `accepts`, the limits, `gates`.
+
+    **Stored bytes** of a run are those of all payloads that were written for it: its meta data, records, journal, undo
+    list, inputs and result, and the states of its scopes as they are now. One that is written again counts again.
     """
 
     run: str
@@ -314,6 +317,11 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     meta: bytes | None = None  #: replaces the run's meta data: what a batch computes when it has closed
     priority_ms: int | None = None  #: replaces the scope's
     queue: str | None = None  #: replaces the scope's
+    steps: int = 0  #: step instances outside loops that it has begun
+    #: What the run may have of stored bytes and of such steps. When it has more with this commit, its main scope is
+    #: told, once: `{"kind": "limit", "name": "run" | "steps", "count": n, "limit": n}`.
+    max_stored: int | None = None
+    max_steps: int | None = None
 
 
 class Renew(msgspec.Struct, frozen=True, tag="renew"):
@@ -429,6 +437,8 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     index: int = 0  #: its number there
     rescues: int = 0  #: leases that ended since its last commit
     deferred: bool = False  #: of a version that the worker defers, and no other worker has as it is
+    stored: int = 0  #: bytes of the run; see `Commit`
+    steps: int = 0  #: step instances outside loops that the run has begun
     facts: tuple[dict[str, Any], ...] = ()
     reads: dict[str, bytes] = {}  #: keyed as asked: `order`, `=pages[3]`; a group's under `pages[0]`, `=pages[0]`, …
 
@@ -488,6 +498,7 @@ class Swept(msgspec.Struct, frozen=True, omit_defaults=True, tag="swept"):
     rescued: int = 0
     collected: int = 0
     next_ms: int | None = None  #: when the next timer, lease or delayed event is due
+    dead: int = 0  #: dead letters that there are
 
 
 class Deployed(msgspec.Struct, frozen=True, tag="deployed"):

@@ -43,6 +43,7 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None  #: run that invoked it
     replaced_by: str | None = None  #: run that replaced it when its dead letter was resolved
     merged_into: str | None = None  #: run that goes on in the place of a skipped one
+    stored: int = 0  #: bytes; see `ops.Commit`
     meta: bytes = b""
     result: bytes = b""
 

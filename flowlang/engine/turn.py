@@ -95,6 +95,7 @@ class Turn:
         self.undos: list[bytes] = []
         self.lookups: list[tuple[str, str]] = []  #: (instance, key)
         self.cached: list[tuple[str, bytes, int]] = []  #: (key, output, ttl)
+        self.steps = 0  #: outside loops that have begun
         self.run_end: RunEnd | None = None
         self.wanted: tuple[Wanted, ...] = ()
         self.gate_id: str | None = None  #: what the gates are wanted for: an attempt's instance, or "": the run

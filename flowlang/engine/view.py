@@ -56,6 +56,8 @@ class RunView:
         self.secrets: Mapping[str, str] = {} if secrets is None else secrets
         self.event = meta.event.view()
         self.events = [event.view() for event in meta.events]
+        self.stored = 0  #: bytes that the run has stored
+        self.steps = 0  #: steps outside loops that it has begun
         self._about: dict[str, Any] | None = None
 
     @property

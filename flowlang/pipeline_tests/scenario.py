@@ -91,6 +91,7 @@ class Scenario(Observer):
             list(self._plans.values()),
             dict.fromkeys(_handlers(self._plans.values()), self._answer),
             schemas=project.events,
+            manifest=project.manifest,
             clock=clock,
             secrets=model.secrets,
             observer=self,

@@ -271,6 +271,7 @@ def _run_row(ident: str, row: dict[bytes, bytes]) -> RunRow:
         parent=text(b"parent"),
         replaced_by=text(b"replaced_by"),
         merged_into=text(b"merged_into"),
+        stored=number(b"stored") or 0,
         meta=row[b"meta"],
         result=row.get(b"result", b""),
     )

@@ -78,6 +78,7 @@ def simulate(
             plans,
             {**dict.fromkeys(_called(plans), own), **fakes},
             schemas=loaded.events,
+            manifest=loaded.manifest,
             clock=clock,
             secrets=secrets,
         )

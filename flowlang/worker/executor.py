@@ -11,11 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
-import msgspec
-
-from flowlang import jsondata
 from flowlang.clock import Rng, monotonic_ms
 from flowlang.engine.drive import Held
+from flowlang.engine.limits import returned
 from flowlang.engine.machine import MAX_RESCUES, Flight
 from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome, Release, Stale
 from flowlang.engine.ports import Sealer
@@ -36,9 +34,6 @@ log = logging.getLogger(__name__)
 
 #: After so long a thread goes back to its message queue, so that it sees a stop and others' hints.
 SLICE_MS = 30_000
-
-#: Default of `limits.step_output`, bytes.
-OUTPUT_LIMIT = 4 * 1024 * 1024
 
 
 class Executor:
@@ -318,12 +313,7 @@ class Executor:
     def _end(self, call: Call, outcome: attempts.Outcome) -> AttemptEnd:
         match outcome:
             case attempts.Succeeded(output=output):
-                limit = self._router().catalog.limit("step_output", OUTPUT_LIMIT)
-                size = len(jsondata.dumps(output))
-                if size > limit:
-                    message = f"the output has {size} bytes; limits.step_output is {limit}"
-                    return _failed(call, ErrorInfo("permanent", "output.too_large", message))
-                return AttemptEnd(call.instance, call.attempt, msgspec.UNSET if output is None else output)
+                return returned(call, output, self._router().catalog.manifest.limits.get("step_output"))
             case attempts.Snoozed(seconds=seconds):
                 return AttemptEnd(call.instance, call.attempt, snooze_ms=round(seconds * 1000))
             case attempts.AttemptFailed(failure=failure):

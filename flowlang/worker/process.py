@@ -22,6 +22,7 @@ from flowlang.plan import QueueRule
 from flowlang.service.active import Active
 from flowlang.service.answers import NotDeployedError
 from flowlang.worker.executor import Executor
+from flowlang.worker.filling import DeadLetterWatch
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
@@ -85,6 +86,8 @@ class WorkerProcess:
         environment = env or Env()
         self._ringer = Ringer(ring)
         self._epoch = 0
+        self._limits: Mapping[str, int] = {}
+        self._dead_letters = DeadLetterWatch()
         self._serving = Serving(active.program, registry)
         self._flusher = Flusher(
             store,
@@ -184,6 +187,7 @@ class WorkerProcess:
             return False
         self._serving.review(catalog.manifest.pipelines.values())
         self._epoch = catalog.epoch
+        self._limits = catalog.manifest.limits
         return True
 
     def _sweep(self) -> Swept:
@@ -193,6 +197,7 @@ class WorkerProcess:
         else:
             swept, row = self._flusher.apply_and_claim(Sweep())
         assert isinstance(swept, Swept)
+        self._dead_letters.look(swept.dead, self._limits.get("dead_letters"))
         if row is not None:
             self._spare.start(row)
         return swept

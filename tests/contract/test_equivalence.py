@@ -214,6 +214,9 @@ turns = st.fixed_dictionaries(
         "takes": st.lists(takes, max_size=2).map(tuple),
         "cancels": st.lists(st.sampled_from(GROUPS), max_size=1).map(tuple),
         "accepts": st.lists(accepts, max_size=1).map(tuple),
+        "steps": some,
+        "max_stored": st.sampled_from([None, None, 900]),
+        "max_steps": st.sampled_from([None, None, 4]),
     }
 )
 joins = st.fixed_dictionaries(

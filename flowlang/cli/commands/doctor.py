@@ -128,8 +128,16 @@ def _servers(settings: Settings, project: Project | None) -> Iterator[Check]:
     with open_service(settings) as service:
         yield _deployed(service, None if project is None else load_project(settings, deploying=True))
         stats = service.stats()
+        limit = _dead_limit(service)
     yield from work_checks(stats)
-    yield dead_check(stats)
+    yield dead_check(stats, limit)
+
+
+def _dead_limit(service: Service) -> int | None:
+    try:
+        return service.catalog.manifest.limits.get("dead_letters")
+    except NotDeployedError:
+        return None
 
 
 def _deployed(service: Service, project: Project | None) -> Check:

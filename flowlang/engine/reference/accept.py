@@ -78,6 +78,7 @@ def _create(tables: Tables, event_id: str, seed: RunSeed) -> tuple[str, bool]:
         replay_of=seed.replay_of,
         root=seed.id,
         records=dict(seed.records),
+        stored=len(seed.meta) + len(seed.state) + sum(map(len, seed.records.values())),
     )
     if seed.parent is not None and seed.parent.wait and tables.living(seed.parent.run) is not None:
         children.adopt(tables, seed.id, run, seed.parent.run)

@@ -87,6 +87,8 @@ def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
         index=scope.index,
         rescues=scope.rescues,
         deferred=run.version in request.defers,
+        stored=run.stored,
+        steps=run.steps,
         facts=tuple(scope.inbox),
         reads=_read(tables, run, scope),
     )

@@ -16,6 +16,7 @@ def finish(tables: Tables, run_id: str, run: Run, end: Finish) -> None:
     """End a run whose main scope has ended; what its other scopes have of gates is given back."""
     run.status = end.status
     run.result = end.result
+    run.stored += len(end.result)
     run.merged_into = end.merged_into
     run.ended_ms = tables.now_ms
     for scope_id, scope in run.scopes.items():

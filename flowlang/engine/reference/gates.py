@@ -30,6 +30,7 @@ def write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
             tables.withdraw(scope)
     if op.meta is not None:
         run.meta = op.meta
+        run.stored += len(op.meta)
     if op.priority_ms is not None:
         scope.priority_ms = op.priority_ms
     if op.queue is not None:

@@ -14,6 +14,7 @@ def create(tables: Tables, run_id: str, parent_id: str, spec: Group) -> None:
     run.groups[spec.id] = row
     for index, body in enumerate(spec.inputs):
         run.inputs[row.child(index)] = body
+        run.stored += len(body)
     _start_children(tables, run_id, run, row)
     _settle(tables, run_id, row)
 
@@ -90,6 +91,7 @@ def _start_children(tables: Tables, run_id: str, run: Run, row: GroupRow) -> Non
             child.fence = before.fence
             tables.end_scope(run_id, child_id, before)
         run.scopes[child_id] = child
+        run.stored += len(child.state)
         tables.make_ready(run_id, child_id, child)
         if spec.needs:
             row.begun.add(index)

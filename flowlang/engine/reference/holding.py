@@ -63,6 +63,7 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
         if run_id not in tables.runs:
             children.tell(tables, Parent(op.run, op.scope, ident), run_id, "gone", b"")
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
+    _tell_limits(tables, run, op)
     if op.status == "held":
         tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)
         return Committed(tuple(scope.inbox), tuple(answers))
@@ -78,6 +79,9 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
 
 def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
     del scope.inbox[: op.consumed]
+    run.stored += len(op.state) - len(scope.state) + sum(map(len, op.records.values()))
+    run.stored += sum(map(len, op.journal)) + sum(map(len, op.undos))
+    run.steps += op.steps
     scope.state = op.state
     scope.reads = op.reads
     scope.rescues = 0
@@ -100,6 +104,14 @@ def _write(tables: Tables, run: Run, scope: Scope, op: Commit) -> None:
         cache.keep(tables, entry)
     for lookup in op.lookups:
         cache.look_up(tables, op.run, op.scope, lookup)
+
+
+def _tell_limits(tables: Tables, run: Run, op: Commit) -> None:
+    """Tell a run's main scope that it has more than it may; once, for it will end."""
+    for name, count, limit in (("run", run.stored, op.max_stored), ("steps", run.steps, op.max_steps)):
+        if limit is not None and count > limit and not run.over and run.live:
+            run.over = True
+            tables.deliver(op.run, MAIN, {"kind": "limit", "name": name, "count": count, "limit": limit})
 
 
 def renew(tables: Tables, op: Renew) -> Renewed:

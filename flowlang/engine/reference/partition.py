@@ -239,6 +239,7 @@ def _run_row(ident: str, run: Run) -> RunRow:
         parent=run.parent,
         replaced_by=run.replaced_by,
         merged_into=run.merged_into,
+        stored=run.stored,
         meta=run.meta,
         result=run.result,
     )

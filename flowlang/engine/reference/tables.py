@@ -144,6 +144,9 @@ class Run:
     children: set[str] = field(default_factory=set)  #: runs that belong to it and have not ended
     family: Ranked = field(default_factory=Ranked)  #: of a root: all runs below it by creation
     under: int = 0  #: of a root: runs below it that have not ended
+    stored: int = 0  #: bytes of all that was written for it
+    steps: int = 0  #: step instances outside loops
+    over: bool = False  #: it was told that it has passed a limit
 
     @property
     def live(self) -> bool:
@@ -304,6 +307,7 @@ class Tables:
             self.timers.drop(member + SEP + timer)
         for wait in list(scope.waits):
             self.drop_wait(run_id, scope_id, scope, wait)
+        self.runs[run_id].stored -= len(scope.state)
         scope.status = "ended"
         scope.timers = set()
         scope.inbox = []
@@ -373,7 +377,7 @@ class Tables:
 def may_end(fact: dict[str, Any]) -> bool:
     """Whether a fact may end its run, so that it must not wait for a place."""
     match fact["kind"]:
-        case "cancel":
+        case "cancel" | "limit":
             return True
         case "timer":
             return fact["id"] in ENDING_TIMERS

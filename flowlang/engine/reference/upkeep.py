@@ -33,7 +33,7 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     firsts = [
         first[0] for table in (tables.timers, tables.leases, tables.delayed) if (first := table.first()) is not None
     ]
-    return Swept(fired, rescued, collected, min(firsts, default=None))
+    return Swept(fired, rescued, collected, min(firsts, default=None), len(tables.dead))
 
 
 def _rescue(tables: Tables, limit: int) -> int:

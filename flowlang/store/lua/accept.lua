@@ -32,7 +32,9 @@ local function create_run(event_id, seed)
   run_rows[seed.id] = {
     id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
     retention = seed.retention_ms, admitting = gated, gated = false, root = seed.id, version = seed.version,
+    stored = 0, steps = 0, over = false,
   }
+  count_stored(seed.id, #seed.meta + #seed.state)
   count_run(seed.version, 'pending', 1)
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,

@@ -130,6 +130,7 @@ local function take(member, lease, defers)
     mp('created_ms'), mp(tonumber(got[3])),
     mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
     mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
+    mp('stored'), mp(run.stored), mp('steps'), mp(run.steps),
     mp('deferred'), mp(defers[got[1]] == true), mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),
   })
 end

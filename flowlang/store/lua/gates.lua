@@ -24,7 +24,10 @@ function gates.write(run, row, op)
     end
     if row.pending and row.pending.id == id then withdraw(row) end
   end
-  if op.meta then redis.call('HSET', K.run .. op.run, 'meta', op.meta) end
+  if op.meta then
+    redis.call('HSET', K.run .. op.run, 'meta', op.meta)
+    count_stored(op.run, #op.meta)
+  end
   if op.priority_ms then row.priority_ms = op.priority_ms end
   if op.queue then
     hold_row(row.queue, -1)

@@ -32,6 +32,7 @@ local function start_children(run_id, group)
       fence = fence, lease_ms = 0, rescues = 0, inbox = {}, timers = {}, waits = {},
     }
     put_scope(run_id, child_id, child)
+    count_stored(run_id, #child.state)
     make_ready(run_id, child_id, child)
     if group.marks then group.marks[index + 1] = 1 end
     group.next = group.next + 1
@@ -82,6 +83,7 @@ local function create_group(run_id, parent_id, spec)
   for i, input in ipairs(spec.inputs) do
     fields[#fields + 1] = child_of(group, i - 1)
     fields[#fields + 1] = input
+    count_stored(run_id, #input)
   end
   set_fields(K.run .. run_id .. RUN.inputs, fields)
   start_children(run_id, group)

@@ -23,11 +23,23 @@ end
 local function write_turn(run_id, row, op)
   local left = {}
   for i = op.consumed + 1, #row.inbox do left[#left + 1] = row.inbox[i] end
+  local run, grown = get_run(run_id), #op.state - #row.state
   row.inbox, row.state, row.reads, row.rescues = left, op.state, op.reads, 0
   touch_scope(run_id, op.scope)
   set_records(run_id, op.records)
-  for _, entry in ipairs(op.journal) do redis.call('RPUSH', K.run .. run_id .. RUN.journal, entry) end
-  for _, entry in ipairs(op.undos) do redis.call('RPUSH', K.run .. run_id .. RUN.undos, entry) end
+  for _, entry in ipairs(op.journal) do
+    redis.call('RPUSH', K.run .. run_id .. RUN.journal, entry)
+    grown = grown + #entry
+  end
+  for _, entry in ipairs(op.undos) do
+    redis.call('RPUSH', K.run .. run_id .. RUN.undos, entry)
+    grown = grown + #entry
+  end
+  count_stored(run_id, grown)
+  if op.steps > 0 then
+    run.steps = run.steps + op.steps
+    dirty_counts[run_id] = true
+  end
   for _, timer in ipairs(op.cleared) do clear_timer(run_id, op.scope, row, timer) end
   for _, timer in ipairs(op.timers) do set_timer(run_id, op.scope, row, with_defaults(timer, 'Timer')) end
   for _, wait_id in ipairs(op.unwaits) do drop_wait(run_id, op.scope, row, wait_id) end
@@ -49,8 +61,21 @@ local function all_scopes(run_id)
   return names
 end
 
+-- Tells a run's main scope that it has more than it may; once, for it will end.
+local function tell_limits(run, op)
+  for _, of in ipairs({{'run', run.stored, op.max_stored}, {'steps', run.steps, op.max_steps}}) do
+    local name, count, limit = of[1], of[2], of[3]
+    if limit and count > limit and not run.over and run.live then
+      run.over = true
+      dirty_counts[run.id] = true
+      deliver(run.id, '', mp_fields(8, 'kind', 'limit', 'name', name, 'count', count, 'limit', limit), true)
+    end
+  end
+end
+
 local function finish_run(run, finish)
   set_run_status(run, finish.status)
+  count_stored(run.id, #finish.result)
   for _, field in ipairs(redis.call('HKEYS', K.run .. run.id .. RUN.waits)) do
     local parts = split(field)
     drop_wait(run.id, parts[1], get_scope(run.id, parts[1]), parts[2])
@@ -86,6 +111,7 @@ local function commit(op)
   end
   local accepted = {}
   for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
+  tell_limits(run, op)
   if op.status == 'held' then
     redis.call('ZADD', K.leases, NOW + row.lease_ms, member_of(op.run, op.scope))
     return committed(row.inbox, accepted)

@@ -28,26 +28,36 @@ local gates = {}           -- filled by gates.lua; what comes before only notes
 
 local function note(...) agenda[#agenda + 1] = {...} end
 
--- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot, parent or nil, root, under or nil}
--- or false.
+local dirty_counts = {}    -- runs of which `stored`, `steps` or `over` have changed
+
+-- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot, parent or nil, root, under or nil,
+-- stored, steps, over} or false.
 local function get_run(id)
   local row = run_rows[id]
   if row == nil then
     local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms', 'admitting',
-      'gated', 'slot', 'parent', 'root', 'under', 'version')
+      'gated', 'slot', 'parent', 'root', 'under', 'version', 'stored', 'steps', 'over')
     row = false
     if got[1] then
       row = {
         id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]),
         admitting = got[5] ~= false, gated = got[6] ~= false, slot = got[7] and cmsgpack.unpack(got[7]) or nil,
         parent = got[8] or nil, root = got[9] or id, under = got[10] and tonumber(got[10]) or nil,
-        version = got[11],
+        version = got[11], stored = tonumber(got[12] or '0'), steps = tonumber(got[13] or '0'), over = got[14] ~= false,
       }
       row.live = row.status == 'pending' or row.status == 'running'
     end
     run_rows[id] = row
   end
   return row
+end
+
+-- Counts bytes that a run stores from now on, or not any more.
+local function count_stored(run_id, change)
+  local run = get_run(run_id)
+  if not run or change == 0 then return end
+  run.stored = run.stored + change
+  dirty_counts[run_id] = true
 end
 
 local version_counts = {} -- version SEP status → runs more or fewer than at the beginning of the call
@@ -152,6 +162,7 @@ end
 local function set_records(run_id, records)
   local fields = {}
   for instance, record in pairs(records) do
+    count_stored(run_id, #record)
     fields[#fields + 1] = instance
     fields[#fields + 1] = record
   end
@@ -164,6 +175,7 @@ local function forget_run(run_id)
   run_rows[run_id] = false
   scope_rows[run_id], group_rows[run_id] = nil, nil
   dirty_scopes[run_id], dirty_groups[run_id], expire_runs[run_id], dirty_slots[run_id] = nil, nil, nil, nil
+  dirty_counts[run_id] = nil
 end
 
 local function save_rows()
@@ -190,6 +202,11 @@ local function save_rows()
     else
       redis.call('HDEL', K.run .. run_id, 'slot')
     end
+  end
+  for run_id in pairs(dirty_counts) do
+    local run = run_rows[run_id]
+    redis.call('HSET', K.run .. run_id, 'stored', run.stored, 'steps', run.steps)
+    if run.over then redis.call('HSET', K.run .. run_id, 'over', 1) end
   end
   for field, change in pairs(version_counts) do
     if change ~= 0 and redis.call('HINCRBY', K.versions, field, change) == 0 then

@@ -133,6 +133,7 @@ local function end_scope(run_id, scope_id, row)
   redis.call('ZREM', K.leases, member)
   for _, timer in ipairs(row.timers) do redis.call('ZREM', K.timers, member .. SEP .. timer) end
   for wait_id in pairs(row.waits) do drop_wait(run_id, scope_id, row, wait_id) end
+  count_stored(run_id, -#row.state)
   put_scope(run_id, scope_id, {status = 'ended', fence = row.fence})
 end
 

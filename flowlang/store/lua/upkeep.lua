@@ -96,7 +96,8 @@ local function sweep(op)
   collect_mail(op.limit)
   forget_workers()
   forget_asides()
-  return mp_fields(10, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected, 'next_ms', next_due())
+  return mp_fields(12, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected,
+    'next_ms', next_due(), 'dead', redis.call('ZCARD', K.dead))
 end
 
 local function deploy(op)

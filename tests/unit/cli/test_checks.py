@@ -114,6 +114,14 @@ def test_dead_letters_want_a_look() -> None:
     assert dead_check(stats(dead=2)).message == "2 dead letters wait for a person"
 
 
+@pytest.mark.parametrize(("dead", "status", "says"), [(7, "warn", False), (8, "warn", True), (10, "fail", True)])
+def test_dead_letters_are_compared_with_their_limit_before_it_is_reached(dead: int, status: str, says: bool) -> None:
+    check = dead_check(stats(dead=dead), 10)
+
+    assert check.status == status
+    assert ("`limits.dead_letters` in flowlang.yaml is 10" in check.message) is says
+
+
 @pytest.mark.parametrize(
     ("active", "digest", "local", "status"),
     [

@@ -18,6 +18,7 @@ from flowlang.plan import (
     Fail,
     Foreach,
     Invoke,
+    Manifest,
     Parallel,
     Plan,
     Race,
@@ -266,11 +267,14 @@ class Middle:
 class Project(Simulation):
     """A simulation that remembers its runs; every handler that has no script gives back its arguments."""
 
-    def __init__(self, *plans: Plan, rng: Rng | None = None, **handlers: Handler) -> None:
+    def __init__(
+        self, *plans: Plan, rng: Rng | None = None, limits: dict[str, int] | None = None, **handlers: Handler
+    ) -> None:
         calls = [step.verb for each in plans for step in each.steps]
         calls += [step.undo.verb for each in plans for step in each.steps if step.undo is not None]
         names = {verb.handler: echo for verb in calls if isinstance(verb, Uses)} | handlers
-        super().__init__(plans, names, rng=rng or Middle(), clock=ManualClock(T0))
+        manifest = Manifest("tests", {}, limits=limits or {})
+        super().__init__(plans, names, rng=rng or Middle(), clock=ManualClock(T0), manifest=manifest)
 
     def order(self) -> list[str]:
         """Instances in the order in which their handlers were called."""

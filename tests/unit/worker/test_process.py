@@ -38,11 +38,11 @@ class World:
         self.registry = Registry.of(*functions)
         self.threads: list[threading.Thread] = []
 
-    def deploy(self, *steps: Step, handlers: dict[str, str] | None = None) -> None:
+    def deploy(self, *steps: Step, handlers: dict[str, str] | None = None, **limits: int) -> None:
         plan = Plan(
             "p", steps, tuple(range(len(steps))), triggers=(EventTrigger(("a/b",)),), handlers=handlers or {}
         )  # fmt: skip
-        self.service.deploy(Manifest("test", {"p": plan.digest}), [plan])
+        self.service.deploy(Manifest("test", {"p": plan.digest}, limits=limits), [plan])
 
     def send(self, count: int = 1) -> list[str]:
         answers = self.service.ingest([IncomingEvent(name="a/b", data={"n": n}) for n in range(count)])
@@ -265,10 +265,10 @@ def test_what_a_stopping_process_cannot_finish_is_handed_back_without_using_an_a
 def test_an_output_beyond_the_limit_fails_the_step_for_good() -> None:
     @handler("t.big", effect="pure")
     def big() -> str:
-        return "x" * 5_000_000
+        return "x" * 5_000
 
     world = World(big)
-    world.deploy(Step(0, "a", Uses("t.big")))
+    world.deploy(Step(0, "a", Uses("t.big")), step_output=5_001)
     with world.worker():
         detail = world.ended(world.send()[0])
     assert detail.run.status == "failed"
