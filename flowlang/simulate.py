@@ -125,6 +125,30 @@ class Finished(msgspec.Struct, frozen=True):
         return {name: record.status for name, record in self.records.items()}
 
 
+def finished(store: Store, sealer: Sealer, run: str) -> Finished:
+    """A run as it is now.
+
+    Args:
+        store: Where it is.
+        sealer: Opens payloads.
+        run: Its id.
+
+    Raises:
+        LookupError: when there is none.
+    """
+    rows = store.run(run)
+    if rows is None:
+        raise LookupError(run)
+    output: Any = None
+    error = None
+    if rows.row.result:
+        end = msgspec.json.decode(sealer.open(rows.row.result), type=RunEnd)
+        output = None if end.output is msgspec.UNSET else end.output
+        error = end.error
+    records = {name: decode_record(sealer.open(data)) for name, data in rows.records.items()}
+    return Finished(run, rows.row.pipeline, rows.row.status, output, error, records)
+
+
 class Simulation:
     """Runs pipelines in this process on virtual time.
 
@@ -337,17 +361,7 @@ class Simulation:
 
     def finished(self, run: str) -> Finished:
         """A run as it is now."""
-        rows = self.store.run(run)
-        if rows is None:
-            raise LookupError(run)
-        output: Any = None
-        error = None
-        if rows.row.result:
-            end = msgspec.json.decode(self.sealer.open(rows.row.result), type=RunEnd)
-            output = None if end.output is msgspec.UNSET else end.output
-            error = end.error
-        records = {name: decode_record(self.sealer.open(data)) for name, data in rows.records.items()}
-        return Finished(run, rows.row.pipeline, rows.row.status, output, error, records)
+        return finished(self.store, self.sealer, run)
 
     def journal(self, run: str) -> list[dict[str, Any]]:
         """A run's journal."""
