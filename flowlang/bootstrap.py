@@ -160,7 +160,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     except ModuleNotFoundError as error:
         raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
     with open_service(settings) as service:
-        app = create_app(service, secrets=Env().secrets, hosts=loopback_hosts(settings.http_host))
+        secrets = Env(places=lambda: _secret_places(service)).secrets
+        app = create_app(service, secrets=secrets, hosts=loopback_hosts(settings.http_host))
         server = HttpServer(app, settings.http_host, settings.http_port)
         ready(server.url)
         server.run()
@@ -244,6 +245,7 @@ class WorkerRuntime:
 
     def _boot(self, worker: dramatiq.Worker) -> None:
         from flowlang.handler.discover import discover  # noqa: PLC0415 - imports users' code
+        from flowlang.handler.env import Env  # noqa: PLC0415 - only a worker that runs reads secrets
         from flowlang.service.active import Active  # noqa: PLC0415 - see the module's docstring
         from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
         from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - brings pydantic
@@ -262,6 +264,7 @@ class WorkerRuntime:
             send_delayed=self._send_delayed,
             queues=self.queues,
             rules=self.rules,
+            env=Env(places=lambda: _secret_places(self._service)),
             threads=worker.worker_threads,
             lease_ms=round(self._settings.lease.total_seconds() * 1000),
             errors=self._errors,
@@ -296,6 +299,17 @@ class WorkerRuntime:
             return self._service.catalog
         except NotDeployedError:
             return None
+
+
+def _secret_places(service: Service) -> tuple[str, ...]:
+    """Where secrets are looked up, as it is deployed."""
+    from flowlang.handler.env import PLACES  # noqa: PLC0415 - see the module's docstring
+    from flowlang.service import NotDeployedError  # noqa: PLC0415 - the same
+
+    try:
+        return service.catalog.manifest.secrets
+    except NotDeployedError:
+        return PLACES
 
 
 def _rules(catalog: Catalog) -> dict[str, QueueRule]:

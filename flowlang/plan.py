@@ -472,6 +472,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     queues: dict[str, QueueRule] = {}  #: those that the project names
     limits: dict[str, int] = {}  #: bytes, counts or ms, by their names in `flowlang.yaml`
     errors: dict[str, str] = {}  #: exception of the project's libraries → class
+    secrets: tuple[str, ...] = ("env", "files")  #: where secrets are looked up, in this order
 
     def to_json(self) -> bytes:
         """The stored form."""

@@ -26,8 +26,6 @@ def check_project(project: ProjectFile, findings: Findings) -> None:
         _report(findings, ("defaults", "allow"), "`allow`")
     if project.observe:
         _report(findings, ("observe",), "`observe`")
-    if tuple(project.secrets.from_) != ("env", "files"):
-        _report(findings, ("secrets", "from"), "another order than `[env, files]`")
     for name, environment in project.environments.items():
         if environment.durable not in (None, "none"):
             _report(findings, ("environments", name, "durable"), f"`durable: {environment.durable}`")

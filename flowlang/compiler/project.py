@@ -107,4 +107,5 @@ def _manifest(
             "attempts": limits.attempts,
         },
         errors=dict(file.errors),
+        secrets=tuple(dict.fromkeys(file.secrets.from_)),
     )

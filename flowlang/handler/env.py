@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 from urllib.parse import quote, quote_plus
@@ -17,32 +17,39 @@ from flowlang.errors import Permanent
 
 HIDDEN = "[secret]"  #: stands in messages where a secret was
 
+#: Where secrets are looked up, in this order, when `flowlang.yaml` does not say it: `secrets: {from: …}`.
+PLACES = ("env", "files")
+
 
 class Secrets:
-    """Secrets by name, read when asked for from the variable `NAME` or from the file that `NAME_FILE` names.
+    """Secrets by name, read when asked for: from the variable `NAME`, or from the file that `NAME_FILE` names.
 
     Values are never shown: not by `repr`, and not in errors, which are cleaned of every value handed out.
 
     Args:
         source: Variables to read; the process's own by default, a plain mapping in tests.
+        places: Says where to look, in this order: `env`, the variable itself, and `files`. Asked each time, since a
+            deploy may change it.
     """
 
-    def __init__(self, source: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, source: Mapping[str, str] | None = None, *, places: Callable[[], Sequence[str]] = lambda: PLACES
+    ) -> None:
         self._source: Mapping[str, str] = os.environ if source is None else source
+        self._places = places
         self._spellings: dict[str, None] = {}
 
     def __getitem__(self, name: str) -> str:
         """Return a secret's value.
 
         Raises:
-            Permanent: with code `secret.missing` when neither the variable nor the file is there.
+            Permanent: with code `secret.missing` when it is in none of the places.
         """
         value = self._read(name)
         if value is None:
-            raise Permanent(
-                f"the secret {name!r} is missing: set the variable {name}, or {name}_FILE to the path of a file",
-                code="secret.missing",
-            )
+            ways = {"env": f"the variable {name}", "files": f"{name}_FILE to the path of a file"}
+            advice = ", or ".join(ways[place] for place in self._places())
+            raise Permanent(f"the secret {name!r} is missing: set {advice}", code="secret.missing")
         self._remember(value)
         return value
 
@@ -66,8 +73,13 @@ class Secrets:
         return text
 
     def _read(self, name: str) -> str | None:
-        if name in self._source:
-            return self._source[name]
+        for place in self._places():
+            value = self._source.get(name) if place == "env" else self._content(name)
+            if value is not None:
+                return value
+        return None
+
+    def _content(self, name: str) -> str | None:
         path = self._source.get(f"{name}_FILE")
         if path is None:
             return None
@@ -96,11 +108,18 @@ class Env:
     Args:
         source: Variables to read; the process's own by default, a plain mapping in tests.
         secrets: Where `secrets` reads; the same source by default.
+        places: Where secrets are looked up; see `Secrets`.
     """
 
-    def __init__(self, source: Mapping[str, str] | None = None, *, secrets: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        source: Mapping[str, str] | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        places: Callable[[], Sequence[str]] = lambda: PLACES,
+    ) -> None:
         self._source: Mapping[str, str] = os.environ if source is None else source
-        self.secrets = Secrets(self._source if secrets is None else secrets)
+        self.secrets = Secrets(self._source if secrets is None else secrets, places=places)
 
     def __getitem__(self, name: str) -> str:
         """Return a setting.

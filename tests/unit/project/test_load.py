@@ -174,6 +174,7 @@ environments:
     errors: {acme.Busy: resource}
     vars: {support: help@example.com}
     limits: {event: 2KiB}
+    secrets: {from: [files, env]}
   staging:
     defaults: {retention: 5d}
     retention: 3d
@@ -201,6 +202,7 @@ def test_an_overlay_replaces_what_it_writes_and_keeps_the_rest(tmp_path: Path) -
     assert dict(plan.vars) == {"support": "help@example.com", "site": "example.com"}
     assert project.manifest.errors == {"acme.Gone": "permanent", "acme.Busy": "resource"}
     assert (project.manifest.limits["event"], project.manifest.limits["step_output"]) == (2048, 7168)
+    assert project.manifest.secrets == ("files", "env")
     assert plan.retention_ms == 30 * 86_400_000
     assert plan.labels == {"team": "shop"}
     assert project.settings == {"lease": "45s"}
@@ -224,7 +226,7 @@ def test_a_mistake_in_what_an_overlay_says_is_found_where_the_overlay_says_it(tm
     text = OVERLAID + '    webhooks: {acme: {provider: nobody, secret: "${{ secrets.A }}", event: acme/x}}\n'
     assert places(load(tmp_path, {**FILES, "flowlang.yaml": text}).diagnostics) == []
     found = load(tmp_path, {**FILES, "flowlang.yaml": text}, environment="staging").diagnostics
-    assert places(found) == [("FL303", "flowlang.yaml:21:33")]
+    assert places(found) == [("FL303", "flowlang.yaml:22:33")]
 
 
 # Variables ----------------------------------------------------------------------------------------------------------
