@@ -160,6 +160,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     except ModuleNotFoundError as error:
         raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
     with open_service(settings) as service:
+        service.check_durable()
         secrets = Env(places=lambda: _secret_places(service)).secrets
         app = create_app(service, secrets=secrets, hosts=loopback_hosts(settings.http_host))
         server = HttpServer(app, settings.http_host, settings.http_port)

@@ -461,6 +461,10 @@ class QueueRule(msgspec.Struct, frozen=True, omit_defaults=True):
     limit: int | None = None  #: attempts at a time, over all workers
 
 
+#: When an event counts as taken: stored, on the server's disk, or with a replica as well.
+Durability = Literal["none", "fsync", "replica"]
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is active: by this alone events are routed, ticks are fired and webhooks are read."""
 
@@ -473,6 +477,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: dict[str, int] = {}  #: bytes, counts or ms, by their names in `flowlang.yaml`
     errors: dict[str, str] = {}  #: exception of the project's libraries → class
     secrets: tuple[str, ...] = ("env", "files")  #: where secrets are looked up, in this order
+    durable: Durability = "none"  #: what must be true of an event before its sender is answered
 
     def to_json(self) -> bytes:
         """The stored form."""

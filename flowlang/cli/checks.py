@@ -118,6 +118,23 @@ def _broker(health: Health, settings: Settings) -> Check:
     return Check("broker", "ok", where)
 
 
+def durable_check(durability: str, why_not: str, replicas: int) -> Check:
+    """Say whether the server can do what `durable` asks for.
+
+    Args:
+        durability: As it is deployed.
+        why_not: Why it cannot, and what would be right; empty when it can.
+        replicas: That are connected.
+    """
+    if why_not:
+        return Check("durable", "fail", why_not, "or write `durable: none`, and deploy")
+    if durability == "replica" and replicas == 0:
+        found = "`durable: replica` waits for a replica, and none is connected: whoever sends gets 503"
+        return Check("durable", "fail", found, "connect one, or write another `durable`, and deploy")
+    said = {"none": "the server has it", "fsync": "it is on the server's disk", "replica": "a replica has it, too"}
+    return Check("durable", "ok", f"a sender is answered when {said[durability]}")
+
+
 def work_checks(stats: Stats) -> Iterator[Check]:
     """Judge whether somebody does the work that waits."""
     late = {queue: stats.now_ms - since for queue, since in stats.oldest_ready_ms.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from flowlang.diagnostics import Diagnostic
 from flowlang.handler.signature import Signature
 from flowlang.model import PipelineDocument, ProjectFile, YamlDocument
-from flowlang.plan import EventSchema, Manifest, Plan
+from flowlang.plan import Durability, EventSchema, Manifest, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class ProjectInput:
         unreadable_handlers: Whether some file of handlers could not be read, so that names may be missing.
         environ: Variables of the environment, for `env`; empty while only validating.
         deploying: Whether `env` values must be there.
+        durable: What the environment says of it.
     """
 
     pipelines: tuple[PipelineDocument, ...]
@@ -39,6 +40,7 @@ class ProjectInput:
     unreadable_handlers: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
     deploying: bool = False
+    durable: Durability = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,6 @@ def check_project(project: ProjectFile, findings: Findings) -> None:
         _report(findings, ("defaults", "allow"), "`allow`")
     if project.observe:
         _report(findings, ("observe",), "`observe`")
-    for name, environment in project.environments.items():
-        if environment.durable not in (None, "none"):
-            _report(findings, ("environments", name, "durable"), f"`durable: {environment.durable}`")
 
 
 def _in_pipeline(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:

@@ -108,4 +108,5 @@ def _manifest(
         },
         errors=dict(file.errors),
         secrets=tuple(dict.fromkeys(file.secrets.from_)),
+        durable=project.durable,
     )

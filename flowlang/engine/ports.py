@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from flowlang.engine.ops import ClaimRequest, Op, Reply
+from flowlang.plan import Durability
 
 
 class Sealer(Protocol):
@@ -171,6 +172,12 @@ class Store(Protocol):
 
     def stats(self) -> Stats:
         """Counts for people and probes."""
+
+    def secure(self, durability: Durability) -> None:
+        """Wait until all that was written before is safe. Raises: NotDurableError."""
+
+    def why_not_secure(self, durability: Durability) -> str:
+        """Why this store can never say that something is safe, and what would be right; empty when it can."""
 
     def close(self) -> None:
         """Give back connections."""

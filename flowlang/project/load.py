@@ -28,7 +28,7 @@ from flowlang.model import (
 from flowlang.model.project_file import ErrorClass, Lint
 from flowlang.model.shape import read_shape
 from flowlang.model.yaml_source import read_yaml
-from flowlang.plan import EventSchema, Manifest, Plan
+from flowlang.plan import Durability, EventSchema, Manifest, Plan
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
 from flowlang.project.handlers import handler_findings
@@ -109,7 +109,7 @@ def load_project(
         )
     files = ProjectFiles(folder.resolve())
     found: list[Diagnostic] = []
-    file, document, settings = _project_file(files, environment, found)
+    file, document, settings, durable = _project_file(files, environment, found)
     documents, complete = _pipelines(files, found)
     schemas = SchemaFiles(files)
     events = read_event_schemas(schemas)
@@ -129,6 +129,7 @@ def load_project(
             unreadable_handlers=any(problem.first is None for problem in problems),
             environ=dict(environ or {}) if deploying else {},
             deploying=deploying,
+            durable=durable,
         )
     )
     found += [*schemas.found, *events.found, *handler_findings(problems, files)]
@@ -158,21 +159,23 @@ def load_project(
 
 def _project_file(
     files: ProjectFiles, environment: str, found: list[Diagnostic]
-) -> tuple[ProjectFile | None, YamlDocument | None, Mapping[str, str]]:
-    """Read `flowlang.yaml` with its overlay. Returns it, where it is written, and settings of processes."""
+) -> tuple[ProjectFile | None, YamlDocument | None, Mapping[str, str], Durability]:
+    """Read `flowlang.yaml` with its overlay. Returns it, where it is written, settings of processes, and `durable`."""
     source = files.read(PROJECT_FILE)
     if source is None:
-        return None, None, {}
+        return None, None, {}, "none"
     model, mistakes = load_project_file(source)
     found += mistakes
     if model is None:
-        return None, None, {}
+        return None, None, {}, "none"
+    overlay = model.environments.get(environment)
+    durable = "none" if overlay is None or overlay.durable is None else overlay.durable
     (written, *_), _ = read_yaml(source)
     document = overlaid(written, environment)
     if document is not written:
         model, mistakes = read_shape(document, ProjectFile)
         found += mistakes
-    return model, document, process_settings(written, environment)
+    return model, document, process_settings(written, environment), durable
 
 
 def _pipelines(files: ProjectFiles, found: list[Diagnostic]) -> tuple[tuple[PipelineDocument, ...], bool]:

@@ -15,7 +15,10 @@ from flowlang.model.yaml_nodes import Entry, Mapping, Scalar
 _BY_KEY: Final = frozenset({"webhooks", "queues", "retries", "errors", "vars", "defaults", "limits"})
 
 #: Keys of an overlay that are settings of processes, and no part of what is deployed.
-_OF_PROCESSES: Final = ("lease", "durable")
+_OF_PROCESSES: Final = ("lease",)
+
+#: Keys that the project itself does not have.
+_ALONE: Final = ("lease", "durable", "retention")
 
 
 def overlaid(document: YamlDocument, environment: str) -> YamlDocument:
@@ -34,7 +37,7 @@ def overlaid(document: YamlDocument, environment: str) -> YamlDocument:
         if name == "retention":
             entries["defaults"] = _with_retention(entries.get("defaults"), entry)
     for name, entry in overlay.entries.items():
-        if name not in {*_OF_PROCESSES, "retention"}:
+        if name not in _ALONE:
             entries[name] = _merged(entries[name], entry) if name in _BY_KEY and name in entries else entry
     return YamlDocument(document.source, Mapping(entries, root.start, root.end, root.flow))
 

@@ -10,7 +10,7 @@ from typing import Any
 from flowlang import jsondata
 from flowlang.engine.admission import EventRefusedError
 from flowlang.engine.schemas import Failure
-from flowlang.errors import ConfigError, FlowError, StaleEpochError, StoreUnavailableError
+from flowlang.errors import ConfigError, FlowError, NotDurableError, StaleEpochError, StoreUnavailableError
 from flowlang.service import DataError, NotDeployedError, NotFoundError, TooLargeError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -96,6 +96,9 @@ def as_problem(error: Exception) -> HttpProblem:
             return HttpProblem(413, "body.too-large", str(error))
         case NotDeployedError():
             return HttpProblem(503, "not-deployed", str(error), headers={"retry-after": "5"})
+        case NotDurableError():
+            detail = "it is not known to be safe yet; send the same request again"
+            return HttpProblem(503, "store.not-durable", detail, headers={"retry-after": "1"})
         case StoreUnavailableError() | StaleEpochError():
             detail = "the store did not answer; send the same request again"
             return HttpProblem(503, "store.unavailable", detail, headers={"retry-after": "1"})

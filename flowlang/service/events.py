@@ -19,7 +19,7 @@ from flowlang.engine.ops import Accept, Accepted, Duplicate, Stale
 from flowlang.engine.ports import Sealer, Store
 from flowlang.engine.route import InputError, Router
 from flowlang.engine.state import Event
-from flowlang.errors import StaleEpochError
+from flowlang.errors import StaleEpochError, StoreError
 from flowlang.expr import EvaluationError, to_json, to_text
 from flowlang.ids import new_event_id, run_id_for
 from flowlang.service.answers import Answer, DataError, IncomingEvent, NotFoundError, StartedRun, TooLargeError
@@ -59,7 +59,7 @@ class Intake:
         def maker(event: IncomingEvent, row: str) -> Callable[[Router], Prepared]:
             return lambda router: _from_client(router, event, row, source)
 
-        return self.send([maker(event, row) for event, row in zip(events, rows, strict=True)])
+        return self._secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
 
     def webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None) -> Answer:
         """Take a delivery whose signature has been verified.
@@ -76,7 +76,9 @@ class Intake:
         """
         tree = jsondata.loads_strict(body)
         row = new_event_id(random_token())
-        return self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)])[0]
+        return self._secured(self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)]))[
+            0
+        ]
 
     def call(self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api") -> StartedRun:
         """Start a pipeline by name.
@@ -107,12 +109,23 @@ class Intake:
             except InputError as error:
                 raise DataError(str(error), error.problem.failures) from error
 
-        answer = self.send([make], raising=True)[0]
+        answer = self._secured(self.send([make], raising=True))[0]
         if answer.status == "duplicate":
             kept = self._store.event(answer.event)
             run = kept.runs[0] if kept is not None and kept.runs else run_id_for(answer.event, pipeline, CALLED)
             return StartedRun(run, new=False)
         return answer.runs[0]
+
+    def _secured(self, answers: list[Answer]) -> list[Answer]:
+        """Answers to a sender who is told that we have it: when it is as safe as `durable` says. Raises: StoreError."""
+        durability = self._catalogs.current().manifest.durable
+        if durability != "none" and any(answer.event for answer in answers):
+            try:
+                self._store.secure(durability)
+            except StoreError as error:
+                log.warning("taken, and not known to be safe; the sender is told to send it again: %s", error)
+                raise
+        return answers
 
     def send(self, makers: Sequence[Callable[[Router], Prepared]], *, raising: bool = False) -> list[Answer]:
         """Route and write; route again whatever met another epoch.

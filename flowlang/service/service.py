@@ -14,7 +14,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
-from flowlang.errors import StoreError
+from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.catalogs import Catalogs
@@ -105,7 +105,9 @@ class Service:
 
         Raises:
             SchemaError, CelError, KeyError: when they do not fit together; nothing was stored.
+            ConfigError: when the store cannot do what `durable` asks for.
         """
+        self._check_durable(manifest)
         programs = [Program(plan) for plan in plans]
         digest = manifest.digest  # what others wait for makes no other manifest of it
         manifest = msgspec.structs.replace(manifest, awaited=awaited_by_others(self.store, self._catalogs, manifest))
@@ -124,6 +126,18 @@ class Service:
         except StoreError as error:  # it is deployed; the next one drops what this one could not
             log.warning("plans that nothing needs could not be dropped: %s", error)
         return outcome
+
+    def check_durable(self) -> None:
+        """Check that the store can do what `durable` asks for, if anything is deployed. Raises: ConfigError."""
+        try:
+            manifest = self.catalog.manifest
+        except NotDeployedError:
+            return
+        self._check_durable(manifest)
+
+    def _check_durable(self, manifest: Manifest) -> None:
+        if manifest.durable != "none" and (why := self.store.why_not_secure(manifest.durable)):
+            raise ConfigError(f"{why}. Or write `durable: none` in flowlang.yaml")
 
     def versions(self, pipeline: str | None = None) -> list[VersionSummary]:
         """Versions that are stored or that a kept run has: by pipeline, the active one first, then the newest.

@@ -57,6 +57,7 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "untold": "untold:",  # + keyed hash; sorted set: ticket␟run␟scope that a newer one may cancel, by ticket
         "pace": "pace:",  # + keyed hash; string: when all that has passed is used up, ms
         "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
+        "mark": "mark:",  # + how safe; string: the last write that was to be made so
         "run": "run:",  # + id; hash, see RUN
     }
 )

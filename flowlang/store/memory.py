@@ -11,6 +11,7 @@ from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
 from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
 from flowlang.engine.reference import Partition
+from flowlang.plan import Durability
 
 _replies = msgspec.msgpack.Decoder(Reply)
 
@@ -101,6 +102,15 @@ class MemoryStore:
         """Counts for people and probes."""
         with self._lock:
             return self._partition.stats(self._now_ms())
+
+    def secure(self, durability: Durability) -> None:
+        """Nothing here is safe, and nobody is told so who asked for a store of a test."""
+        del durability
+
+    def why_not_secure(self, durability: Durability) -> str:
+        """Nothing is in the way."""
+        del durability
+        return ""
 
     def close(self) -> None:
         """Nothing to give back."""

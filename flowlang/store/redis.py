@@ -20,7 +20,9 @@ from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
 from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
 from flowlang.errors import StoreError, StoreUnavailableError
+from flowlang.plan import Durability
 from flowlang.store import script, wire
+from flowlang.store.durability import secure, why_not
 from flowlang.store.keys import Keys
 from flowlang.store.redis_health import read_health
 from flowlang.store.redis_reads import Reads
@@ -190,6 +192,21 @@ class RedisStore:
         now_ms = self.now_ms()
         with _answers():
             return self._reads.stats(now_ms)
+
+    def secure(self, durability: Durability) -> None:
+        """Wait until all that was written before is safe. See `durability`.
+
+        Raises:
+            NotDurableError: when it is not in time.
+            StoreUnavailableError: when no answer came.
+        """
+        with _answers():
+            secure(self._client, self.keys.family("mark", durability), durability)
+
+    def why_not_secure(self, durability: Durability) -> str:
+        """Why this server can never say that something is safe, and what would be right; empty when it can."""
+        with _answers():
+            return why_not(self._client, durability)
 
     def health(self) -> dict[str, Any]:
         """What `doctor` needs to know of the server. See `redis_health`."""

@@ -14,8 +14,8 @@ def read_health(client: redis.Redis) -> dict[str, Any]:
 
     Returns:
         `server` (`redis` or `valkey`), `version`, `run_id`, `mode`, `maxmemory` and `used_memory` in bytes,
-        `maxmemory_policy`, `aof_enabled`, `appendfsync` (None when the server does not let us ask), `role`, and
-        `clock_difference_ms`: the server's clock minus this machine's.
+        `maxmemory_policy`, `aof_enabled`, `appendfsync` (None when the server does not let us ask), `role`,
+        `replicas` that are connected, and `clock_difference_ms`: the server's clock minus this machine's.
     """
     asked: Any = client
     info = asked.info("everything")
@@ -31,12 +31,14 @@ def read_health(client: redis.Redis) -> dict[str, Any]:
         "maxmemory_policy": info.get("maxmemory_policy"),
         "used_memory": int(info.get("used_memory", 0)),
         "aof_enabled": bool(info.get("aof_enabled", 0)),
-        "appendfsync": _appendfsync(asked),
+        "appendfsync": read_appendfsync(asked),
+        "replicas": int(info.get("connected_slaves", 0)),
         "clock_difference_ms": int(seconds) * 1000 + int(micros) // 1000 - SystemClock().now_ms(),
     }
 
 
-def _appendfsync(asked: Any) -> str | None:
+def read_appendfsync(asked: Any) -> str | None:
+    """When a server syncs its append-only file; None when it does not let us ask."""
     try:
         answer = asked.config_get("appendfsync")
     except redis.exceptions.ResponseError:  # managed servers refuse CONFIG

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from flowlang.engine.ports import Store
-from flowlang.errors import ConfigError, StoreUnavailableError
+from flowlang.errors import ConfigError, NotDurableError, StoreUnavailableError
 from flowlang.plan import WebhookSource
 from flowlang.server.app import App, create_app
 from flowlang.server.gate import loopback_hosts
@@ -387,6 +387,27 @@ def test_while_the_store_is_away_senders_get_503_and_nothing_is_lost_afterwards(
             assert response.headers["retry-after"] == "1"
         away.down = False
         assert site.stripe(body).json()["status"] == "accepted"
+    finally:
+        site.close()
+
+
+def test_what_is_not_known_to_be_safe_is_503_and_can_be_sent_again() -> None:
+    class Unsure(Away):
+        def secure(self, _: str) -> None:
+            raise NotDurableError("no answer from 10.0.0.1")
+
+    world = World(durable="fsync")
+    store: Any = Unsure(world.store)
+    site = Site(world, Service(store, PlainSealer(), pause=lambda _: None))
+    try:
+        for response in (
+            site.stripe(b'{"id": "evt_1", "type": "x", "data": {"object": {}}}'),
+            site.http.post("/events", json={"name": "a"}),
+            site.http.post("/pipelines/report/runs"),
+        ):
+            document = problem(response, 503, "store.not-durable")
+            assert document["detail"] == "it is not known to be safe yet; send the same request again"
+            assert response.headers["retry-after"] == "1"
     finally:
         site.close()
 

@@ -13,12 +13,13 @@ from typing import Final
 import click
 
 from flowlang import __version__
-from flowlang.cli.checks import Check, dead_check, deployed_check, server_checks, work_checks
+from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.cli.shapes import plural
 from flowlang.cli.wiring import Project, health, load_project, located, open_service
 from flowlang.diagnostics import Severity, count_line, did_you_mean, has_errors
 from flowlang.errors import ConfigError, StoreUnavailableError
+from flowlang.plan import Manifest
 from flowlang.service import NotDeployedError, Service
 from flowlang.settings import Settings, declared, unknown_variables
 
@@ -124,18 +125,22 @@ def _handlers(settings: Settings) -> Check:
 
 
 def _servers(settings: Settings, project: Project | None) -> Iterator[Check]:
-    yield from server_checks(health(settings), settings)
+    found = health(settings)
+    yield from server_checks(found, settings)
     with open_service(settings) as service:
         yield _deployed(service, None if project is None else load_project(settings, deploying=True))
         stats = service.stats()
-        limit = _dead_limit(service)
+        manifest = _manifest(service)
+        if manifest is not None:
+            why_not = service.store.why_not_secure(manifest.durable)
+            yield durable_check(manifest.durable, why_not, found.store.get("replicas", 0))
     yield from work_checks(stats)
-    yield dead_check(stats, limit)
+    yield dead_check(stats, None if manifest is None else manifest.limits.get("dead_letters"))
 
 
-def _dead_limit(service: Service) -> int | None:
+def _manifest(service: Service) -> Manifest | None:
     try:
-        return service.catalog.manifest.limits.get("dead_letters")
+        return service.catalog.manifest
     except NotDeployedError:
         return None
 

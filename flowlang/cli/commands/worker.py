@@ -37,6 +37,7 @@ def command(session: Session, processes: str | None, threads: str | None, queues
             return REFUSED
         if not deploy:
             _remind(session, service)
+        service.check_durable()
     if session.as_json:
         children.claim_stdout()
     console.say(f"{settings.processes} x {settings.threads} threads; Ctrl-C ends them in order")

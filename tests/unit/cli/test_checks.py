@@ -9,7 +9,7 @@ import pytest
 
 from flowlang import bootstrap
 from flowlang.bootstrap import Health
-from flowlang.cli.checks import Check, dead_check, deployed_check, server_checks, work_checks
+from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
 from flowlang.engine.ports import Stats, WorkerRow
 from flowlang.settings import Settings
 from tests.unit.cli.desk import Desk
@@ -150,7 +150,7 @@ def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch
     assert checks["python"] == {**checks["python"], "status": "ok", "advice": None}
     assert set(checks) == {
         "python", "packages", "settings", "project", "handlers", "store", "eviction", "persistence", "clock",
-        "test clock", "broker", "deployed", "workers", "work", "dead letters",
+        "test clock", "broker", "deployed", "durable", "workers", "work", "dead letters",
     }  # fmt: skip
 
 
@@ -181,3 +181,19 @@ def test_doctor_imports_handlers_and_keeps_what_they_print_apart(desk: Desk, mon
     assert "hello" in result.stderr
     assert "hello" not in result.stdout
     assert "noisy.py:2: importing it raised ModuleNotFoundError" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("durability", "why_not", "replicas", "status", "says"),
+    [
+        ("none", "", 0, "ok", "when the server has it"),
+        ("fsync", "", 0, "ok", "on the server's disk"),
+        ("fsync", "set its `appendonly yes`", 0, "fail", "set its `appendonly yes`"),
+        ("replica", "", 0, "fail", "none is connected"),
+        ("replica", "", 1, "ok", "a replica has it"),
+    ],
+)
+def test_the_server_is_held_to_durable(durability: str, why_not: str, replicas: int, status: str, says: str) -> None:
+    check = durable_check(durability, why_not, replicas)
+
+    assert (check.status, says in check.message) == (status, True)

@@ -169,6 +169,7 @@ limits: {event: 1KiB, step_output: 7KiB}
 environments:
   production:
     lease: 45s
+    durable: fsync
     retention: 30d
     retries: {gentle: {attempts: 9}}
     errors: {acme.Busy: resource}
@@ -202,6 +203,7 @@ def test_an_overlay_replaces_what_it_writes_and_keeps_the_rest(tmp_path: Path) -
     assert dict(plan.vars) == {"support": "help@example.com", "site": "example.com"}
     assert project.manifest.errors == {"acme.Gone": "permanent", "acme.Busy": "resource"}
     assert (project.manifest.limits["event"], project.manifest.limits["step_output"]) == (2048, 7168)
+    assert project.manifest.durable == "fsync"
     assert project.manifest.secrets == ("files", "env")
     assert plan.retention_ms == 30 * 86_400_000
     assert plan.labels == {"team": "shop"}
@@ -213,6 +215,8 @@ def test_an_environment_without_an_overlay_is_the_project_as_written(tmp_path: P
     project = load(tmp_path, FILES, environment=environment)
     assert places(project.diagnostics) == []
     assert [rule.attempts for rule in project.plans["p"].steps[0].retry[0]] == [2, 3]
+    assert project.manifest is not None
+    assert project.manifest.durable == "none"
     assert project.plans["p"].retention_ms == 2 * 86_400_000
     assert project.settings == {}
 
@@ -226,7 +230,7 @@ def test_a_mistake_in_what_an_overlay_says_is_found_where_the_overlay_says_it(tm
     text = OVERLAID + '    webhooks: {acme: {provider: nobody, secret: "${{ secrets.A }}", event: acme/x}}\n'
     assert places(load(tmp_path, {**FILES, "flowlang.yaml": text}).diagnostics) == []
     found = load(tmp_path, {**FILES, "flowlang.yaml": text}, environment="staging").diagnostics
-    assert places(found) == [("FL303", "flowlang.yaml:22:33")]
+    assert places(found) == [("FL303", "flowlang.yaml:23:33")]
 
 
 # Variables ----------------------------------------------------------------------------------------------------------
