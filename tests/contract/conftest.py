@@ -63,8 +63,13 @@ def leaked_keys(url: str) -> list[str]:
     keys = Keys()
     with contextlib.closing(redis.Redis.from_url(url, decode_responses=True)) as client:
         every = list(client.scan_iter(count=1000))
-        endless = [key for key in every if client.pttl(key) == -1]
-        return [key for key in endless if not _is_permanent(keys, key) and not _is_kept(client, keys, key)]
+        pipe = client.pipeline(transaction=False)
+        for key in every:
+            pipe.pttl(key)
+        endless = [key for key, left_ms in zip(every, pipe.execute(), strict=True) if left_ms == -1]
+        runs = {key: run for key in endless if (run := _run_of(keys, key)) is not None}
+        kept = {run: _is_kept(client, keys, run) for run in set(runs.values())}
+        return [key for key in endless if not _is_permanent(keys, key) and not kept.get(runs.get(key, ""), False)]
 
 
 def _is_permanent(keys: Keys, key: str) -> bool:
@@ -73,13 +78,18 @@ def _is_permanent(keys: Keys, key: str) -> bool:
     )
 
 
-def _is_kept(client: Any, keys: Keys, key: str) -> bool:
-    """Whether a key is of a run whose root has not ended, or that a dead letter or the end of its family keeps."""
+def _run_of(keys: Keys, key: str) -> str | None:
+    """The run that a key is of, if it is of one."""
     if not key.startswith(keys.base + FAMILY["run"]):
-        return False
+        return None
     run = key.removeprefix(keys.base + FAMILY["run"])
     for suffix in RUN.values():
         run = run.removesuffix(suffix)
+    return run
+
+
+def _is_kept(client: Any, keys: Keys, run: str) -> bool:
+    """Whether a run's root has not ended, or a dead letter or the end of its family keeps it."""
     root = client.hget(keys.family("run", run), "root") or run
     status, under, pipeline = client.hmget(keys.family("run", root), ["status", "under", "pipeline"])
     if status in {"pending", "running"} or client.zscore(keys.single("dead"), root) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from flowlang.plan import CancelOn, Foreach, Repeat, Tolerate
 from tests.unit.engine.building import Part, Project, arm, parallel, plan, race, sets, sleep, steps, uses, wait
+
+#: Orders of events, turns and lost workers that the law is held to; a nightly job raises them to 100,000.
+ORDERS = int(os.environ.get("FLOWLANG_ORDERS", "300"))
 
 MINE = "incoming.data.order == event.data.order"
 PAID = wait("paid", "shop/paid", MINE)
@@ -309,7 +313,8 @@ HAPPENINGS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.timeout(max(120, ORDERS // 50))  # as long as a nightly number takes
+@settings(max_examples=ORDERS, deadline=None)
 @given(HAPPENINGS, st.integers(1, 3), st.sampled_from(["line", "items", "rounds"]))
 def test_no_event_is_missed_and_none_is_taken_twice(happenings: list[tuple[str, int]], count: int, where: str) -> None:
     """Events before, at the moment of, and after the waits; in every order with turns, pauses and lost workers."""
