@@ -32,7 +32,7 @@ from flowlang.engine.ops import (
     Parent,
     Timer,
 )
-from flowlang.engine.outside import outside
+from flowlang.engine.outside import Outside
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT, Program, views
 from flowlang.engine.route import InputError, Router
@@ -124,7 +124,7 @@ class Held:
             [self._opened(fact) for fact in new],
             now_ms=now_ms,
             rng=rng,
-            outside=outside(Router(catalog, self.sealer, now_ms)),
+            outside=Outside(catalog, self.sealer, now_ms),
             attempt=attempt,
             flight=flight,
             rescues=self.row.rescues if flight == "lost" else 0,
@@ -175,34 +175,41 @@ class Held:
             journal=tuple(self.sealer.seal(encode(entry), run) for entry in self._journal),
             timers=tuple(turn.timers.values()),
             cleared=tuple(turn.cleared),
-            groups=tuple(self._sealed(group) for group in turn.groups),
-            cancels=tuple(turn.cancels),
             join=self._join(turn),
-            waits=tuple(turn.waits),
-            unwaits=tuple(turn.unwaits),
-            takes=tuple(turn.takes),
-            gates=tuple(sealed(wanted, router.catalog, self.sealer, run) for wanted in turn.wanted),
-            gate_id=turn.gate_id,
-            frees=tuple(turn.frees),
-            queue=turn.queue,
             steps=self._steps,
             max_stored=limits.get("run"),
             max_steps=limits.get("steps"),
-            priority_ms=turn.priority_ms,
-            meta=None if turn.meta is None else self.sealer.seal(encode(turn.meta), run),
-            undos=tuple(self.sealer.seal(entry, run) for entry in turn.undos),
-            lookups=tuple(Lookup(instance, key) for instance, key in turn.lookups),
-            cached=tuple(CacheEntry(key, self.sealer.seal(body, run), ttl_ms) for key, body, ttl_ms in turn.cached),
-            delayed=tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
-            cancel_runs=tuple(
-                (self._child(pipeline, instance)[1], reason, instance)
-                for pipeline, instance, reason in turn.cancel_children
-            ),
             accepts=accepts,
             finish=self._finish(turn.run_end),
+            **(self._rare(turn, router) if turn.rare else {}),
         )
         self._written = sum(map(len, (*made.records.values(), *made.journal, *made.undos)))
         return made
+
+    def _rare(self, turn: Turn, router: Router) -> dict[str, Any]:
+        """The parts of a commit that most turns have nothing for."""
+        run, seal = self.row.run, self.sealer.seal
+        return {
+            "groups": tuple(self._sealed(group) for group in turn.groups),
+            "cancels": tuple(turn.cancels),
+            "waits": tuple(turn.waits),
+            "unwaits": tuple(turn.unwaits),
+            "takes": tuple(turn.takes),
+            "gates": tuple(sealed(wanted, router.catalog, self.sealer, run) for wanted in turn.wanted),
+            "gate_id": turn.gate_id,
+            "frees": tuple(turn.frees),
+            "queue": turn.queue,
+            "priority_ms": turn.priority_ms,
+            "meta": None if turn.meta is None else seal(encode(turn.meta), run),
+            "undos": tuple(seal(entry, run) for entry in turn.undos),
+            "lookups": tuple(Lookup(instance, key) for instance, key in turn.lookups),
+            "cached": tuple(CacheEntry(key, seal(body, run), ttl_ms) for key, body, ttl_ms in turn.cached),
+            "delayed": tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
+            "cancel_runs": tuple(
+                (self._child(pipeline, instance)[1], reason, instance)
+                for pipeline, instance, reason in turn.cancel_children
+            ),
+        }
 
     def committed(self) -> None:
         """The commit was acknowledged: its facts and journal entries are the store's now."""

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flowlang.engine.admission import call_event, check_emission
+from flowlang.engine.catalog import Catalog
 from flowlang.engine.intake import Delivery
+from flowlang.engine.ports import Sealer
 from flowlang.engine.route import InputError, Router
 from flowlang.engine.state import ErrorInfo
 from flowlang.ids import new_event_id
 
-#: Checks an event's data against its schema: the data as it will be stored, or why it cannot be sent.
-CheckEmission = Callable[[str, Any], tuple[Any, ErrorInfo | None]]
 
-
-@dataclass(frozen=True, slots=True)
 class Outside:
-    """The manifest as far as a turn sees it.
+    """What a turn sees of a manifest.
+
+    Args:
+        catalog: The active one.
+        sealer: For calls that are only tried: nothing that it seals here is stored.
+        now_ms: The time of the turn.
 
     Attributes:
-        check: Checks an event that a step sends.
-        refuses: Why a pipeline does not take a call with some data; None when it does.
         key_hash: Hashes a user's key: what it is for, whose it is, its text.
         limit: A limit of the project by its name, or the default given.
     """
 
-    check: CheckEmission
-    refuses: Callable[[str, Any], ErrorInfo | None]
-    key_hash: Callable[[str, str, str], str]
-    limit: Callable[[str, int], int]
+    __slots__ = ("_catalog", "_now_ms", "_sealer", "key_hash", "limit")
 
+    def __init__(self, catalog: Catalog, sealer: Sealer, now_ms: int) -> None:
+        self._catalog = catalog
+        self._sealer = sealer
+        self._now_ms = now_ms
+        self.key_hash = catalog.key_hash
+        self.limit = catalog.limit
 
-def outside(router: Router) -> Outside:
-    """What turns see of a manifest.
+    def check(self, name: str, data: Any) -> tuple[Any, ErrorInfo | None]:
+        """Check an event that a step sends: its data as they will be stored, or why it cannot be sent."""
+        return check_emission(self._catalog, name, data)
 
-    Args:
-        router: For the time of the turn; nothing that it makes is stored.
-    """
-    catalog = router.catalog
-
-    def refuses(pipeline: str, data: Any) -> ErrorInfo | None:
-        starter = catalog.starter(pipeline)
+    def refuses(self, pipeline: str, data: Any) -> ErrorInfo | None:
+        """Say why a pipeline does not take a call with some data; None when it does."""
+        starter = self._catalog.starter(pipeline)
         if starter is None:
             return ErrorInfo("permanent", "pipeline.unknown", f"there is no pipeline {pipeline!r}")
         row = new_event_id("a call that is only tried")
+        router = Router(self._catalog, self._sealer, self._now_ms)
         try:
-            router.call(starter, call_event(row, pipeline, data, router.now_ms, source=""), Delivery(row))
+            router.call(starter, call_event(row, pipeline, data, self._now_ms, source=""), Delivery(row))
         except InputError as error:
             return ErrorInfo("permanent", "input.invalid", str(error))
         return None
-
-    return Outside(lambda name, data: check_emission(catalog, name, data), refuses, catalog.key_hash, catalog.limit)

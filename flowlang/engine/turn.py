@@ -122,26 +122,36 @@ class Turn:
     def writes(self) -> bool:
         """Whether there is anything that must be in the store before the turn's call is made."""
         return bool(
-            self.records
+            self.took_attempt
+            or self.records
             or self.timers
             or self.cleared
+            or self.run_end
+            or self.child_end
+            or self.binding
+            or self.invocations
+            or self.rare
+        )
+
+    @property
+    def rare(self) -> bool:
+        """Whether there is anything that most turns have not."""
+        return bool(
+            self.emissions
             or self.groups
             or self.cancels
             or self.waits
             or self.unwaits
             or self.takes
-            or self.emissions
+            or self.gate_id is not None
             or self.frees
             or self.queue is not None
-            or self.invocations
+            or self.priority_ms is not None
+            or self.meta is not None
             or self.cancel_children
             or self.undos
             or self.lookups
             or self.cached
-            or self.run_end
-            or self.child_end
-            or self.took_attempt
-            or self.binding
         )
 
 

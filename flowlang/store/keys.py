@@ -149,4 +149,4 @@ def lua_table() -> str:
     """The same names for the scripts: `K.leases` is a key, `K.ready .. queue` too, `K.run .. id .. RUN.scopes`."""
     keys = ", ".join(f"{name} = BASE .. '{text}'" for name, text in ({**SINGLE, **FAMILY}).items())
     parts = ", ".join(f"{name} = '{text}'" for name, text in RUN.items())
-    return f"local K = {{{keys}}}\nlocal RUN = {{{parts}}}\n"
+    return f"local function keys_of(BASE) return {{{keys}}} end\nlocal RUN = {{{parts}}}\n"

@@ -1,4 +1,4 @@
-"""The store on Redis or Valkey: one script call a flush, plain commands for reads.
+"""The store on Redis or Valkey: one function call a flush, plain commands for reads.
 
 Nothing here waits inside the server, and nothing is retried here: a call that got no answer raises
 `StoreUnavailableError`, and the caller sends the same flush again.
@@ -89,9 +89,12 @@ class RedisStore:
         arguments = (self.keys.base, flush.worker, f"{flush.seq:016d}", body, "test" if self._test_clock else "")
         with _answers():
             try:
-                blob: Any = self._client.evalsha(script.sha(), 1, *arguments)
-            except redis.exceptions.NoScriptError:
-                blob = self._client.eval(script.source(), 1, *arguments)
+                blob: Any = self._client.fcall(script.name(), 1, *arguments)
+            except redis.exceptions.ResponseError as error:
+                if "Function not found" not in str(error):
+                    raise
+                self._client.function_load(script.source(), replace=True)
+                blob = self._client.fcall(script.name(), 1, *arguments)
         return _replies.decode(blob)
 
     def now_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""The store's one script, put together from its parts.
+"""The store's one function on the server, put together from its parts.
 
 What Python already knows is written once, there: keys come from `keys`, bounds from the reference, and the defaults of
 operations from their Structs, since a value that equals its default is not sent.
@@ -72,31 +72,68 @@ _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.ClaimRequest,
 )
 
-_PRELUDE = """#!lua
-local BASE = KEYS[1]
-{keys}{constants}
-local time = redis.call('TIME')
-local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if ARGV[4] == 'test' then NOW = NOW + tonumber(redis.call('GET', K.clock) or '0') end
-local EPOCH = tonumber(redis.call('HGET', K.active, 'epoch') or '0')
+_PRELUDE = """{keys}{constants}
 local DEFAULTS = {{
 {defaults}}}
 local function with_defaults(value, name) return setmetatable(value, DEFAULTS[name]) end
 """
 
+#: Stands before all: what is of the call at hand, and what parts forget between two of them.
+_HEAD = """#!lua name={name}
+local NAME = '{name}'
+local K, NOW, EPOCH
+local forgetting, tables = {{}}, {{}}
+local function each_call(forget) forgetting[#forgetting + 1] = forget end
+-- Values that an operation has when it does not say others; a table is made anew for each, since it may be changed.
+local function otherwise(values)
+  return {{__index = function(value, key)
+    local default = values[key]
+    if type(default) == 'table' then
+      default = {{}}
+      rawset(value, key, default)
+    end
+    return default
+  end}}
+end
+"""
+
+#: Stands behind the prelude: how a call begins.
+_BEGIN = """
+local function begin(base, test_clock)
+  K = tables[base]
+  if not K then
+    K = keys_of(base)
+    tables[base] = K
+  end
+  local time = redis.call('TIME')
+  NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  if test_clock then NOW = NOW + tonumber(redis.call('GET', K.clock) or '0') end
+  EPOCH = tonumber(redis.call('HGET', K.active, 'epoch') or '0')
+  for i = 1, #forgetting do forgetting[i]() end
+end
+"""
+
 
 @cache
 def source() -> str:
-    """The whole script."""
-    folder = files("flowlang.store") / "lua"
-    parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS]
-    return "\n".join([_prelude(), *parts])
+    """The whole library, as `FUNCTION LOAD` takes it.
+
+    A library is read once: a script would be run from its top at each call, which takes longer than a small flush.
+    """
+    return _HEAD.format(name=name()) + _body()
 
 
 @cache
-def sha() -> str:
-    """The script's name on a server that has it."""
-    return hashlib.sha1(source().encode(), usedforsecurity=False).hexdigest()
+def name() -> str:
+    """The name of the library and of its function; another text has another name, so that releases live together."""
+    return f"flowlang_{hashlib.sha256(_body().encode()).hexdigest()[:16]}"
+
+
+@cache
+def _body() -> str:
+    folder = files("flowlang.store") / "lua"
+    parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in PARTS]
+    return "\n".join([_prelude(), _BEGIN, *parts])
 
 
 def _prelude() -> str:
@@ -121,7 +158,7 @@ def _prelude() -> str:
     return _PRELUDE.format(
         keys=lua_table(),
         constants="\n".join(f"local {name} = {_literal(value)}" for name, value in constants.items()),
-        defaults="".join(f"  {kind.__name__} = {{__index = {_defaults(kind)}}},\n" for kind in _WITH_DEFAULTS),
+        defaults="".join(f"  {kind.__name__} = otherwise({_defaults(kind)}),\n" for kind in _WITH_DEFAULTS),
     )
 
 

@@ -31,9 +31,9 @@ def rig_of(redis_store: RedisStore) -> Rig:
     return Rig(redis_store, lambda _: None)
 
 
-def test_a_server_that_forgot_the_script_is_told_again(redis_store: RedisStore, client: redis.Redis) -> None:
+def test_a_server_that_forgot_the_function_is_told_again(redis_store: RedisStore, client: redis.Redis) -> None:
     redis_store.apply(FlushId("w", 1), [accept("e1", seed_of("r1"))])
-    client.script_flush()
+    client.function_flush()
 
     reply = redis_store.apply(FlushId("w", 2), [accept("e2", seed_of("r2"))])
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from flowlang.clock import ManualClock
 from flowlang.engine.advance import advance
 from flowlang.engine.drive import Held
-from flowlang.engine.outside import outside
-from flowlang.engine.route import Router
+from flowlang.engine.outside import Outside
 from flowlang.engine.state import decode_state, encode
 from flowlang.engine.turn import Call, Turn
 from flowlang.simulate import Finished, Handler, Simulation
@@ -263,7 +262,7 @@ class CheckedHeld(Held):
             view,
             again,
             opened,
-            outside=outside(Router(catalog, self.sealer, more["now_ms"])),
+            outside=Outside(catalog, self.sealer, more["now_ms"]),
             rescues=self.row.rescues if lost else 0,
             **more,
         )

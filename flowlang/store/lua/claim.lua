@@ -1,6 +1,7 @@
 -- Taking ready rows, and the hints that say where there are some.
 
-local stale = {} -- queue → rows that waited too long, found by a sweep
+local stale -- queue → rows that waited too long, found by a sweep
+each_call(function() stale = {} end)
 
 local function read_hint(queue)
   local text = redis.call('HGET', K.hints, queue)

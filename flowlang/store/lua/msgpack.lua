@@ -22,7 +22,7 @@ local function mp_bin(bytes)
   return mp_head(0, 0, 0xc5, 0xc6, n) .. bytes
 end
 
-local mp = cmsgpack.pack -- texts, whole numbers, booleans
+local function mp(value) return cmsgpack.pack(value) end -- texts, whole numbers, booleans
 
 -- Encodes a map of plain values in the order given: name, value, name, value …; absent values are left out.
 local function mp_fields(n, ...)

@@ -4,8 +4,8 @@
 --   ended:  its fence in decimal digits
 --   others: length of the timer list (4 bytes), timers joined by SEP, and a cmsgpack map of the rest
 
-local run_rows, scope_rows, group_rows = {}, {}, {}
-local dirty_scopes, dirty_groups = {}, {}
+local run_rows, scope_rows, group_rows
+local dirty_scopes, dirty_groups
 local STATUS = {r = 'ready', h = 'held', w = 'waiting', e = 'ended'}
 
 local function split(text)
@@ -21,14 +21,14 @@ local function split(text)
   end
 end
 
-local dirty_slots = {}     -- runs whose place has changed
-local agenda = {at = 1}    -- what gates.settle has to do after an operation
-local counted = {}         -- runs that may have become idle
+local dirty_slots          -- runs whose place has changed
+local agenda               -- what gates.settle has to do after an operation
+local counted              -- runs that may have become idle
 local gates = {}           -- filled by gates.lua; what comes before only notes
 
 local function note(...) agenda[#agenda + 1] = {...} end
 
-local dirty_counts = {}    -- runs of which `stored`, `steps` or `over` have changed
+local dirty_counts         -- runs of which `stored`, `steps` or `over` have changed
 
 -- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot, parent or nil, root, under or nil,
 -- stored, steps, over} or false.
@@ -60,7 +60,7 @@ local function count_stored(run_id, change)
   dirty_counts[run_id] = true
 end
 
-local version_counts = {} -- version SEP status → runs more or fewer than at the beginning of the call
+local version_counts -- version SEP status → runs more or fewer than at the beginning of the call
 
 local function count_run(version, status, change)
   local field = version .. SEP .. status
@@ -169,7 +169,7 @@ local function set_records(run_id, records)
   set_fields(K.run .. run_id .. RUN.records, fields)
 end
 
-local expire_runs = {} -- run → milliseconds from now; done after the rows are written
+local expire_runs -- run → milliseconds from now; done after the rows are written
 
 local function forget_run(run_id)
   run_rows[run_id] = false
@@ -218,3 +218,9 @@ local function save_rows()
     for _, part in pairs(RUN) do redis.call('PEXPIRE', K.run .. run_id .. part, ms) end
   end
 end
+
+each_call(function()
+  run_rows, scope_rows, group_rows = {}, {}, {}
+  dirty_scopes, dirty_groups, dirty_slots, dirty_counts = {}, {}, {}, {}
+  agenda, counted, version_counts, expire_runs = {at = 1}, {}, {}, {}
+end)

@@ -2,12 +2,12 @@
 -- A scope is in its queue while it is ready, among the leases while it is held, and has timers and waits only until it
 -- ends.
 
-local fresh = {}         -- member → queue: rows that this call made ready
-local noted_queues = {}  -- queues that this call has added to the set of names
+local fresh         -- member → queue: rows that this call made ready
+local noted_queues  -- queues that this call has added to the set of names
 
 local function member_of(run_id, scope_id) return run_id .. SEP .. scope_id end
 
-local running = {} -- queue → change in the number of rows that are held
+local running -- queue → change in the number of rows that are held
 
 local function hold_row(queue, change) running[queue] = (running[queue] or 0) + change end
 
@@ -176,3 +176,5 @@ local function fire_timers(limit)
   end
   return #due
 end
+
+each_call(function() fresh, noted_queues, running = {}, {}, {} end)

@@ -297,4 +297,4 @@ class Project(Simulation):
 
 def run(made: Plan, data: Any = None, **handlers: Handler) -> Finished:
     """Run one plan to its end."""
-    return Project(made, rng=None, **handlers).go(data)
+    return Project(made, rng=None, limits=None, **handlers).go(data)

@@ -8,13 +8,15 @@ import pytest
 
 from flowlang.clock import seeded_rng
 from flowlang.engine.advance import advance
+from flowlang.engine.catalog import Catalog
 from flowlang.engine.machine import Flight
 from flowlang.engine.outside import Outside
 from flowlang.engine.program import Program
 from flowlang.engine.state import ErrorInfo, Event, RunMeta, ScopeState
 from flowlang.engine.turn import AttemptEnd, Turn
 from flowlang.engine.view import RunView
-from flowlang.plan import Foreach, Plan, RetryRule, Tolerate
+from flowlang.plan import Foreach, Manifest, Plan, RetryRule, Tolerate
+from flowlang.store.codec import PlainSealer
 from tests.unit.engine.building import (
     T0,
     Part,
@@ -32,12 +34,7 @@ from tests.unit.engine.building import (
 )
 
 SEEN = uses("cleanup", given={"class": "${{ error.class }}"})
-ANYWHERE = Outside(
-    check=lambda _, data: (data, None),
-    refuses=lambda *_: None,
-    key_hash=lambda *parts: "/".join(parts),
-    limit=lambda _, default: default,
-)
+ANYWHERE = Outside(Catalog(Manifest(project="t", pipelines={}), 0, {}), PlainSealer(), T0)
 FLAKY = uses("flaky", retry=((RetryRule(initial_ms=60_000),),))
 
 PHASES: list[tuple[str, Part]] = [

@@ -16,7 +16,7 @@ FOLDER = Path(flowlang.store.__file__).parent / "lua"
 
 
 def test_it_begins_with_the_line_that_makes_a_full_server_refuse_it_whole() -> None:
-    assert script.source().startswith("#!lua\n")
+    assert script.source().startswith(f"#!lua name={script.name()}\n")
 
 
 def test_every_file_is_a_part() -> None:
