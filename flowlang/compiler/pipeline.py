@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from flowlang import jsondata
-from flowlang.compiler import not_yet
 from flowlang.compiler.expressions import Checker, Place, Written, expressions_in
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.flow import FlowLowering
@@ -81,7 +80,6 @@ class PipelineLowering:
             The plan, or None when there are errors, and all findings.
         """
         pipeline = self._pipeline
-        not_yet.check_pipeline(pipeline, self._findings)
         input_schema = self._input()
         started = event_type(self._data_type(input_schema))
         triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
@@ -128,6 +126,7 @@ class PipelineLowering:
             expires_ms=None if pipeline.expires is None else milliseconds(pipeline.expires),
             idempotency=idempotency,
             queue=pipeline.queue,
+            allow=self._allow(),
             retention_ms=self._retention(),
             labels=labels,
             **limits,
@@ -300,6 +299,12 @@ class PipelineLowering:
             return milliseconds(self._pipeline.timeout)
         default = None if self._file is None else self._file.defaults.timeout
         return None if default is None else milliseconds(default)
+
+    def _allow(self) -> tuple[str, ...] | None:
+        if self._pipeline.allow is not None:
+            return tuple(self._pipeline.allow)
+        allow = None if self._file is None else self._file.defaults.allow
+        return None if allow is None else tuple(allow)
 
     def _retention(self) -> int:
         if self._pipeline.retention is not None:

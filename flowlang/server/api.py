@@ -21,7 +21,7 @@ from flowlang.engine.schemas import Failure
 from flowlang.errors import FlowError
 from flowlang.server.bodies import BODY_BYTES, ClientGoneError, header_map, read_body, read_json
 from flowlang.server.problems import HttpProblem, Reply, as_problem, json_reply, problem_reply
-from flowlang.service import Answer, DataError, IncomingEvent, NotFoundError, Service
+from flowlang.service import ANYBODY, Answer, DataError, IncomingEvent, NotFoundError, Service
 
 LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
 LIST_ITEMS = 1000
@@ -81,7 +81,7 @@ def _add_runs(api: FastAPI, service: Service) -> None:
         empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         body = CallBody() if empty else _converted(await read_json(request.receive, headers), CallBody)
         key = headers.get("idempotency-key")
-        run = await run_in_threadpool(service.call, _ident(pipeline), body.data, key=key)
+        run = await run_in_threadpool(service.call, _ident(pipeline), body.data, key=key, caller=ANYBODY)
         return _response(json_reply(202, run, {"location": f"/runs/{run.id}"}))
 
     @api.get("/runs", summary="Runs, newest first")
@@ -102,7 +102,7 @@ def _add_runs(api: FastAPI, service: Service) -> None:
     @api.post("/runs/{run}/cancel", status_code=202, summary="Cancel a run; its clean-up still runs")
     async def cancel_run(run: str, request: Request) -> Response:
         await read_body(request.receive, header_map(request.headers.raw), 1024)  # it has none; a long one is refused
-        if not await run_in_threadpool(service.cancel, _ident(run)):
+        if not await run_in_threadpool(service.cancel, _ident(run), caller=ANYBODY):
             raise HttpProblem(409, "run.ended", "the run has ended")
         return _response(json_reply(202, {"id": run}, {"location": f"/runs/{run}"}))
 

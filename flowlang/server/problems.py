@@ -11,7 +11,7 @@ from flowlang import jsondata
 from flowlang.engine.admission import EventRefusedError
 from flowlang.engine.schemas import Failure
 from flowlang.errors import ConfigError, FlowError, NotDurableError, StaleEpochError, StoreUnavailableError
-from flowlang.service import DataError, NotDeployedError, NotFoundError, TooLargeError
+from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, TooLargeError
 
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
@@ -90,6 +90,8 @@ def as_problem(error: Exception) -> HttpProblem:
             return HttpProblem(400, "data.invalid", str(error), failures=failures)
         case EventRefusedError():
             return HttpProblem(403, "event.refused", str(error))
+        case NotAllowedError():
+            return HttpProblem(403, "pipeline.not-allowed", str(error))
         case NotFoundError():
             return HttpProblem(404, "not-found", str(error))
         case TooLargeError():

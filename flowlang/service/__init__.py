@@ -12,12 +12,17 @@ from flowlang.service.answers import (
     StartedRun,
     TooLargeError,
 )
+from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError
 from flowlang.service.service import Service
 
 __all__ = [
+    "ANYBODY",
+    "OPERATOR",
     "Answer",
+    "Caller",
     "DataError",
     "IncomingEvent",
+    "NotAllowedError",
     "NotDeployedError",
     "NotFoundError",
     "Service",

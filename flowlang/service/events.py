@@ -23,6 +23,7 @@ from flowlang.errors import StaleEpochError, StoreError
 from flowlang.expr import EvaluationError, to_json, to_text
 from flowlang.ids import new_event_id, run_id_for
 from flowlang.service.answers import Answer, DataError, IncomingEvent, NotFoundError, StartedRun, TooLargeError
+from flowlang.service.callers import OPERATOR, Caller, NotAllowedError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.writer import Writer
 
@@ -80,16 +81,20 @@ class Intake:
             0
         ]
 
-    def call(self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api") -> StartedRun:
+    def call(
+        self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api", caller: Caller = OPERATOR
+    ) -> StartedRun:
         """Start a pipeline by name.
 
         Args:
             pipeline: Its id.
             data: Its input.
             key: The caller's idempotency key: for a day, the same key of the same caller gives the same run.
-            source: Who calls.
+            source: From where.
+            caller: Who calls.
 
         Raises:
+            NotAllowedError: when they may not.
             NotFoundError: when no such pipeline is active.
             DataError: when the data does not fit.
             TooLargeError: when there is too much of it.
@@ -100,6 +105,7 @@ class Intake:
             starter = router.catalog.starter(pipeline)
             if starter is None:
                 raise NotFoundError(f"no pipeline {pipeline!r} is deployed")
+            caller.check(starter.program.plan)
             event = call_event(row, pipeline, data, router.now_ms, source=source)
             _check_size(router.catalog, data)
             dedupe = None if key is None else f"call\n{pipeline}\n{_checked_id(key)}"
@@ -175,7 +181,7 @@ class Intake:
 def _prepare(maker: Callable[[Router], Prepared], router: Router) -> Prepared | Exception:
     try:
         return maker(router)
-    except (EventRefusedError, EventDataError, TooLargeError, DataError, NotFoundError) as error:
+    except (EventRefusedError, EventDataError, TooLargeError, DataError, NotFoundError, NotAllowedError) as error:
         return error
 
 

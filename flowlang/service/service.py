@@ -17,6 +17,7 @@ from flowlang.engine.program import Program
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
+from flowlang.service.callers import OPERATOR, Caller
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadLetters
 from flowlang.service.delays import send_due
@@ -208,19 +209,22 @@ class Service:
         self.counters["webhooks.unverified"] += 1
         log.warning("webhook refused: name=%r reason=%s", name[:_SHOWN], reason)
 
-    def call(self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api") -> StartedRun:
+    def call(
+        self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api", caller: Caller = OPERATOR
+    ) -> StartedRun:
         """Start a pipeline by name.
 
         Args:
             pipeline: Its id.
             data: Its input.
             key: The caller's idempotency key.
-            source: Who calls.
+            source: From where.
+            caller: Who calls.
 
         Raises:
-            NotFoundError, DataError, TooLargeError: saying why not.
+            NotFoundError, NotAllowedError, DataError, TooLargeError: saying why not.
         """
-        return self._intake.call(pipeline, data, key=key, source=source)
+        return self._intake.call(pipeline, data, key=key, source=source, caller=caller)
 
     def send_delayed(self) -> int:
         """Accept the emitted events whose delay is over; returns how many this process sent."""
@@ -263,7 +267,7 @@ class Service:
             raise NotFoundError(f"no run {run!r}")
         return run_detail(rows, self._catalogs.program(rows.row.version), self._sealer)
 
-    def cancel(self, run: str, reason: str = "") -> bool:
+    def cancel(self, run: str, reason: str = "", *, caller: Caller = OPERATOR) -> bool:
         """Cancel a run; its clean-up still runs.
 
         Returns:
@@ -271,7 +275,9 @@ class Service:
 
         Raises:
             NotFoundError: when there is no such run.
+            NotAllowedError: when the caller may not.
         """
+        self._check(run, caller)
         (outcome,) = self._writer.send([Cancel(run, reason)])
         assert isinstance(outcome, Done)
         if not outcome.found:
@@ -293,9 +299,23 @@ class Service:
         """One dead letter. Raises: NotFoundError."""
         return self._dead.one(ident)
 
-    def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET) -> Answer:
-        """Send a dead letter again and take it off the list; see `DeadLetters.retry`."""
+    def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET, *, caller: Caller = OPERATOR) -> Answer:
+        """Send a dead letter again and take it off the list; see `DeadLetters.retry`. Raises: NotAllowedError, too."""
+        self._check(ident, caller)
         return self._dead.retry(ident, data)
+
+    def _check(self, run: str, caller: Caller) -> None:
+        """Check that a caller may cancel or replay a run: by its pipeline as it is deployed, else by its own version.
+
+        What is no run, such as an event, is nobody's.
+        """
+        rows = None if caller.names is None else self.store.run(run)
+        if rows is None:
+            return
+        starter = self.catalog.starter(rows.row.pipeline)
+        program = starter.program if starter is not None else self._catalogs.program(rows.row.version)
+        if program is not None:
+            caller.check(program.plan)
 
     def stats(self) -> Stats:
         """Counts for people and probes."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from flowlang.compiler import not_yet
 from flowlang.diagnostics import CODES, has_errors, render
 from flowlang.project import Project, load_project
 from tests.unit.project.projects import write_project
@@ -66,12 +65,3 @@ def test_every_code_has_a_file() -> None:
 
 def test_every_output_has_its_file() -> None:
     assert {path.stem for path in (HERE / "project").glob("*.out")} == {case.stem for case in CASES}
-
-
-def test_everything_that_cannot_run_yet_is_shown_refused() -> None:
-    shown = "\n".join(case.with_suffix(".out").read_text("utf-8") for case in CASES if case.stem.startswith("FL199"))
-    refused = set(re.findall(r"error\[FL199\]: (.*) is checked, but cannot be run", shown))
-    expected = {
-        *(f"`{key}` of a pipeline" for key in not_yet.PIPELINE_KEYS),
-    }
-    assert expected <= refused

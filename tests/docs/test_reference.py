@@ -13,7 +13,6 @@ import pytest
 import flowlang
 from flowlang import testing
 from flowlang.cli.reference_pages import PAGES
-from flowlang.compiler import not_yet
 from flowlang.compiler.pipeline_tests import CHECK_NAMES
 from flowlang.compiler.webhooks import PROVIDERS
 from flowlang.engine.retry import BUILT_IN, CLASSES
@@ -75,10 +74,7 @@ def test_a_page_that_is_made_from_the_code_is_fresh(page: str) -> None:
 
 def test_the_language_page_has_every_key_of_a_pipeline() -> None:
     text = _page("language.md")
-    later = _section(text, "What is checked and not yet run")
-    runs = _keys(_section(text, "Pipeline"))
-    assert runs | _named(later) >= set(Pipeline.keys())
-    assert runs == set(Pipeline.keys()) - set(not_yet.PIPELINE_KEYS)
+    assert _keys(_section(text, "Pipeline")) == set(Pipeline.keys())
 
 
 def test_the_language_page_has_every_verb_and_modifier_that_runs() -> None:
@@ -101,15 +97,6 @@ def test_the_language_page_has_every_key_of_the_project() -> None:
     keys = _keys(_section(text, "flowlang.yaml"))
     assert keys <= set(ProjectFile.keys())
     assert set(ProjectFile.keys()) - keys <= later
-
-
-def test_the_language_page_names_all_that_is_refused_until_later() -> None:
-    later = _section(_page("language.md"), "What is checked and not yet run")
-    rows = dict(re.findall(r"^\| (pipeline) \| (.*) \|$", later, re.MULTILINE))
-    for kind, names in {
-        "pipeline": not_yet.PIPELINE_KEYS,
-    }.items():
-        assert re.findall(r"`([a-z_]+)`", rows[kind]) == list(names)
 
 
 def test_the_guide_names_every_provider_of_webhooks() -> None:

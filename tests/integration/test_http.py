@@ -20,7 +20,7 @@ from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service import Service
-from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest
+from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
 
 SECRETS = {"STRIPE_SECRET": "whsec_test", "CRM_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 JSON = {"content-type": "application/json"}
@@ -286,6 +286,22 @@ def test_a_call_without_a_body_has_no_data_and_a_wrong_one_says_so(site: Site) -
     assert document["errors"] == [{"path": "data.name", "message": "is required, and missing"}]
     problem(site.http.post("/pipelines/by-hand/runs", json={"dat": {}}), 400, "data.invalid")
     problem(site.http.post("/pipelines/nobody/runs"), 404, "not-found")
+
+
+def test_a_pipeline_that_names_who_may_call_it_is_refused_over_http() -> None:
+    guarded = plan("guarded", allow=("ops",))
+    world = World(deployed=False)
+    world.service.deploy(manifest(guarded), (guarded,))
+    run = world.service.call("guarded", {})
+    site = Site(world)
+    try:
+        for path in ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel"):
+            document = problem(site.http.post(path), 403, "pipeline.not-allowed")
+            assert "names ops; over HTTP there are no API keys yet" in document["detail"]
+        assert site.http.get(f"/runs/{run.id}").status_code == 200
+        assert len(world.service.runs()) == 1
+    finally:
+        site.close()
 
 
 def test_runs_are_listed_by_pages_and_filters(site: Site) -> None:

@@ -233,6 +233,27 @@ def test_a_mistake_in_what_an_overlay_says_is_found_where_the_overlay_says_it(tm
     assert places(found) == [("FL303", "flowlang.yaml:23:33")]
 
 
+@pytest.mark.parametrize(
+    ("of_pipeline", "of_project", "allow"),
+    [
+        ("", "", None),
+        ("", "defaults: {allow: [ops]}\n", ("ops",)),
+        ("allow: [billing, web]\n", "defaults: {allow: [ops]}\n", ("billing", "web")),
+        ("allow: []\n", "defaults: {allow: [ops]}\n", ()),
+        ("allow: [billing]\n", "", ("billing",)),
+    ],
+)
+def test_a_pipeline_allows_whom_it_names_else_whom_the_project_names(
+    tmp_path: Path, of_pipeline: str, of_project: str, allow: tuple[str, ...] | None
+) -> None:
+    files: dict[str, str | bytes] = {
+        "flowlang.yaml": f"flowlang: 1\nproject: shop\n{of_project}",
+        "pipelines/p.yaml": f"flowlang: 1\npipeline: p\n{of_pipeline}steps: [{{id: a, set: {{x: 1}}}}]\n",
+    }
+
+    assert load(tmp_path, files).plans["p"].allow == allow
+
+
 # Variables ----------------------------------------------------------------------------------------------------------
 
 ENV = (
