@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 
@@ -81,6 +81,11 @@ class World:
         """Send events, and return the ids of the runs that they made."""
         events = [IncomingEvent(name=name, data={"n": n}) for n in range(count)]
         return [run.id for answer in self.service.ingest(events) for run in answer.runs]
+
+    def start(self, name: str, data: Any) -> list[str]:
+        """Send one event with this data, and return the ids of the runs that it made."""
+        (answer,) = self.service.ingest([IncomingEvent(name=name, data=data)])
+        return [run.id for run in answer.runs]
 
     def ended(self, runs: Iterable[str], *, patience_s: float = PATIENCE_S) -> list[RunDetail]:
         """Wait until runs have ended, and return what is known of them."""

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 
-from flowlang import Context, handler
+from flowlang import Context, Permanent, handler
 
 #: Bound of the handlers that wait to be told something, in seconds: a test that fails must still end.
 LONGEST_S = 60.0
@@ -22,6 +22,15 @@ def do(n: int, ctx: Context, *, ms: int = 10) -> int:
     _note(ctx, "begin")
     _pause.wait(ms / 1000)
     _note(ctx, "end")
+    return n + 1
+
+
+@handler("work.refuse", effect="idempotent")
+def refuse(n: int, bad: int, ctx: Context) -> int:
+    """Refuse every number below a bound, and count the others."""
+    _note(ctx, "begin")
+    if n < bad:
+        raise Permanent(f"{n} is refused", code="refused")
     return n + 1
 
 
