@@ -15,7 +15,7 @@ import msgspec
 from flowlang.clock import ManualClock, Rng, seeded_rng
 from flowlang.engine.admission import call_event, check_data, check_name, tick_event
 from flowlang.engine.awaiting import awaited_by
-from flowlang.engine.catalog import Catalog
+from flowlang.engine.catalog import Catalog, starter_of
 from flowlang.engine.drive import Held
 from flowlang.engine.intake import Delivery, decode_delayed
 from flowlang.engine.limits import returned
@@ -36,6 +36,8 @@ from flowlang.engine.ops import (
 )
 from flowlang.engine.ports import FlushId, Sealer, Store
 from flowlang.engine.program import Program
+from flowlang.engine.recalling import PAST
+from flowlang.engine.replay import Wish, opened, prepare
 from flowlang.engine.route import Router
 from flowlang.engine.schedule import Tick
 from flowlang.engine.state import ErrorInfo, Event, Record, decode_record
@@ -145,7 +147,8 @@ def finished(store: Store, sealer: Sealer, run: str) -> Finished:
         end = msgspec.json.decode(sealer.open(rows.row.result), type=RunEnd)
         output = None if end.output is msgspec.UNSET else end.output
         error = end.error
-    records = {name: decode_record(sealer.open(data)) for name, data in rows.records.items()}
+    shown = ((name, data) for name, data in rows.records.items() if not name.startswith(PAST))
+    records = {name: decode_record(sealer.open(data)) for name, data in shown}
     return Finished(run, rows.row.pipeline, rows.row.status, output, error, records)
 
 
@@ -253,6 +256,24 @@ class Simulation:
             raise LookupError(pipeline)
         event = call_event(row, pipeline, data, self.store.now_ms(), source="api")
         outcome = self.apply(self.router().call(starter, event, Delivery(row)).accept)
+        assert isinstance(outcome, Accepted)
+        return outcome.runs[0][0]
+
+    def replay(self, run: str, wish: Wish | None = None) -> str:
+        """Replay a run of this simulation and return the new run's id. Raises: ReplayError, StartError, InputError."""
+        rows = self.store.run(run)
+        if rows is None:
+            raise LookupError(run)
+        self._events += 1
+        wish, old = wish or Wish(), self._programs.get(rows.row.version)
+        starter = self.catalog.starter(rows.row.pipeline)
+        if wish.same_version and old is not None:
+            starter = starter_of(old)
+        if starter is None:
+            raise LookupError(rows.row.pipeline)
+        prepared = prepare(rows, opened(rows, self.sealer), old, starter.program, wish)
+        row = new_event_id(f"simulated replay {self._events}")
+        outcome = self.apply(self.router().replay(starter, prepared.before, Delivery(row), prepared.lineage).accept)
         assert isinstance(outcome, Accepted)
         return outcome.runs[0][0]
 

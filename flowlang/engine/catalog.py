@@ -47,6 +47,18 @@ class Starter:
         return self.program.plan.pipeline
 
 
+def starter_of(program: Program) -> Starter:
+    """Make a version of a pipeline ready to be started, active or not."""
+    plan = program.plan
+    return Starter(
+        program=program,
+        check_input=EventValidator(plan.input_schema),
+        variables=tuple((name, compile_value(value)) for name, value in plan.vars),
+        labels=compile_value(plan.labels) if plan.labels else None,
+        key=compile_expression(plan.idempotency.key) if plan.idempotency else None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """One trigger of one pipeline, compiled."""
@@ -98,7 +110,7 @@ class Catalog:
         self.manifest = manifest
         self.epoch = epoch
         self._salt = salt
-        self._starters = {name: _starter(programs[name]) for name in sorted(manifest.pipelines)}
+        self._starters = {name: starter_of(programs[name]) for name in sorted(manifest.pipelines)}
         self._validators = {entry.name: EventValidator(entry.schema) for entry in manifest.events}
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
@@ -175,17 +187,6 @@ def is_event_name(text: str) -> bool:
 def own_outcomes(pipeline: str) -> tuple[str, ...]:
     """The outcome events of a pipeline, which never start itself."""
     return tuple(f"pipeline/{pipeline}.{outcome}" for outcome in OUTCOMES)
-
-
-def _starter(program: Program) -> Starter:
-    plan = program.plan
-    return Starter(
-        program=program,
-        check_input=EventValidator(plan.input_schema),
-        variables=tuple((name, compile_value(value)) for name, value in plan.vars),
-        labels=compile_value(plan.labels) if plan.labels else None,
-        key=compile_expression(plan.idempotency.key) if plan.idempotency else None,
-    )
 
 
 def _compiled(trigger: EventTrigger | CronTrigger) -> tuple[Expression | None, ValueTemplate | None]:

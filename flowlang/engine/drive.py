@@ -34,7 +34,8 @@ from flowlang.engine.ops import (
 )
 from flowlang.engine.outside import Outside
 from flowlang.engine.ports import Sealer
-from flowlang.engine.program import ROOT, Program, views
+from flowlang.engine.program import ROOT, Part, Program, views
+from flowlang.engine.recalling import PAST, recalled
 from flowlang.engine.route import InputError, Router
 from flowlang.engine.state import (
     BlockFrame,
@@ -42,12 +43,13 @@ from flowlang.engine.state import (
     Result,
     StepFrame,
     decode_meta,
+    decode_past,
     decode_record,
     decode_state,
     encode,
 )
 from flowlang.engine.turn import AttemptEnd, Emission, Invocation, RunEnd, Turn
-from flowlang.engine.view import RunView, instance_key
+from flowlang.engine.view import RunView
 from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
 
@@ -88,6 +90,8 @@ class Held:
                 self.view.inputs[name[1:]] = jsondata.loads(sealer.open(payload))
             elif name.startswith("^"):
                 self.view.undos[name[1:]] = sealer.open(payload)
+            elif name.startswith(PAST):
+                self.view.pasts[name.removeprefix(PAST)] = decode_past(sealer.open(payload))
             else:
                 self.view.records[name] = decode_record(sealer.open(payload))
         self.taken = 0  #: facts of the inbox that turns have taken since the last commit
@@ -222,7 +226,10 @@ class Held:
         state = self.state
         root = ROOT if state.child is None else state.child
         item = state.child is not None and not state.branch
-        reads = self.program.reads(root, state.inside, state.loops, "item" if item else "line")
+        part: Part = "item" if item else "line"
+        reads = self.program.reads(root, state.inside, state.loops, part)
+        if self.view.meta.recalls:
+            reads = (*reads, *recalled(self.program, root, state.inside, state.loops, part))
         top = state.stack[-1] if state.stack else None
         if top is None and state.walk is not None and state.walk.runs:
             return (*reads, f"^{state.walk.read}")
@@ -327,11 +334,12 @@ class Held:
         run, meta = self.row.run, self.view.meta
         row, _ = self._child(call.pipeline, call.instance)
         lineage = Lineage(
-            origin=instance_key(self.view.origin, call.instance),
+            origin=call.origin,
             root=meta.root or run,
             root_ms=self.view.root_ms,
             root_event=self.view.root_event,
             parent=run,
+            undone=call.undone,
         )
         event = call_event(row, call.pipeline, call.data, router.now_ms, source=f"pipeline/{self.row.pipeline}")
         starter = router.catalog.starter(call.pipeline)

@@ -82,6 +82,7 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
     root_event: str = ""
     parent: str | None = None
     replay_of: str | None = None
+    undone: tuple[str, ...] = ()  #: instances of the new run that get new keys; see `state.Past`
 
 
 class DelayedEvent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import gating, invoking, limits, retry, reusing, rounds, undoing, waiting
+from flowlang.engine import gating, invoking, limits, recalling, retry, reusing, rounds, undoing, waiting
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.intake import EXPIRES
@@ -104,6 +104,7 @@ class Machine:
             self.log("run.started")
             return
         step = self.plan.steps[state.child]
+        recalling.ask(self)
         if state.branch:
             if not isinstance(step.verb, Parallel | Race):
                 raise LookupError(f"step {step.key} has no branches")
@@ -351,6 +352,10 @@ class Machine:
         if frame.undo is not None:
             undoing.start(self, frame, frame.undo)
             return
+        kept = recalling.checkpoint(self, frame)
+        if kept is not None:
+            recalling.recall(self, frame, kept)
+            return
         step = self.step_of(frame)
         frame.started_ms = self.now_ms
         over = limits.begin_step(self)
@@ -456,6 +461,7 @@ class Machine:
             return
         try:
             arguments = self.arguments(frame, verb)
+            recalling.given(self, frame, verb.handler, arguments)
         except StepError as failure:
             self.after_body(frame, Result("fail", error=failure.error))
             return
@@ -481,7 +487,7 @@ class Machine:
         """The key of a frame's instance, the same for all attempts."""
         if frame.undo is not None:
             return instance_key(frame.undo.origin, f"{frame.undo.instance}.undo")
-        return instance_key(self.view.origin, self.instance(frame))
+        return recalling.key(self, frame)
 
     def invoke(self, frame: StepFrame, verb: Invoke) -> None:
         """Call another pipeline. Raises: StepError."""
@@ -502,7 +508,8 @@ class Machine:
         """Send an event with the commit."""
         instance = self.instance(frame)
         data = self.ask.value(frame, "with", verb.data)
-        ident = instance_key(self.view.origin, instance)
+        recalling.given(self, frame, verb.event, data)
+        ident = recalling.key(self, frame)
         if verb.ident is not None:
             given = self.ask.value(frame, "id", verb.ident)
             ident = given if isinstance(given, str) else ""
@@ -729,7 +736,7 @@ class Machine:
                     view_of=result.view_of,
                 ),
             )
-        self.log("step.ended", instance, status=status, attempts=frame.attempts)
+        self.log("step.ended", instance, status=status, attempts=frame.attempts, **recalling.told(self, frame))
         undoing.remember(self, frame, step, result)
         self.deliver(outward)
 

@@ -166,6 +166,29 @@ class Program:
         wanted.extend(self.inputs(loops, indexes))
         return tuple(dict.fromkeys(wanted))
 
+    def own(self, root: int, part: Part = "line") -> tuple[Step, ...]:
+        """The steps that a scope runs itself, those of its loops' items and branches left out.
+
+        Args:
+            root: The step that the scope runs, or `ROOT`.
+            part: What of it.
+        """
+        plan = self.plan
+        if root == ROOT:
+            return tuple(self._own((*plan.block, *plan.on_failure)))
+        return tuple(self._own_body(plan.steps[root]) if part == "item" else self._own((root,)))
+
+    def _own(self, block: Iterable[int]) -> Iterator[Step]:
+        for number in block:
+            step = self.plan.steps[number]
+            yield step
+            if step.foreach is None:
+                yield from self._own_body(step)
+
+    def _own_body(self, step: Step) -> Iterator[Step]:
+        beside = children_at_once(step)
+        yield from self._own(child for child in children(step) if child not in beside)
+
     def inputs(self, loops: tuple[int, ...], indexes: tuple[int, ...]) -> Iterator[str]:
         """The reads of what the enclosing loops give: inputs of items, the records of the rounds before."""
         for depth in range(min(len(loops), len(indexes))):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flowlang.engine import retry
+from flowlang.engine import recalling, retry
 from flowlang.engine.evaluation import StepError, type_name
 from flowlang.engine.ops import Timer
 from flowlang.engine.state import ErrorInfo, Record, Result, StepFrame
@@ -46,6 +46,7 @@ def begin(machine: Machine, frame: StepFrame) -> None:
     state.loops = (*state.loops, frame.round)
     state.inside = (*state.inside, frame.step)
     state.stack.append(StepFrame(frame.step, item=True))
+    recalling.ask(machine)
 
 
 def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> None:
@@ -54,9 +55,10 @@ def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> Non
     assert repeat is not None
     state = machine.state
     instance = machine.program.frame_instance(StepFrame(step.index, item=True), state.loops)
+    record = machine.view.records[instance]
     done: bool | ErrorInfo = False
     if result.kind == "ok":
-        done = _is_done(machine, step, repeat, machine.view.records[instance])
+        done = _is_done(machine, step, repeat, record)
     state.loops, state.inside = state.loops[:-1], state.inside[:-1]
     frame.total = frame.round + 1
     if result.kind != "ok":
@@ -66,7 +68,7 @@ def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> Non
     elif done:
         machine.to(frame, "collecting")
     else:
-        _go_on(machine, frame, repeat)
+        _go_on(machine, frame, repeat, record)
 
 
 def collect(machine: Machine, frame: StepFrame) -> None:
@@ -103,10 +105,14 @@ def _is_done(machine: Machine, step: Step, repeat: Repeat, record: Record) -> bo
     return done
 
 
-def _go_on(machine: Machine, frame: StepFrame, repeat: Repeat) -> None:
-    """Begin another round, now or after a pause; when it has run out of rounds or time, the loop has failed."""
+def _go_on(machine: Machine, frame: StepFrame, repeat: Repeat, record: Record) -> None:
+    """Begin another round, now or after a pause; when it has run out of rounds or time, the loop has failed.
+
+    After a round that is kept of an earlier run there is no pause.
+    """
     instance = machine.instance(frame)
-    pause = retry.backoff_ms(repeat.every, frame.total, machine.rng)
+    kept = machine.view.meta.recalls and record.ended_ms < machine.state.started_ms
+    pause = 0 if kept else retry.backoff_ms(repeat.every, frame.total, machine.rng)
     out = ""
     if repeat.limit is not None and frame.total >= repeat.limit:
         out = f"{instance} was not done after {frame.total} rounds"

@@ -37,14 +37,25 @@ from flowlang.engine.intake import (
 from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, Parent, RunSeed, Timer, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
+from flowlang.engine.recalling import PAST, recalled, undone
 from flowlang.engine.schedule import Tick
 from flowlang.engine.schemas import Failure, fill_defaults
-from flowlang.engine.state import Event, RunMeta, encode
+from flowlang.engine.state import Event, Past, Record, RunMeta, encode
 from flowlang.engine.turn import Wanted
 from flowlang.engine.view import uuids
 from flowlang.errors import FlowError
 from flowlang.expr import EvaluationError, Expression, Pins, Timestamp, ValueTemplate, compile_expression, to_json
 from flowlang.ids import run_id_for
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What a replay has from the run before it."""
+
+    event: Event
+    events: tuple[Event, ...] = ()  #: of a batch
+    vars: dict[str, Any] = {}  #: those that keep their value
+    records: dict[str, Record] = {}  #: checkpoints that are kept
+    pasts: dict[str, Past] = {}  #: what its instances were given
 
 
 class InputError(FlowError):
@@ -146,19 +157,25 @@ class Router:
             self._try(subscription, event, delivery, found)
         return self._routed(event, delivery, found)
 
-    def replay(self, starter: Starter, began: RunMeta, delivery: Delivery, lineage: Lineage) -> Routed:
-        """Start a pipeline again with what an earlier run began with.
+    def replay(self, starter: Starter, before: Before, delivery: Delivery, lineage: Lineage) -> Routed:
+        """Start a pipeline again with what an earlier run began with, and what is kept of it.
 
         What holds events back is passed by: idempotency, rate limit, debounce and batch.
 
         Args:
-            starter: The pipeline, in its active version.
-            began: Of the earlier run; its event's data was checked then.
+            starter: The pipeline, in the version that the replay will have.
+            before: What is known of the earlier run.
             delivery: How the event is kept, under a new row.
             lineage: Links to the earlier run.
+
+        Raises:
+            InputError: when its event's data, or the pipeline's own expressions over it, do not fit this version.
         """
         start = _Start(self, starter, CALLED, delivery.row, lineage)
-        return self._routed(began.event, delivery, _Found(runs=[start.seed(began.event, began)]))
+        event = before.event
+        if not before.events:
+            event = start.with_input(event, event.data)
+        return self._routed(event, delivery, _Found(runs=[start.seed(event, before)]))
 
     def dead(self, event: Event, delivery: Delivery, *, failures: tuple[Failure, ...] = (), reason: str = "") -> Accept:
         """Keep an event that cannot be taken, for a person.
@@ -254,16 +271,17 @@ class _Start:
             raise self._wrong("input", message, code="input.invalid", failures=checked.failures)
         return msgspec.structs.replace(event, data=checked.data)
 
-    def seed(self, event: Event, began: RunMeta | None = None) -> RunSeed:
-        """The run to create; with what an earlier one `began` with it is a replay.
+    def seed(self, event: Event, before: Before | None = None) -> RunSeed:
+        """The run to create; with what an earlier one left it is a replay.
 
         What sees the events of a batch is computed when it closes.
         """
         program, plan, seal = self.starter.program, self.starter.program.plan, self.router.sealer.seal
         run = self.run
-        gathers = plan.batch is not None and began is None
-        names = self._names(event, run, began, gathers=gathers)
-        wanted = self._gates(names, gathers=gathers, replayed=began is not None)
+        gathers = plan.batch is not None and before is None
+        names = self._names(event, run, before, gathers=gathers)
+        wanted = self._gates(names, gathers=gathers, replayed=before is not None)
+        rows = self._recalled(before)
         meta = RunMeta(
             event=event,
             created_ms=self.router.now_ms,
@@ -277,7 +295,8 @@ class _Start:
             awaited=self.parent is not None and self.parent.wait,
             replay_of=self.lineage.replay_of,
             labels={} if gathers else self._labels(names),
-            events=() if began is None else began.events,
+            events=() if before is None else before.events,
+            recalls=bool(rows),
         )
         return RunSeed(
             id=run,
@@ -285,9 +304,9 @@ class _Start:
             version=program.version,
             meta=seal(encode(meta), run),
             state=seal(program.initial_state(), run),
-            reads=program.initial_reads(),
+            reads=tuple(recalled(program, ROOT, (), (), "line")) if rows else program.initial_reads(),
             queue=plan.queue,
-            once=self._once(names) if began is None else None,
+            once=self._once(names) if before is None else None,
             priority_ms=0 if gathers else self._priority(names),
             retention_ms=plan.retention_ms,
             replay_of=self.lineage.replay_of,
@@ -296,7 +315,18 @@ class _Start:
             timers=() if plan.expires_ms is None else (Timer(EXPIRES, plan.expires_ms),),
             gates=tuple(sealed(one, self.router.catalog, self.router.sealer, run) for one in wanted),
             more=gathers,
+            records={name: seal(encode(row), run) for name, row in rows.items()},
         )
+
+    def _recalled(self, before: Before | None) -> dict[str, Record | Past]:
+        """The rows that the run begins with: checkpoints, and what is known of inputs."""
+        pasts = undone(self.lineage.undone)
+        for instance, past in (before.pasts if before is not None else {}).items():
+            new = pasts.get(instance, Past())
+            pasts[instance] = msgspec.structs.replace(past, fresh=new.fresh, undone=new.undone)
+        rows: dict[str, Record | Past] = {f"{PAST}{instance}": past for instance, past in pasts.items()}
+        rows.update(before.records if before is not None else {})
+        return rows
 
     def _cancelling(self, names: Mapping[str, Any]) -> Iterator[Wait]:
         """The waits for events that cancel the run, from its creation on."""
@@ -348,17 +378,19 @@ class _Start:
             message = f"{error}{self.starter.program.place(ROOT, slot, error)}"
             raise self._wrong(where, message, code=error.code, expression=text, values=values) from error
 
-    def _names(self, event: Event, run: str, began: RunMeta | None, *, gathers: bool) -> dict[str, Any]:
+    def _names(self, event: Event, run: str, before: Before | None, *, gathers: bool) -> dict[str, Any]:
         program, plan = self.starter.program, self.starter.program.plan
         about = {"id": run, "pipeline": plan.pipeline, "version": program.version, "root": self.lineage.root or run}
-        computed: dict[str, Any] = {} if began is None else dict(began.vars)
+        computed: dict[str, Any] = {}
         names: dict[str, Any] = {"event": event.view(), "env": plan.env, "run": about, "vars": computed}
-        if began is not None and began.events:
-            names["events"] = [one.view() for one in began.events]
-        if began is None and not gathers:
+        if before is not None and before.events:
+            names["events"] = [one.view() for one in before.events]
+        if not gathers:
+            kept = {} if before is None else before.vars
             pins = Pins(now=Timestamp.from_ms(self.router.now_ms), uuid=uuids(run, "", "vars"))
             for name, template in self.starter.variables:
-                computed[name] = self.evaluated(f"vars.{name}", template, names, pins)
+                found = name in kept
+                computed[name] = kept[name] if found else self.evaluated(f"vars.{name}", template, names, pins)
         return names
 
     def _labels(self, names: Mapping[str, Any]) -> dict[str, str]:

@@ -79,6 +79,7 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     replay_of: str | None = None
     labels: dict[str, str] = {}
     events: tuple[Event, ...] = ()  #: of a batch, `event` the first of them
+    recalls: bool = False  #: it begins with what an earlier run left, which each scope reads before it goes on
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,6 +96,15 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_ms: int = 0
     view: int | None = None
     view_of: str = ""
+
+
+class Past(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a step instance from the run that is replayed: it decides about the idempotency key."""
+
+    given: str = ""  #: digest of its rendered input
+    origin: str = ""  #: run that its key derived from; "": the origin of the run
+    fresh: bool = False  #: it was undone, or that was tried: it gets a new key
+    undone: tuple[str, ...] = ()  #: of an `invoke`: the instances in the child for which the same is true
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -192,6 +202,7 @@ class StepFrame(msgspec.Struct, tag="s", omit_defaults=True):
     undo: UndoEntry | None = None  #: this takes a step back; there is no step of the plan
     undo_name: str = ""  #: and this is its instance
     chosen: bool = False  #: a switch has already tested its condition
+    given: str = ""  #: digest of its rendered input
 
 
 class ScopeState(msgspec.Struct, omit_defaults=True):
@@ -233,6 +244,7 @@ _metas = msgspec.json.Decoder(RunMeta)
 _records = msgspec.json.Decoder(Record)
 _errors = msgspec.json.Decoder(ErrorInfo)
 _undos = msgspec.json.Decoder(UndoEntry)
+_pasts = msgspec.json.Decoder(Past)
 
 
 def decode_state(data: bytes) -> ScopeState:
@@ -262,6 +274,11 @@ def decode_error(data: bytes) -> ErrorInfo:
 def decode_undo(data: bytes) -> UndoEntry:
     """Read an entry of an undo list. Raises: PayloadError."""
     return _decode(_undos, data)
+
+
+def decode_past(data: bytes) -> Past:
+    """Read what is known of an instance from the run that is replayed. Raises: PayloadError."""
+    return _decode(_pasts, data)
 
 
 T = TypeVar("T")

@@ -50,6 +50,8 @@ class Invocation(msgspec.Struct, frozen=True):
     instance: str
     data: Any
     wait: bool
+    origin: str  #: of the child: what its keys derive from
+    undone: tuple[str, ...] = ()  #: instances of the child that get new keys
 
 
 class RunEnd(msgspec.Struct, frozen=True):

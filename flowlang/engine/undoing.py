@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flowlang.engine import recalling
 from flowlang.engine.evaluation import StepError
 from flowlang.engine.state import (
     Record,
@@ -59,14 +60,16 @@ def remember(machine: Machine, frame: StepFrame, step: Step, result: Result) -> 
         verb = msgspec.structs.replace(undo.verb, arguments=arguments)
     except StepError as failure:
         broken = failure.error
-    entry = UndoEntry(instance, machine.view.origin, undo=msgspec.structs.replace(undo, verb=verb), broken=broken)
+    origin = recalling.key_origin(machine, frame)
+    entry = UndoEntry(instance, origin, undo=msgspec.structs.replace(undo, verb=verb), broken=broken)
     machine.turn.undos.append(encode(entry))
 
 
 def remember_child(machine: Machine, frame: StepFrame, child: str) -> None:
     """Leave an entry for a child run that has succeeded, unless the step says how it is undone."""
     if machine.step_of(frame).undo is None:
-        machine.turn.undos.append(encode(UndoEntry(machine.instance(frame), machine.view.origin, child=child)))
+        entry = UndoEntry(machine.instance(frame), recalling.key_origin(machine, frame), child=child)
+        machine.turn.undos.append(encode(entry))
 
 
 def begin(machine: Machine) -> bool:
@@ -110,6 +113,7 @@ def start(machine: Machine, frame: StepFrame, entry: UndoEntry) -> None:
     """Begin one undo."""
     machine.to(frame, "body")
     frame.started_ms = machine.now_ms
+    machine.log("step.undoing", frame.undo_name)
     if entry.broken is not None:
         ended(machine, frame, Result("fail", error=entry.broken))
         return

@@ -10,7 +10,7 @@ import msgspec
 
 from flowlang.clock import rfc3339
 from flowlang.engine.program import Program
-from flowlang.engine.state import BlockFrame, ErrorInfo, Record, RunMeta, ScopeState, StepFrame
+from flowlang.engine.state import BlockFrame, ErrorInfo, Past, Record, RunMeta, ScopeState, StepFrame
 from flowlang.expr import Pins, Timestamp
 
 SKIPPED: dict[str, Any] = {"status": "skipped", "attempts": 0}
@@ -53,6 +53,7 @@ class RunView:
         self.records = {} if records is None else records
         self.inputs = {} if inputs is None else inputs
         self.undos: dict[str, bytes] = {}  #: entries of undo lists, as they were read
+        self.pasts: dict[str, Past] = {}  #: of step instances, from the run that is replayed
         self.secrets: Mapping[str, str] = {} if secrets is None else secrets
         self.event = meta.event.view()
         self.events = [event.view() for event in meta.events]

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 
 from flowlang.engine.admission import check_data
-from flowlang.engine.intake import DeadEvent, Delivery, Lineage, TriggerProblem, decode_dead_event
+from flowlang.engine.intake import DeadEvent, Delivery, TriggerProblem, decode_dead_event
 from flowlang.engine.ops import Accept, ResolveDead
 from flowlang.engine.ports import Sealer, Store
+from flowlang.engine.replay import Wish
 from flowlang.engine.route import Router
-from flowlang.engine.state import decode_meta
 from flowlang.ids import new_event_id, partition_of
 from flowlang.service.answers import Answer, DataError, NotFoundError
 from flowlang.service.events import Intake
+from flowlang.service.replays import Replays
 from flowlang.service.views import DeadDetail, DeadSummary, dead_detail, dead_summary
 from flowlang.service.writer import Writer
 
@@ -29,11 +30,13 @@ class DeadLetters:
         store: Answers reads.
         writer: Writes.
         intake: Sends again.
+        replays: Replays failed runs.
         sealer: Opens payloads.
     """
 
-    def __init__(self, store: Store, writer: Writer, intake: Intake, sealer: Sealer) -> None:
+    def __init__(self, store: Store, writer: Writer, intake: Intake, replays: Replays, sealer: Sealer) -> None:
         self._store = store
+        self._replays = replays
         self._writer = writer
         self._intake = intake
         self._sealer = sealer
@@ -54,7 +57,7 @@ class DeadLetters:
 
         Args:
             ident: Of the letter: the run's or the event's id.
-            data: Corrected data of an event.
+            data: Corrected data, of the event or of the run's.
 
         Raises:
             NotFoundError: when it, or its pipeline, is not there.
@@ -64,29 +67,13 @@ class DeadLetters:
         if row is None:
             raise NotFoundError(f"no dead letter {ident!r}")
         if row.kind == "run":
-            if data is not msgspec.UNSET:
-                raise DataError("a failed run is replayed with its own event; only an event's data can be corrected")
-            answer = self._replay(ident)
-        else:
-            answer = self._again(ident, decode_dead_event(self._sealer.open(row.body)), data)
+            run = self._replays.replay(ident, Wish(data=data)).run
+            assert run is not None
+            return Answer("accepted", runs=(run,))
+        answer = self._again(ident, decode_dead_event(self._sealer.open(row.body)), data)
         replaced_by = answer.runs[0].id if answer.runs else answer.event
         self._writer.send([ResolveDead(ident, replaced_by)])
         return answer
-
-    def _replay(self, run: str) -> Answer:
-        rows = self._store.run(run)
-        if rows is None:
-            raise NotFoundError(f"run {run!r} is not kept any more")
-        meta = decode_meta(self._sealer.open(rows.row.meta))
-        lineage = Lineage(origin=meta.origin or run, replay_of=run)
-
-        def make(router: Router) -> Accept:
-            starter = router.catalog.starter(rows.row.pipeline)
-            if starter is None:
-                raise NotFoundError(f"no pipeline {rows.row.pipeline!r} is deployed any more")
-            return router.replay(starter, meta, Delivery(_row(run)), lineage).accept
-
-        return self._intake.send([make], raising=True)[0]
 
     def _again(self, ident: str, dead: DeadEvent, data: Any) -> Answer:
         if dead.reason:

@@ -14,6 +14,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
+from flowlang.engine.replay import Wish
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
@@ -23,6 +24,7 @@ from flowlang.service.dead_letters import DeadLetters
 from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
 from flowlang.service.live_waits import awaited_by_others
+from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
     DeadDetail,
@@ -54,6 +56,7 @@ class Service:
         ring: Told how many hints to send to which queue; must not block or raise. Losing hints costs time only.
         incarnation: Names this process to the store; new for each start.
         pause: Waits so many seconds between two tries of a flush.
+        forecaster: Tells what a replay will do.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Service:
         ring: Callable[[Mapping[str, int]], None] | None = None,
         incarnation: str | None = None,
         pause: Callable[[float], object] | None = None,
+        forecaster: Forecaster | None = None,
     ) -> None:
         self.store = store
         self.counters: Counter[str] = Counter()
@@ -73,8 +77,8 @@ class Service:
         self._catalogs = Catalogs(store, salt)
         self._writer = Writer(store, incarnation or f"service-{random_token()}", on_reply=self._replied, pause=pause)
         self._intake = Intake(store, self._writer, self._catalogs, sealer)
-        self._sealer = sealer
-        self._dead = DeadLetters(store, self._writer, self._intake, sealer)
+        self._replays = Replays(store, self._writer, self._intake, self._catalogs, sealer=sealer, forecaster=forecaster)
+        self._dead = DeadLetters(store, self._writer, self._intake, self._replays, sealer)
         self._scheduler = Scheduler(store, self._intake, self._catalogs)
 
     def _replied(self, reply: Reply) -> None:
@@ -283,6 +287,16 @@ class Service:
         if not outcome.found:
             raise NotFoundError(f"no run {run!r}")
         return outcome.changed
+
+    def replay(self, run: str, wish: Wish, *, key: str | None = None, caller: Caller = OPERATOR) -> Replay:
+        """Make a new run of an earlier one; see `Replays.replay`. Raises: NotAllowedError, too."""
+        self._check(run, caller)
+        return self._replays.replay(run, wish, key=key)
+
+    def dry_run(self, run: str, wish: Wish, *, caller: Caller = OPERATOR) -> Replay:
+        """Tell what a replay would be and do, and make none; see `Replays.dry_run`. Raises: NotAllowedError, too."""
+        self._check(run, caller)
+        return self._replays.dry_run(run, wish)
 
     def event(self, event: str) -> EventDetail:
         """A kept event: what it started, and why it did not start the rest. Raises: NotFoundError."""

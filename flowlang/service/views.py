@@ -13,6 +13,7 @@ from flowlang.clock import rfc3339
 from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_event, decode_reasons
 from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer, VersionRow
 from flowlang.engine.program import Program
+from flowlang.engine.recalling import PAST
 from flowlang.engine.state import Event, Record, decode_meta, decode_record
 from flowlang.engine.turn import RunEnd
 from flowlang.engine.view import ItemsView, record_view
@@ -142,7 +143,8 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
     """
     meta = decode_meta(sealer.open(rows.row.meta))
     end = _ends.decode(sealer.open(rows.row.result)) if rows.row.result else None
-    records = {name: decode_record(sealer.open(payload)) for name, payload in rows.records.items()}
+    shown = ((name, payload) for name, payload in rows.records.items() if not name.startswith(PAST))
+    records = {name: decode_record(sealer.open(payload)) for name, payload in shown}
     return RunDetail(
         run=run_summary(rows.row),
         event=meta.event,

@@ -27,7 +27,7 @@ from flowlang.engine.intake import (
 )
 from flowlang.engine.ops import Accept
 from flowlang.engine.program import Program
-from flowlang.engine.route import InputError, Router
+from flowlang.engine.route import Before, InputError, Router
 from flowlang.engine.schedule import Tick
 from flowlang.engine.state import ErrorInfo, Event, RunMeta, decode_meta
 from flowlang.ids import new_event_id, run_id_for
@@ -262,7 +262,7 @@ def test_a_replay_keeps_event_vars_and_origin_and_passes_by_the_idempotency_key(
     meta = meta_of(first)
     row = new_event_id("replay-row-012345678")
     lineage = Lineage(origin=first.runs[0].id, replay_of=first.runs[0].id)
-    again = active.replay(starter, meta, Delivery(row), lineage).accept
+    again = active.replay(starter, Before(meta.event, vars=meta.vars), Delivery(row), lineage).accept
     assert again.runs[0].id != first.runs[0].id
     assert again.runs[0].once is None
     assert first.runs[0].once is not None
