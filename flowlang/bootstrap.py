@@ -86,6 +86,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
         ConfigError: when no server is named.
         StoreUnavailableError: when it does not answer.
     """
+    from flowlang.forecast import forecast  # noqa: PLC0415 - brings msgspec and the interpreter
     from flowlang.service import Service  # noqa: PLC0415 - brings msgspec and validators
     from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
     from flowlang.worker.ringer import Ringer  # noqa: PLC0415 - the same
@@ -94,7 +95,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
     ringer = Ringer(hinting(settings))
     ringer.start()
     try:
-        yield Service(store, PlainSealer(), salt=store.salt(), ring=ringer.ring)
+        yield Service(store, PlainSealer(), salt=store.salt(), ring=ringer.ring, forecaster=forecast)
     finally:
         ringer.stop()
         store.close()

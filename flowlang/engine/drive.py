@@ -57,6 +57,12 @@ from flowlang.plan import Race, Switch
 SEALED = ("error", "body", "result")
 
 
+def child_of(run: str, pipeline: str, instance: str) -> tuple[str, str]:
+    """The row of the event by which a step calls a pipeline, and the child's id: they follow from who calls it."""
+    row = new_event_id(f"invoke\n{run}\n{instance}", partition_of(run))
+    return row, run_id_for(row, pipeline, CALLED)
+
+
 class Held:
     """A scope in this process's hands, from its claim to the commit that lets it go.
 
@@ -320,10 +326,7 @@ class Held:
         return tuple(accepts)
 
     def _child(self, pipeline: str, instance: str) -> tuple[str, str]:
-        """The row of the event that calls a child, and the child's id: they follow from who calls it."""
-        run = self.row.run
-        row = new_event_id(f"invoke\n{run}\n{instance}", partition_of(run))
-        return row, run_id_for(row, pipeline, CALLED)
+        return child_of(self.row.run, pipeline, instance)
 
     def _delayed(self, sent: Emission, now_ms: int) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)

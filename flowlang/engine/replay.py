@@ -5,19 +5,21 @@ Pure: the run's rows and both versions are arguments. `Router.replay` makes the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from flowlang import jsondata
+from flowlang.engine.catalog import Catalog, Starter
 from flowlang.engine.checkpoints import Again, checkpoints
 from flowlang.engine.intake import Lineage
 from flowlang.engine.ports import RunRows, Sealer
 from flowlang.engine.program import Program
 from flowlang.engine.recalling import PAST
 from flowlang.engine.route import Before
-from flowlang.engine.state import Past, Record, RunMeta, decode_meta, decode_past, decode_record
+from flowlang.engine.state import ErrorInfo, Past, Record, RunMeta, decode_meta, decode_past, decode_record
+from flowlang.engine.turn import decode_run_end
 from flowlang.errors import FlowError
 
 _LIVE = frozenset({"pending", "running"})
@@ -78,6 +80,7 @@ class Earlier(msgspec.Struct, frozen=True):
         meta: What it began with.
         created_ms: When it was created.
         status: How it has ended.
+        error: What it failed with.
         records: Of its step instances, those without an id included; undos left out.
         pasts: What its instances were given, and which runs their keys derived from.
         undone: Instances whose undo ran or was tried.
@@ -87,9 +90,30 @@ class Earlier(msgspec.Struct, frozen=True):
     meta: RunMeta
     created_ms: int
     status: str
+    error: ErrorInfo | None
     records: dict[str, Record]
     pasts: dict[str, Past]
     undone: tuple[str, ...]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a forecast is asked for.
+
+    Attributes:
+        earlier: The run replayed.
+        prepared: Its replay.
+        starter: Of the version that the replay will have.
+        catalog: The active manifest.
+        now_ms: The store's time.
+        find: Opens another run that is kept.
+    """
+
+    earlier: Earlier
+    prepared: Prepared
+    starter: Starter
+    catalog: Catalog
+    now_ms: int
+    find: Callable[[str], Earlier | None]
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -130,7 +154,8 @@ def opened(rows: RunRows, sealer: Sealer) -> Earlier:
             if "given" in entry:
                 pasts[step] = Past(entry["given"], entry.get("origin", ""))
     meta = decode_meta(sealer.open(rows.row.meta))
-    return Earlier(run, meta, rows.row.created_ms, rows.row.status, records, pasts, tuple(undone))
+    error = decode_run_end(sealer.open(rows.row.result)).error if rows.row.result else None
+    return Earlier(run, meta, rows.row.created_ms, rows.row.status, error, records, pasts, tuple(undone))
 
 
 def prepare(rows: RunRows, earlier: Earlier, old: Program | None, new: Program, wish: Wish) -> Prepared:

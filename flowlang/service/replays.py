@@ -18,7 +18,7 @@ from flowlang.engine.intake import Delivery
 from flowlang.engine.ops import Accept, ResolveDead
 from flowlang.engine.ports import RunRows, Sealer, Store
 from flowlang.engine.program import Program
-from flowlang.engine.replay import Earlier, Forecast, Prepared, ReplayError, Wish, opened, prepare
+from flowlang.engine.replay import Earlier, Forecast, Prepared, Question, ReplayError, Wish, opened, prepare
 from flowlang.engine.route import InputError, Router
 from flowlang.ids import new_event_id, partition_of
 from flowlang.service.answers import DataError, NotFoundError, StartedRun
@@ -26,8 +26,8 @@ from flowlang.service.catalogs import Catalogs
 from flowlang.service.events import Intake
 from flowlang.service.writer import Writer
 
-#: Tells what a prepared replay will do: the run replayed, what is prepared, and how to read other runs and versions.
-Forecaster = Callable[[Earlier, Prepared, Starter, Catalog, Callable[[str], Earlier | None]], Forecast]
+#: Tells what a prepared replay will do.
+Forecaster = Callable[[Question], Forecast]
 
 
 class Replay(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -116,10 +116,10 @@ class Replays:
         rows = self._rows(run)
         catalog = self._catalogs.current()
         earlier, starter, prepared = self._prepared(rows, wish, catalog)
-        _accept(Router(catalog, self._sealer, self._store.now_ms()), starter, prepared, _row("trial", run))
-        forecast = None
+        now_ms, forecast = self._store.now_ms(), None
+        _accept(Router(catalog, self._sealer, now_ms), starter, prepared, _row("trial", run))
         if self._forecaster is not None:
-            forecast = self._forecaster(earlier, prepared, starter, catalog, self._earlier)
+            forecast = self._forecaster(Question(earlier, prepared, starter, catalog, now_ms, self._earlier))
         return _told(rows, prepared, starter.program, forecast=forecast)
 
     def _rows(self, run: str) -> RunRows:
