@@ -505,9 +505,9 @@ def check_match(checker: Checker, match: ExpressionText, path: Path, place: Plac
 
 
 def _sleeps(branch: Step) -> bool:
-    """Whether a branch of a race ends by itself after some time: a sleep, or steps that begin with one."""
+    """Whether a branch of a race wins it after some time: a sleep, or steps that begin with one and do not fail."""
     if branch.steps is not None:
-        return _sleeps(branch.steps[0])
+        return _sleeps(branch.steps[0]) and all(step.verb != "fail" for step in branch.steps)
     return branch.sleep is not None and branch.if_ is None
 
 

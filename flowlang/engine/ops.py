@@ -451,6 +451,7 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
 
     event: str
     runs: tuple[tuple[str, bool], ...] = ()
+    offered: int = 0  #: waits that were found by its keys; whether they take it, their runs decide
 
 
 class Duplicate(msgspec.Struct, frozen=True, tag="duplicate"):

@@ -36,6 +36,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Literal["accepted", "duplicate", "dead_letter", "invalid", "refused", "too_large"]
     event: str = ""  #: id under which it is kept
     runs: tuple[StartedRun, ...] = ()
+    offered: int = 0  #: waits of runs that it was found by; whether they take it, they decide
     message: str = ""
     failures: tuple[Failure, ...] = ()
 

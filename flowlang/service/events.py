@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from flowlang import jsondata
 from flowlang.clock import random_token, rfc3339
@@ -169,7 +169,8 @@ class Intake:
             match outcome:
                 case Accepted():
                     runs = tuple(StartedRun(run, new) for run, new in outcome.runs)
-                    answers[at] = Answer("accepted" if accept.dead is None else "dead_letter", outcome.event, runs)
+                    status: Literal["accepted", "dead_letter"] = "accepted" if accept.dead is None else "dead_letter"
+                    answers[at] = Answer(status, outcome.event, runs, outcome.offered)
                 case Duplicate():
                     answers[at] = Answer("duplicate", outcome.event)
                 case Stale():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowlang.engine.ops import ClaimRequest, Committed, Lost, Take, Wait
+from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Lost, Take, Wait
 from tests.contract.rig import DAY_MS, LEASE_MS, Rig, accept, commit, end_child, finish, group_of, seed_of
 
 MAIL: dict[str, Any] = {"keys": ("k",), "mail_ms": DAY_MS}
@@ -269,3 +269,12 @@ def test_a_wait_that_no_event_could_find_is_refused(rig: Rig, wait: Wait, why: s
 
     with pytest.raises(ValueError, match=why):
         rig.one(commit(main, "waiting", waits=(wait,)))
+
+
+def test_who_sends_an_event_is_told_how_many_waits_it_found(rig: Rig) -> None:
+    main = rig.start_run()
+    rig.one(commit(main, "waiting", consumed=1, waits=(Wait("w", ("k", "l")), Wait("v", ("l",), but="e2"))))
+
+    answers = rig.flush(accept("e1", keys=("k", "l")), accept("e2", keys=("l",)), accept("e3", keys=("m",))).outcomes
+
+    assert answers == (Accepted("e1", (), 2), Accepted("e2", (), 1), Accepted("e3", (), 0))

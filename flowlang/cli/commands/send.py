@@ -63,7 +63,8 @@ def command(session: Session, /, event: str | None, ident: str | None, file: Pat
 
     with service_of(session) as service:
         answer = service.ingest([IncomingEvent(event, data[0].value if data else {}, ident)], source="cli")[0]
-        ignored = _ignored(service, answer) if answer.status == "accepted" and not answer.runs else []
+        unheard = answer.status == "accepted" and not answer.runs and not answer.offered
+        ignored = _ignored(service, answer) if unheard else []
     return _answered(session, event, answer, ignored)
 
 
@@ -91,6 +92,8 @@ def _answered(session: Session, event: str, answer: Answer, ignored: list[str]) 
         for run in answer.runs:
             console.out(f"  {run.id}{'' if run.new else '  (holds the idempotency key)'}")
         started = f"started {plural(sum(run.new for run in answer.runs), 'run')}"
+        if answer.offered:
+            started += f", and {plural(answer.offered, 'wait')} found it"
         console.say(f"{event} {'was sent before' if answer.status == 'duplicate' else started}")
         for line in ignored:
             console.say(f"  {line}")

@@ -22,12 +22,12 @@ def accept(tables: Tables, op: Accept) -> Accepted | Duplicate | Stale:
         if tick_ms <= tables.crons.get(trigger, tick_ms - 1):
             return Duplicate(op.event.id)
         tables.crons[trigger] = tick_ms
-    events.announce(tables, op.event)  # before its runs are there: they do not see the event that made them
+    offered = events.announce(tables, op.event)  # before its runs are there: they do not see what made them
     made = tuple(_create(tables, op.event.id, seed) for seed in op.runs)
     _keep(tables, op, tuple(run for run, _ in made))
     if op.dead is not None:
         bury(tables, op.dead)
-    return Accepted(op.event.id, made)
+    return Accepted(op.event.id, made, offered)
 
 
 def _keep(tables: Tables, op: Accept, runs: tuple[str, ...]) -> None:

@@ -26,9 +26,10 @@ def register(tables: Tables, run_id: str, scope_id: str, scope: Scope, wait: Wai
             tables.deliver(run_id, scope_id, _fact(wait.id, event, at_ms, tables.events[event].body))
 
 
-def announce(tables: Tables, event: EventRow) -> None:
-    """Give an event to all who wait for one of its keys."""
+def announce(tables: Tables, event: EventRow) -> int:
+    """Give an event to all who wait for one of its keys; tells to how many."""
     reached: set[str] = set()
+    offered = 0
     for key in event.keys:
         for member in sorted(tables.waits.get(key, ())):
             if member in reached:
@@ -37,6 +38,8 @@ def announce(tables: Tables, event: EventRow) -> None:
             run_id, scope_id, wait_id = member.split(SEP)
             if tables.runs[run_id].scopes[scope_id].waits[wait_id].but != event.id:
                 tables.deliver(run_id, scope_id, _fact(wait_id, event.id, tables.now_ms, event.body))
+                offered += 1
+    return offered
 
 
 def post(tables: Tables, event: EventRow) -> None:

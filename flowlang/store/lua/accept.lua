@@ -70,7 +70,7 @@ local function accept_current(op)
     if last and op.tick[2] <= tonumber(last) then return duplicate(event.id) end
     redis.call('HSET', K.crons, op.tick[1], op.tick[2])
   end
-  announce(event) -- before its runs are there: they do not see the event that made them
+  local offered = announce(event) -- before its runs are there: they do not see the event that made them
   local made, names = {}, {}
   for i, seed in ipairs(op.runs) do
     local run_id, new = create_run(event.id, with_defaults(seed, 'RunSeed'))
@@ -91,7 +91,8 @@ local function accept_current(op)
   redis.call('PEXPIRE', key, kept + GRACE_MS)
   if event.dedupe then hold(K.dedupe .. event.dedupe, event.id, event.dedupe_ms) end
   if op.dead then bury(op.dead) end
-  return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made)})
+  return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made),
+    mp('offered'), mp(offered)})
 end
 
 local function stale_epoch() return mp_fields(4, 'type', 'stale', 'epoch', EPOCH) end

@@ -58,8 +58,9 @@ local function register_wait(run_id, scope_id, row, wait)
 end
 
 -- Gives an event to all who wait for one of its keys.
+-- Returns how many waits were found.
 local function announce(event)
-  local reached = {}
+  local reached, offered = {}, 0
   for _, key in ipairs(event.keys) do
     for _, member in ipairs(redis.call('ZRANGE', K.wait .. key, 0, -1)) do
       if not reached[member] then
@@ -68,10 +69,12 @@ local function announce(event)
         local run_id, scope_id, wait_id = parts[1], parts[2], parts[3]
         if get_scope(run_id, scope_id).waits[wait_id] ~= event.id then
           deliver(run_id, scope_id, event_fact(wait_id, event.id, NOW, event.body), may_end(wait_id))
+          offered = offered + 1
         end
       end
     end
   end
+  return offered
 end
 
 -- mail: event␟key␟key…, as the event's row and the set of all mail have it.

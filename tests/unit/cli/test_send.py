@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowlang.plan import EventTrigger
+from flowlang.plan import EventTrigger, Plan, Step, WaitFor
 from tests.unit.cli.desk import Desk, pipeline
 
 
@@ -48,6 +48,13 @@ def test_an_event_that_starts_nothing_says_why(desk: Desk) -> None:
         "member/left started 0 runs\n"
         "  picky: the condition is false: `event.data.name == 'Bob'`, where event.data.name is \"Ada\"\n"
     )
+
+
+def test_an_event_that_a_run_waits_for_says_so(desk: Desk) -> None:
+    desk.sim.deploy([Plan("waiting", (Step(0, "left", WaitFor(("member/left",), "true")),), (0,))])
+    desk.sim.call("waiting")
+    desk.sim.run_ready()
+    assert desk.call("send", "member/left", "{}").stderr == "member/left started 0 runs, and 1 wait found it\n"
 
 
 @pytest.mark.parametrize(
