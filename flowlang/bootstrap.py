@@ -62,20 +62,30 @@ def open_store(settings: Settings) -> RedisStore:
     return RedisStore(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
 
 
-def hinting(settings: Settings) -> Callable[[str], object]:
-    """A function that sends one hint for a queue. The broker is connected at its first call."""
-    broker: dramatiq.Broker | None = None
+class Hints:
+    """Sends hints for queues. The broker is connected at the first one.
 
-    def send(queue: str) -> None:
-        nonlocal broker
+    Args:
+        settings: Where hints go.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._broker: dramatiq.Broker | None = None
+
+    def __call__(self, queue: str) -> None:
+        """Send one hint for a queue."""
         from flowlang.actors.broker import hint, make_broker  # noqa: PLC0415 - Dramatiq is slow to import
         from flowlang.actors.factory import GENERIC  # noqa: PLC0415 - the same
 
-        if broker is None:
-            broker = make_broker(_broker_url(settings), namespace=settings.namespace)
-        hint(broker, queue, GENERIC)
+        if self._broker is None:
+            self._broker = make_broker(_broker_url(self._settings), namespace=self._settings.namespace)
+        hint(self._broker, queue, GENERIC)
 
-    return send
+    def close(self) -> None:
+        """Close the connections, when there are any; nobody may send any more."""
+        if self._broker is not None:
+            self._broker.close()
 
 
 @contextmanager
@@ -92,12 +102,14 @@ def open_service(settings: Settings) -> Iterator[Service]:
     from flowlang.worker.ringer import Ringer  # noqa: PLC0415 - the same
 
     store = open_store(settings)
-    ringer = Ringer(hinting(settings))
+    hints = Hints(settings)
+    ringer = Ringer(hints)
     ringer.start()
     try:
         yield Service(store, PlainSealer(), salt=store.salt(), ring=ringer.ring, forecaster=forecast)
     finally:
         ringer.stop()
+        hints.close()
         store.close()
 
 
@@ -193,6 +205,7 @@ class WorkerRuntime:
         )
         self._store = open_store(settings)
         self._service = Service(self._store, PlainSealer(), salt=self._store.salt(), ring=self._ring)
+        self._hints = Hints(settings)
         self._process: WorkerProcess | None = None
         self._queues: tuple[str, ...] = ()
         self._rules: Mapping[str, QueueRule] = {}
@@ -261,7 +274,7 @@ class WorkerRuntime:
             Active(self._store, self._service.catalogs, sealer),
             sealer,
             found.registry,
-            ring=hinting(self._settings),
+            ring=self._hints,
             fire_crons=self._fire_crons,
             send_delayed=self._send_delayed,
             queues=self.queues,
@@ -282,6 +295,7 @@ class WorkerRuntime:
     def _stopped(self, _: dramatiq.Worker) -> None:
         if self._process is not None:
             self._process.close()
+        self._hints.close()
         self._store.close()
 
     def _fire_crons(self) -> None:

@@ -28,6 +28,7 @@ TEST: Final = "test"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _SCHEMES: Final = ("redis", "rediss", "unix")
+_RABBITMQ_SCHEMES: Final = ("amqp", "amqps")
 
 
 class LogFormat(StrEnum):
@@ -86,6 +87,25 @@ def _store_url(text: str) -> str:
     if not (parts.path if parts.scheme == "unix" else host):
         raise ValueError(f"it names no {'socket' if parts.scheme == 'unix' else 'host'}, as redis://127.0.0.1:6379/0")
     _database(parts)
+    return text
+
+
+def _broker_url(text: str) -> str:
+    scheme = text.partition("://")[0]
+    if scheme not in _RABBITMQ_SCHEMES:
+        if scheme not in _SCHEMES:
+            raise ValueError(
+                "it must begin with redis://, rediss:// or unix://, or with amqp:// or amqps:// for RabbitMQ, "
+                "such as redis://127.0.0.1:6379/1"
+            )
+        return _store_url(text)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"it is no URL ({error}); write such as amqp://127.0.0.1:5672/%2F") from None
+    if not host:
+        raise ValueError("it names no host, as amqp://127.0.0.1:5672/%2F")
     return text
 
 
@@ -149,9 +169,9 @@ class Settings:
     )
     broker_url: str | None = _setting(
         "BROKER_URL",
-        _store_url,
+        _broker_url,
         None,
-        "The Redis or Valkey database that carries hints to workers. It may be another server.",
+        "The Redis or Valkey database, or the virtual host of a RabbitMQ, that carries hints to workers.",
         shown="the store's server, with the next database number",
         secret=True,
     )
@@ -269,7 +289,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables that look like settings and are none: most likely misspelt."""
     known = {setting.variable for setting in declared()}
     known |= {f"{setting.variable}_FILE" for setting in declared() if setting.secret}
-    known |= {f"{PREFIX}TEST_REDIS_URL"}  # of our own tests
+    known |= {f"{PREFIX}TEST_{name}" for name in ("REDIS_URL", "RABBITMQ_URL", "EXAMPLES")}  # of our own tests
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowlang.worker.embedded import EmbeddedServer
+from tests import rabbitmq
 
 #: Where another real Redis is looked for. Its database is emptied for each test.
 REAL_REDIS_VARIABLE = "FLOWLANG_TEST_REDIS_URL"
@@ -72,6 +73,32 @@ def any_redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
         lock.flush()
         yield _emptied(url)
         _emptied(url)
+        lock.truncate(0)
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def any_broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A broker without messages on the embedded server, and once more on RabbitMQ where one answers."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("broker_url")
+        return
+    with rabbitmq_url() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def rabbitmq_url() -> Iterator[str]:
+    """A RabbitMQ without messages for one test, which is skipped where none answers."""
+    named = rabbitmq.VARIABLE in os.environ
+    with _alone_on(rabbitmq.url()) as lock:
+        if reason := rabbitmq.unusable(ours=named or lock.read() != ""):
+            if os.environ.get("CI") == "true" and named:
+                pytest.fail(f"{rabbitmq.VARIABLE} is set but cannot be used: {reason}")
+            pytest.skip(f"no RabbitMQ to test on: {reason} (set {rabbitmq.VARIABLE} to one)")
+        lock.write("in use")
+        lock.flush()
+        yield rabbitmq.emptied()
+        rabbitmq.emptied()
         lock.truncate(0)
 
 

@@ -209,8 +209,8 @@ def test_a_change_is_deployed_and_a_wrong_one_is_not(shop: Path, dev: Running) -
     assert dev.end() == 0
 
 
-def test_dev_works_on_a_server_that_is_named(shop: Path, redis_url: str, broker_url: str) -> None:
-    urls = {"FLOWLANG_REDIS_URL": redis_url, "FLOWLANG_BROKER_URL": broker_url}
+def test_dev_works_on_a_server_that_is_named(shop: Path, redis_url: str, any_broker_url: str) -> None:
+    urls = {"FLOWLANG_REDIS_URL": redis_url, "FLOWLANG_BROKER_URL": any_broker_url}
     dev = Running(shop, "dev", "--port", "0", "--processes", "1", **urls)
     try:
         dev.await_event("ready")
@@ -221,8 +221,8 @@ def test_dev_works_on_a_server_that_is_named(shop: Path, redis_url: str, broker_
         dev.close()
 
 
-def test_worker_replaces_a_killed_child(shop: Path, redis_url: str, broker_url: str) -> None:
-    urls = {"FLOWLANG_REDIS_URL": redis_url, "FLOWLANG_BROKER_URL": broker_url, "FLOWLANG_LEASE": "1s"}
+def test_worker_replaces_a_killed_child(shop: Path, redis_url: str, any_broker_url: str) -> None:
+    urls = {"FLOWLANG_REDIS_URL": redis_url, "FLOWLANG_BROKER_URL": any_broker_url, "FLOWLANG_LEASE": "1s"}
     worker = Running(shop, "worker", "--deploy", "--processes", "1", **urls)
     try:
         first = worker.await_event("started")

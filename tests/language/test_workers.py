@@ -1,21 +1,29 @@
-"""Every story of the language comes true on a real server with worker processes: all of them at once, on one clock."""
+"""Every story of the language comes true on a real server with worker processes: all of them at once, on one clock.
+
+Once with each kind of broker: one on the server itself, and RabbitMQ where one answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import pytest
 
+from tests.conftest import rabbitmq_url
 from tests.language.live import Live
 from tests.language.table import STORIES, Story
 from tests.language.telling import tell
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[str]]:
+@pytest.fixture(scope="module", params=["embedded", "rabbitmq"])
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[str]]:
     """What is not as the stories say, by pipeline: one deploy and one crew for all of them."""
-    with Live(tmp_path_factory.mktemp("language")) as stage:
+    with ExitStack() as stack:
+        settings = {} if request.param == "embedded" else {"BROKER_URL": stack.enter_context(rabbitmq_url())}
+        stage = stack.enter_context(Live(tmp_path_factory.mktemp("language"), workers=2, **settings))
         return tell(STORIES, stage)
+    raise AssertionError("not reached")
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.model.pipeline)

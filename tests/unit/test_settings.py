@@ -95,7 +95,11 @@ def test_flags_win_over_variables_over_the_project_over_defaults(
         ("FLOWLANG_REDIS_URL", "unix://", "it names no socket"),
         ("FLOWLANG_REDIS_URL", "redis://[::1", "it is no URL"),
         ("FLOWLANG_REDIS_URL", "redis://h:port", "it is no URL"),
+        ("FLOWLANG_REDIS_URL", "amqp://h", "it must begin with redis://"),
         ("FLOWLANG_BROKER_URL", "redis://h/first", "'first' is no database number"),
+        ("FLOWLANG_BROKER_URL", "kafka://h", "or with amqp:// or amqps:// for RabbitMQ"),
+        ("FLOWLANG_BROKER_URL", "amqp://", "it names no host"),
+        ("FLOWLANG_BROKER_URL", "amqp://h:port", "it is no URL"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_variable_and_what_would_be_right(variable: str, text: str, says: str) -> None:
@@ -114,6 +118,11 @@ def test_a_message_about_a_secret_setting_does_not_hold_it() -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.from_env({"FLOWLANG_REDIS_URL": "http://user:hunter2@cache"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["amqp://guest:guest@rabbit:5672/%2F", "amqps://rabbit/jobs", "redis://hints/1"])
+def test_hints_may_go_through_rabbitmq(url: str) -> None:
+    assert Settings.from_env({"FLOWLANG_BROKER_URL": url}).broker == url
 
 
 def test_a_secret_setting_may_lie_in_a_file(tmp_path: Path) -> None:
