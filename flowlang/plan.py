@@ -461,6 +461,38 @@ class QueueRule(msgspec.Struct, frozen=True, omit_defaults=True):
     limit: int | None = None  #: attempts at a time, over all workers
 
 
+class SlackReceiver(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Is told of dead letters: by an incoming webhook, or with a token in a channel. Its texts are templates."""
+
+    when: tuple[str, ...] = ("dead_letter",)  #: or `bug`: only of runs that failed by one
+    webhook: str = ""
+    channel: str = ""
+    token: str = ""
+
+
+class OtlpReceiver(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Gets spans of runs and attempts."""
+
+    url: str
+    headers: dict[str, str] = {}
+
+
+class PosthogReceiver(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Gets the outcomes of runs."""
+
+    url: str
+    key: str
+
+
+class Observe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who is told of runs."""
+
+    slack: SlackReceiver | None = None
+    otlp: OtlpReceiver | None = None
+    posthog: PosthogReceiver | None = None
+    env: dict[str, str] = {}  #: values of `env` that their templates read, as they were at deploy
+
+
 #: When an event counts as taken: stored, on the server's disk, or with a replica as well.
 Durability = Literal["none", "fsync", "replica"]
 
@@ -478,6 +510,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: dict[str, str] = {}  #: exception of the project's libraries → class
     secrets: tuple[str, ...] = ("env", "files")  #: where secrets are looked up, in this order
     durable: Durability = "none"  #: what must be true of an event before its sender is answered
+    observe: Observe | None = None
 
     def to_json(self) -> bytes:
         """The stored form."""

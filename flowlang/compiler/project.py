@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowlang.compiler import not_yet
 from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.flow import shared_limits
 from flowlang.compiler.inputs import Compiled, ProjectInput
+from flowlang.compiler.observe import lower_observe
 from flowlang.compiler.pipeline import PipelineLowering
 from flowlang.compiler.webhooks import lower_webhooks
 from flowlang.diagnostics import Diagnostic, Label, has_errors, sorted_diagnostics
 from flowlang.durations import milliseconds
 from flowlang.model import PipelineDocument, ProjectFile
-from flowlang.plan import Manifest, Plan, QueueRule, WebhookSource
+from flowlang.plan import Manifest, Observe, Plan, QueueRule, WebhookSource
 
 
 def compile_project(project: ProjectInput) -> Compiled:
@@ -38,11 +38,11 @@ def compile_project(project: ProjectInput) -> Compiled:
         found += findings
         if plan is not None:
             plans[plan.pipeline] = plan
-    webhooks = _project_file(project, found)
+    webhooks, observe = _project_file(project, found)
     diagnostics = tuple(sorted_diagnostics(found))
     manifest = None
     if whole and project.project is not None and not has_errors(diagnostics):
-        manifest = _manifest(project, project.project, plans, webhooks)
+        manifest = _manifest(project, project.project, plans, webhooks, observe)
     return Compiled(plans, manifest, diagnostics)
 
 
@@ -61,15 +61,16 @@ def _duplicates(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:
     return found
 
 
-def _project_file(project: ProjectInput, found: list[Diagnostic]) -> tuple[WebhookSource, ...]:
+def _project_file(project: ProjectInput, found: list[Diagnostic]) -> tuple[tuple[WebhookSource, ...], Observe | None]:
     if project.project is None or project.project_document is None:
-        return ()
+        return (), None
     findings = Findings(project.project_document)
-    not_yet.check_project(project.project, findings)
-    _check_vars(project.project, findings, project.environ if project.deploying else None)
+    environ = project.environ if project.deploying else None
+    _check_vars(project.project, findings, environ)
     webhooks = lower_webhooks(project.project, findings)
+    observe = lower_observe(project.project, findings, environ)
     found += findings.found
-    return webhooks
+    return webhooks, observe
 
 
 def _check_vars(file: ProjectFile, findings: Findings, environ: Mapping[str, str] | None) -> None:
@@ -83,7 +84,11 @@ def _check_vars(file: ProjectFile, findings: Findings, environ: Mapping[str, str
 
 
 def _manifest(
-    project: ProjectInput, file: ProjectFile, plans: dict[str, Plan], webhooks: tuple[WebhookSource, ...]
+    project: ProjectInput,
+    file: ProjectFile,
+    plans: dict[str, Plan],
+    webhooks: tuple[WebhookSource, ...],
+    observe: Observe | None,
 ) -> Manifest:
     limits = file.limits
     return Manifest(
@@ -109,4 +114,5 @@ def _manifest(
         errors=dict(file.errors),
         secrets=tuple(dict.fromkeys(file.secrets.from_)),
         durable=project.durable,
+        observe=observe,
     )

@@ -86,11 +86,17 @@ def _secrets(webhook: Webhook, path: Path, findings: Findings) -> tuple[str, ...
         findings.at(path, "FL601", message, key=True, hint="`secret: ${{ secrets.NAME }}`")
     names = []
     for number, text in enumerate(written):
-        match = _SECRET.fullmatch(text.strip())
-        if match is None:
-            place = (*path, "secret", number) if len(written) > 1 else (*path, "secret")
-            message = "a secret is named, not written: it would be in every copy of this file"
-            findings.at(place, "FL602", message, hint="`${{ secrets.NAME }}`, read from NAME or the file NAME_FILE")
-        else:
-            names.append(match[1])
+        name = secret_name(text, (*path, "secret", number) if len(written) > 1 else (*path, "secret"), findings)
+        if name is not None:
+            names.append(name)
     return tuple(names)
+
+
+def secret_name(text: str, path: Path, findings: Findings) -> str | None:
+    """The name of the secret that stands where only one may stand; None, and a finding, when it is none."""
+    match = _SECRET.fullmatch(text.strip())
+    if match is not None:
+        return match[1]
+    message = "a secret is named, not written: it would be in every copy of this file"
+    findings.at(path, "FL602", message, hint="`${{ secrets.NAME }}`, read from NAME or the file NAME_FILE")
+    return None

@@ -127,7 +127,7 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Store(Protocol):
-    """Where runs live. One method writes; the others only read. All may be called from any thread.
+    """Where runs live. `apply` writes, `once` its mark; the others only read. All may be called from any thread.
 
     Raises (all methods): StoreUnavailableError when no answer came; `apply` may then be sent again with the same id.
     """
@@ -172,6 +172,9 @@ class Store(Protocol):
 
     def stats(self) -> Stats:
         """Counts for people and probes."""
+
+    def once(self, name: str, ttl_ms: int) -> bool:
+        """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
 
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. Raises: NotDurableError."""

@@ -17,7 +17,6 @@ from flowlang.model.fields import (
     Size,
     TemplateText,
     Text,
-    Values,
     choice,
     read_name,
     whole,
@@ -121,6 +120,45 @@ class Limits(Part):
     attempts: Count = 100_000
 
 
+class Slack(Part):
+    """Is told of dead letters, by an incoming webhook or with a token."""
+
+    called: ClassVar[str] = "`slack`"
+
+    webhook: Optional[TemplateText] = None
+    channel: Optional[TemplateText] = None
+    token: TemplateText = "${{ secrets.SLACK_TOKEN }}"  # noqa: S105 - names one
+    when: OneOrMany[Annotated[Literal["dead_letter", "bug"], choice("dead_letter", "bug")]] = ("dead_letter",)
+
+
+class Otlp(Part):
+    """Gets spans of runs and attempts."""
+
+    called: ClassVar[str] = "`otlp`"
+
+    url: TemplateText
+    headers: Annotated[dict[str, TemplateText], BeforeValidator(_read_map)] = Field(default_factory=dict)
+
+
+class Posthog(Part):
+    """Gets the outcomes of runs."""
+
+    called: ClassVar[str] = "`posthog`"
+
+    url: TemplateText
+    key: TemplateText
+
+
+class Observe(Part):
+    """Who is told of runs."""
+
+    called: ClassVar[str] = "`observe`"
+
+    slack: Optional[Slack] = None
+    otlp: Optional[Otlp] = None
+    posthog: Optional[Posthog] = None
+
+
 class Lint(Part):
     """Which findings are reported."""
 
@@ -145,7 +183,7 @@ class _Shared(Part):
     vars: NamedValues = Field(default_factory=dict)
     defaults: Defaults = Defaults()
     secrets: Secrets = Secrets()
-    observe: Values = Field(default_factory=dict)
+    observe: Observe = Observe()
     limits: Limits = Limits()
 
 

@@ -28,6 +28,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._partition = Partition()
         self._last_ms = 0
+        self._asked: dict[str, int] = {}  #: name → until when it is remembered
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
         """Apply operations in order, then claim. See `engine.ops`.
@@ -102,6 +103,15 @@ class MemoryStore:
         """Counts for people and probes."""
         with self._lock:
             return self._partition.stats(self._now_ms())
+
+    def once(self, name: str, ttl_ms: int) -> bool:
+        """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
+        with self._lock:
+            now_ms = self._now_ms()
+            first = self._asked.get(name, 0) <= now_ms
+            if first:
+                self._asked[name] = now_ms + ttl_ms
+            return first
 
     def secure(self, durability: Durability) -> None:
         """Nothing here is safe, and nobody is told so who asked for a store of a test."""

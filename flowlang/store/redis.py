@@ -196,6 +196,11 @@ class RedisStore:
         with _answers():
             return self._reads.stats(now_ms)
 
+    def once(self, name: str, ttl_ms: int) -> bool:
+        """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
+        with _answers():
+            return bool(self._client.set(self.keys.family("asked", name), b"", nx=True, px=ttl_ms))
+
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. See `durability`.
 

@@ -27,6 +27,8 @@ from flowlang.handler.context import RunInfo
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
+from flowlang.worker.observing.observers import Observers
+from flowlang.worker.observing.receivers import attempt_seen, run_seen
 from flowlang.worker.runner import Runner
 from flowlang.worker.serving import Serving
 
@@ -54,6 +56,7 @@ class Executor:
         stopping: Whether this process is stopping: nothing new is begun.
         on_more: Called when a thread ends its slice while there may be more to do.
         grace_ms: How long a sync handler may go on after its time.
+        observers: Told of attempts and runs that have ended.
         on_timer: Called with the due time of a timer that has been set, ms of the store's time.
     """
 
@@ -74,6 +77,7 @@ class Executor:
         stopping: Callable[[], bool],
         on_more: Callable[[str], None],
         on_timer: Callable[[int], None],
+        observers: Observers | None = None,
         grace_ms: int = GRACE_MS,
     ) -> None:
         self._flusher = flusher
@@ -88,6 +92,7 @@ class Executor:
         self._stopping = stopping
         self._on_more = on_more
         self._on_timer = on_timer
+        self._observers = observers
         self.holds = Holds(
             flusher.renew,
             worker,
@@ -272,6 +277,7 @@ class Executor:
                 case Committed(facts=facts):
                     hand.held.committed()
                     self._expect(commit)
+                    self._tell_end(hand, turn)
                     return facts, next_row
                 case Stale():
                     self._refresh()
@@ -291,6 +297,7 @@ class Executor:
     def _make_call(self, hand: Hand, call: Call) -> AttemptEnd | None:
         """Call a handler. None: somebody else has taken its end, or the scope is lost."""
         row = hand.held.row
+        began_ms = self._router().now_ms
         completion = self._runner.start(
             attempts.Attempt(
                 handler=call.handler,
@@ -307,8 +314,16 @@ class Executor:
         if not hand.settle():
             return None
         if hand.overrun and isinstance(outcome, attempts.AttemptFailed | attempts.Succeeded):
-            return _failed(call, _timeout(call))
-        return self._end(call, outcome)
+            end = _failed(call, _timeout(call))
+        else:
+            end = self._end(call, outcome)
+        if self._observers is not None:
+            self._observers.attempt_ended(attempt_seen(hand.held, call, end, (began_ms, self._router().now_ms)))
+        return end
+
+    def _tell_end(self, hand: Hand, turn: Turn) -> None:
+        if turn.run_end is not None and self._observers is not None:
+            self._observers.run_ended(run_seen(hand.held, turn.run_end, self._router().now_ms))
 
     def _end(self, call: Call, outcome: attempts.Outcome) -> AttemptEnd:
         match outcome:

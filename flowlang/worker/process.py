@@ -26,6 +26,7 @@ from flowlang.worker.filling import DeadLetterWatch
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
+from flowlang.worker.observing.observers import Observers
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
 from flowlang.worker.secrets import SecretsView
@@ -99,6 +100,7 @@ class WorkerProcess:
             on_reply=self._replied,
             declined=self._serving.declined,
         )
+        self._observers = Observers(store, sealer, environment.secrets)
         self._runner = Runner(registry, env=environment, errors=errors)
         self._executor = Executor(
             flusher=self._flusher,
@@ -115,6 +117,7 @@ class WorkerProcess:
             stopping=self._stopping.is_set,
             on_more=lambda queue: self._ringer.ring({queue: 1}),
             on_timer=self._timer_set,
+            observers=self._observers,
             grace_ms=grace_ms,
         )
         self._spare = SpareThreads(self._executor.drain_from)
@@ -166,6 +169,7 @@ class WorkerProcess:
         self._maintenance.stop()
         self._flusher.stop()
         self._ringer.stop()
+        self._observers.close()
         self._runner.close()
 
     def ring(self, rings: Mapping[str, int]) -> None:
@@ -188,6 +192,7 @@ class WorkerProcess:
         self._serving.review(catalog.manifest.pipelines.values())
         self._epoch = catalog.epoch
         self._limits = catalog.manifest.limits
+        self._observers.configure(catalog.manifest)
         return True
 
     def _sweep(self) -> Swept:

@@ -12,6 +12,7 @@ TRANSCRIPTS_API_KEY: Final = "standin-transcripts"
 SEARCH_API_KEY: Final = "standin-search"
 MAIL_API_KEY: Final = "standin-mail"
 SLACK_BOT_TOKEN: Final = "xoxb-standin-slack"
+TELEMETRY_KEY: Final = "standin-telemetry"
 
 STRIPE_WEBHOOK_SECRET: Final = "whsec_standin_stripe"
 ACADEMY_WEBHOOK_SECRET: Final = (

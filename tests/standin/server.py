@@ -25,6 +25,7 @@ from tests.standin.services.academy import Academy
 from tests.standin.services.mux import Mux
 from tests.standin.services.outgoing import mail, search, slack, transcripts
 from tests.standin.services.stripe import Stripe
+from tests.standin.services.telemetry import Telemetry
 from tests.standin.web import Reply, Request, Route, ServiceError, find, parse
 
 
@@ -58,6 +59,7 @@ class Standin:
         self.mux = Mux()
         self.academy = Academy()
         services: list[Service] = [self.stripe, self.mux, self.academy, transcripts(), search(), mail(), slack()]
+        services.append(Telemetry())
         self.services = {service.name: service for service in services}
         self.faults = FaultScript(faults)
         self.ledger = Ledger(ledger)

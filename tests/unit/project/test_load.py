@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowlang.errors import ConfigError
-from flowlang.plan import Uses
+from flowlang.plan import Observe, OtlpReceiver, PosthogReceiver, SlackReceiver, Uses
 from flowlang.project import Project, load_project
 from tests.unit.project.projects import PIPELINE, PROJECT_FILE, places, write_project
 
@@ -157,6 +157,8 @@ steps:
 
 # Environments -------------------------------------------------------------------------------------------------------
 
+SMALL = "flowlang: 1\npipeline: p\nsteps: [{id: a, set: {x: 1}}]\n"
+
 OVERLAID = """flowlang: 1
 project: shop
 retries:
@@ -252,6 +254,43 @@ def test_a_pipeline_allows_whom_it_names_else_whom_the_project_names(
     }
 
     assert load(tmp_path, files).plans["p"].allow == allow
+
+
+OBSERVED = """flowlang: 1
+project: shop
+observe:
+  slack: {channel: ops, when: [dead_letter, bug]}
+  otlp: {url: "${{ env.COLLECTOR }}", headers: {x-api-key: "${{ secrets.OTLP_KEY }}"}}
+  posthog: {url: "https://eu.i.posthog.com", key: "${{ secrets.POSTHOG_KEY }}"}
+"""
+
+
+def test_who_is_told_of_runs_is_deployed_with_the_variables_and_without_the_secrets(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {**FILES, "flowlang.yaml": OBSERVED, "pipelines/p.yaml": SMALL}
+    write_project(tmp_path, files)
+    project = load_project(tmp_path, environ={"COLLECTOR": "http://otel:4318"}, deploying=True, entry_points=False)
+
+    assert project.manifest is not None
+    assert project.manifest.observe == Observe(
+        slack=SlackReceiver(("dead_letter", "bug"), channel="ops", token="${{ secrets.SLACK_TOKEN }}"),
+        otlp=OtlpReceiver("${{ env.COLLECTOR }}", {"x-api-key": "${{ secrets.OTLP_KEY }}"}),
+        posthog=PosthogReceiver("https://eu.i.posthog.com", "${{ secrets.POSTHOG_KEY }}"),
+        env={"COLLECTOR": "http://otel:4318"},
+    )
+
+
+def test_a_variable_that_a_receiver_reads_must_be_there_at_the_deploy(tmp_path: Path) -> None:
+    write_project(tmp_path, {**FILES, "flowlang.yaml": OBSERVED, "pipelines/p.yaml": SMALL})
+    project = load_project(tmp_path, environ={}, deploying=True, entry_points=False)
+
+    assert places(project.diagnostics) == [("FL208", "flowlang.yaml:5:24")]
+
+
+def test_a_project_that_tells_nobody_deploys_no_receivers(tmp_path: Path) -> None:
+    project = load(tmp_path, {**FILES, "flowlang.yaml": "flowlang: 1\nproject: shop\n", "pipelines/p.yaml": SMALL})
+
+    assert project.manifest is not None
+    assert project.manifest.observe is None
 
 
 # Variables ----------------------------------------------------------------------------------------------------------
