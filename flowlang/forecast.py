@@ -72,6 +72,7 @@ class _Trial(Observer):
             [_prepared(each) for each in plans.values()],
             {**answers, _WAIT: self._answer},
             schemas=question.catalog.manifest.events,
+            manifest=question.catalog.manifest,
             clock=ManualClock(question.now_ms),
             secrets=_AnySecret(),
             observer=self,
