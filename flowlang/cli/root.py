@@ -33,7 +33,9 @@ COMMANDS: Final = {
     "run": ("run", "Call a pipeline."),
     "send": ("send", "Send events."),
     "runs": ("runs", "List, show and cancel runs."),
-    "dead-letters": ("dead_letters", "List, show and retry what failed for good."),
+    "cancel": ("cancel", "Cancel runs; their clean-up still runs."),
+    "replay": ("replay", "Run an ended run again: whole, or from a step on."),
+    "dead-letters": ("dead_letters", "List, show, correct, retry and discard what failed for good."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
 }

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import flowlang
+from flowlang.engine.replay import Wish
 from flowlang.engine.schemas import Failure
 from flowlang.errors import FlowError
 from flowlang.server.bodies import BODY_BYTES, ClientGoneError, header_map, read_body, read_json
@@ -36,6 +37,21 @@ class CallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a call."""
 
     data: Any = {}
+
+
+class ReplayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a replay."""
+
+    start: str | None = msgspec.field(name="from", default=None)
+    data: Any = msgspec.UNSET
+    same_version: bool = False
+    new_keys: bool = False
+    dry_run: bool = False
+
+    @property
+    def wish(self) -> Wish:
+        """How the run is to be replayed."""
+        return Wish(self.start, self.data, self.same_version, self.new_keys)
 
 
 def create_api(service: Service, draining: Callable[[], bool]) -> FastAPI:
@@ -98,6 +114,19 @@ def _add_runs(api: FastAPI, service: Service) -> None:
     @api.get("/runs/{run}", summary="All that is known of a run")
     def get_run(run: str) -> Response:
         return _response(json_reply(200, service.run(_ident(run))))
+
+    @api.post("/runs/{run}/replay", status_code=202, summary="Run an ended run again: whole, or from a step on")
+    async def replay_run(run: str, request: Request) -> Response:
+        headers = header_map(request.headers.raw)
+        empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        body = ReplayBody() if empty else _converted(await read_json(request.receive, headers), ReplayBody)
+        if body.dry_run:
+            looked = await run_in_threadpool(service.dry_run, _ident(run), body.wish, caller=ANYBODY)
+            return _response(json_reply(200, looked))
+        key = headers.get("idempotency-key")
+        replay = await run_in_threadpool(service.replay, _ident(run), body.wish, key=key, caller=ANYBODY)
+        assert replay.run is not None
+        return _response(json_reply(202, replay, {"location": f"/runs/{replay.run.id}"}))
 
     @api.post("/runs/{run}/cancel", status_code=202, summary="Cancel a run; its clean-up still runs")
     async def cancel_run(run: str, request: Request) -> Response:

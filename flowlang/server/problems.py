@@ -9,6 +9,8 @@ from typing import Any
 
 from flowlang import jsondata
 from flowlang.engine.admission import EventRefusedError
+from flowlang.engine.checkpoints import StartError
+from flowlang.engine.replay import ReplayError
 from flowlang.engine.schemas import Failure
 from flowlang.errors import ConfigError, FlowError, NotDurableError, StaleEpochError, StoreUnavailableError
 from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, TooLargeError
@@ -92,6 +94,10 @@ def as_problem(error: Exception) -> HttpProblem:
             return HttpProblem(403, "event.refused", str(error))
         case NotAllowedError():
             return HttpProblem(403, "pipeline.not-allowed", str(error))
+        case StartError():
+            return HttpProblem(400, "replay.start", str(error))
+        case ReplayError():
+            return HttpProblem(409, "replay.refused", str(error))
         case NotFoundError():
             return HttpProblem(404, "not-found", str(error))
         case TooLargeError():

@@ -13,6 +13,8 @@ from flowlang.service.answers import (
     TooLargeError,
 )
 from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError
+from flowlang.service.dead_letters import DeadFilter
+from flowlang.service.replays import Replay
 from flowlang.service.service import Service
 
 __all__ = [
@@ -21,10 +23,12 @@ __all__ = [
     "Answer",
     "Caller",
     "DataError",
+    "DeadFilter",
     "IncomingEvent",
     "NotAllowedError",
     "NotDeployedError",
     "NotFoundError",
+    "Replay",
     "Service",
     "StartedRun",
     "TooLargeError",

@@ -5,22 +5,55 @@ Sending one again twice, at the same time or after a crash in between, makes one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from flowlang.engine import retry as retries
 from flowlang.engine.admission import check_data
 from flowlang.engine.intake import DeadEvent, Delivery, TriggerProblem, decode_dead_event
-from flowlang.engine.ops import Accept, ResolveDead
+from flowlang.engine.ops import Accept, Done, ResolveDead
 from flowlang.engine.ports import Sealer, Store
 from flowlang.engine.replay import Wish
 from flowlang.engine.route import Router
+from flowlang.engine.state import ErrorInfo, Event, decode_meta
 from flowlang.ids import new_event_id, partition_of
 from flowlang.service.answers import Answer, DataError, NotFoundError
 from flowlang.service.events import Intake
 from flowlang.service.replays import Replays
-from flowlang.service.views import DeadDetail, DeadSummary, dead_detail, dead_summary
+from flowlang.service.views import DeadDetail, DeadSummary, dead_detail
 from flowlang.service.writer import Writer
+
+#: Rows that are read at a time while letters are looked for.
+_PAGE = 200
+
+
+class DeadFilter(msgspec.Struct, frozen=True):
+    """Which dead letters are meant.
+
+    Attributes:
+        kind: `run` or `event`.
+        name: Of the pipeline or event.
+        code: What it failed with: a code, a code's prefix with `.*`, or a class.
+        since_ms: That came at this time or later.
+        limit: At most so many.
+    """
+
+    kind: str | None = None
+    name: str | None = None
+    code: str | None = None
+    since_ms: int | None = None
+    limit: int | None = None
+    before: str | None = None  #: only those after this one in the list
+
+    def names(self, detail: DeadDetail) -> bool:
+        """Whether a dead letter is meant, as far as it can be seen from itself."""
+        letter, error = detail.letter, detail.error or {}
+        if self.kind is not None and letter.kind != self.kind:
+            return False
+        said = ErrorInfo(error.get("class", "permanent"), letter.code)
+        return self.code is None or retries.names((self.code,), said)
 
 
 class DeadLetters:
@@ -43,7 +76,25 @@ class DeadLetters:
 
     def page(self, *, name: str | None, before: str | None, limit: int) -> list[DeadSummary]:
         """Dead letters, newest first."""
-        return [dead_summary(row) for row in self._store.dead_letters(name=name, before=before, limit=limit)]
+        rows = self._store.dead_letters(name=name, before=before, limit=limit)
+        return [dead_detail(row, self._sealer).letter for row in rows]
+
+    def find(self, wanted: DeadFilter) -> Iterator[DeadSummary]:
+        """The dead letters that a filter leaves, newest first; those that come off the list meanwhile do no harm."""
+        left, before = wanted.limit, wanted.before
+        while left is None or left > 0:
+            rows = self._store.dead_letters(name=wanted.name, before=before, limit=_PAGE)
+            for row in rows:
+                if wanted.since_ms is not None and row.at_ms < wanted.since_ms:
+                    return
+                detail = dead_detail(row, self._sealer)
+                if left == 0 or not wanted.names(detail):
+                    continue
+                left = None if left is None else left - 1
+                yield detail.letter
+            if not rows:
+                return
+            before = rows[-1].id
 
     def one(self, ident: str) -> DeadDetail:
         """One dead letter. Raises: NotFoundError."""
@@ -51,6 +102,25 @@ class DeadLetters:
         if row is None:
             raise NotFoundError(f"no dead letter {ident!r}")
         return dead_detail(row, self._sealer)
+
+    def discard(self, ident: str) -> None:
+        """Take one off the list for good; a run's rows then expire after its retention. Raises: NotFoundError."""
+        (outcome,) = self._writer.send([ResolveDead(ident)])
+        assert isinstance(outcome, Done)
+        if not outcome.found:
+            raise NotFoundError(f"no dead letter {ident!r}")
+
+    def event_of(self, ident: str) -> Event:
+        """The event of a dead letter, or that the failed run began with. Raises: NotFoundError."""
+        row = self._store.dead_letter(ident)
+        if row is None:
+            raise NotFoundError(f"no dead letter {ident!r}")
+        if row.kind == "event":
+            return decode_dead_event(self._sealer.open(row.body)).event
+        rows = self._store.run(ident)
+        if rows is None:
+            raise NotFoundError(f"run {ident!r} is not kept any more")
+        return decode_meta(self._sealer.open(rows.row.meta)).event
 
     def retry(self, ident: str, data: Any = msgspec.UNSET) -> Answer:
         """Send one again and take it off the list.

@@ -95,8 +95,8 @@ class Replays:
             NotFoundError: when the run or its pipeline is not there.
             ReplayError, StartError, DataError: saying why it cannot be replayed so.
         """
+        dead = self._store.dead_letter(run) is not None  # asked first: whoever takes it off the list says by what
         rows = self._rows(run)
-        dead = self._store.dead_letter(run) is not None
         row = _row(f"retry\n{run}" if dead else f"replay\n{run}\n{random_token() if key is None else key}", run)
         made: list[tuple[Prepared, Program]] = []
 

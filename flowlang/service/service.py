@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,18 +15,20 @@ from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, R
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
 from flowlang.engine.replay import Wish
+from flowlang.engine.state import Event
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.callers import OPERATOR, Caller
 from flowlang.service.catalogs import Catalogs
-from flowlang.service.dead_letters import DeadLetters
+from flowlang.service.dead_letters import DeadFilter, DeadLetters
 from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
 from flowlang.service.live_waits import awaited_by_others
 from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
+    LIVE,
     DeadDetail,
     DeadSummary,
     EventDetail,
@@ -44,6 +46,9 @@ log = logging.getLogger(__name__)
 
 #: Of a name in a log line; the rest is a stranger's.
 _SHOWN = 64
+
+#: Rows that are read at a time while runs are looked for.
+_PAGE = 200
 
 
 class Service:
@@ -264,6 +269,25 @@ class Service:
             run_summary(row) for row in self.store.runs(pipeline=pipeline, status=status, before=before, limit=limit)
         ]
 
+    def find_runs(
+        self, *, pipeline: str | None = None, statuses: Sequence[str] = LIVE, since_ms: int | None = None
+    ) -> Iterator[RunSummary]:
+        """Runs of these statuses, one status after the other, each newest first.
+
+        Args:
+            pipeline: Only of this one.
+            statuses: Only in one of these.
+            since_ms: Only those created at this time or later.
+        """
+        for status in statuses:
+            before: str | None = None
+            while rows := self.store.runs(pipeline=pipeline, status=status, before=before, limit=_PAGE):
+                recent = [row for row in rows if since_ms is None or row.created_ms >= since_ms]
+                yield from map(run_summary, recent)
+                if len(recent) < len(rows):
+                    break
+                before = rows[-1].id
+
     def run(self, run: str) -> RunDetail:
         """All that is known of a run. Raises: NotFoundError."""
         rows = self.store.run(run)
@@ -308,6 +332,19 @@ class Service:
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
         """Dead letters, newest first: of this pipeline or event, from after `before` on."""
         return self._dead.page(name=name, before=before, limit=limit)
+
+    def find_dead_letters(self, wanted: DeadFilter) -> Iterator[DeadSummary]:
+        """The dead letters that a filter leaves, newest first."""
+        return self._dead.find(wanted)
+
+    def dead_letter_event(self, ident: str) -> Event:
+        """The event of a dead letter, or that the failed run began with. Raises: NotFoundError."""
+        return self._dead.event_of(ident)
+
+    def discard_dead_letter(self, ident: str, *, caller: Caller = OPERATOR) -> None:
+        """Take a dead letter off the list for good. Raises: NotFoundError, NotAllowedError."""
+        self._check(ident, caller)
+        self._dead.discard(ident)
 
     def dead_letter(self, ident: str) -> DeadDetail:
         """One dead letter. Raises: NotFoundError."""

@@ -105,6 +105,12 @@ class DeadSummary(msgspec.Struct, frozen=True):
     kind: str
     name: str
     at: str
+    code: str = ""  #: of what it failed with
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a failed run, not an event."""
+        return self.kind == "run"
 
 
 class DeadDetail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,17 +180,18 @@ def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
     )
 
 
-def dead_summary(row: DeadRow) -> DeadSummary:
-    """A dead letter in a list."""
-    return DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms))
-
-
 def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
     """A dead letter with its body."""
     body = sealer.open(row.body)
+    event, error, code = None, None, ""
     if row.kind == "event":
-        return DeadDetail(dead_summary(row), event=decode_dead_event(body))
-    return DeadDetail(dead_summary(row), error=jsondata.loads(body).get("error"))
+        event = decode_dead_event(body)
+        first = next((problem.code for problem in event.problems if problem.code), "")
+        code = first or ("event.invalid" if event.failures else "event.unreadable")
+    else:
+        error = jsondata.loads(body).get("error")
+        code = (error or {}).get("code", "")
+    return DeadDetail(DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms), code), event=event, error=error)
 
 
 def _steps(records: Mapping[str, Record], program: Program | None, *, live: bool) -> tuple[StepState, ...]:

@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from flowlang import Context
+from flowlang.engine.replay import Wish
 from flowlang.engine.turn import Call
+from flowlang.engine.view import instance_key
 from flowlang.handler.classify import classify
 from flowlang.handler.definition import HandlerDefinition, definition_of
 from flowlang.project import load_project
@@ -281,3 +283,21 @@ def test_the_fragment_of_the_guide_to_sagas_reuses_its_output(tmp_path: Path) ->
         simulation.run_ready()
         assert simulation.finished(run).outputs() == {"rates": {"id": "hotel-rome"}}
     assert simulation.called("hotels.book") == 1
+
+
+def test_the_publication_of_the_guide_to_replays_is_replayed_from_its_failed_caption(tmp_path: Path) -> None:
+    simulation = simulated(GUIDE / "replay.md", tmp_path)
+    run = sent(simulation, "video/uploaded", {"source": "talk", "cents": 1900})
+    assert (run.status, [letter.id for letter in simulation.store.dead_letters()]) == ("failed", [run.id])
+    simulation.handlers["captions.order"] = lambda call: f"{call.arguments['language']}.vtt"
+    simulation.calls.clear()
+    again = simulation.replay(run.id, Wish(start="captions[1]"))
+    simulation.run_until_idle()
+    assert [call.instance for call in simulation.calls] == ["captions[1]", "charge"]
+    assert simulation.calls[1].idempotency_key == instance_key(run.id, "charge")
+    assert simulation.finished(again).records["captions[0]"].output == "talk.mp4.en.vtt"
+    edited = simulation.replay(again, Wish(data={"source": "talk", "cents": 2900}))
+    simulation.run_until_idle()
+    keys = {call.instance: call.idempotency_key for call in simulation.calls}
+    assert keys["charge"] == instance_key(edited, "charge")
+    assert keys["encode"] == instance_key(run.id, "encode")

@@ -20,6 +20,7 @@ from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service import Service
+from tests.unit.service.test_service import finish
 from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
 
 SECRETS = {"STRIPE_SECRET": "whsec_test", "CRM_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
@@ -213,6 +214,7 @@ def test_a_signed_body_that_is_no_json_is_400_and_one_that_does_not_fit_is_kept(
         ("GET", "/runs/..%2F..%2Fetc", 404, "not-found"),
         ("GET", "/events/e00-none", 404, "not-found"),
         ("POST", "/runs/r00-none/cancel", 404, "not-found"),
+        ("POST", "/runs/r00-none/replay", 404, "not-found"),
         ("GET", "/runs?limit=0", 422, "parameters"),
         ("GET", "/runs?limit=x", 422, "parameters"),
         ("GET", "/docs", 404, "not-found"),
@@ -295,7 +297,7 @@ def test_a_pipeline_that_names_who_may_call_it_is_refused_over_http() -> None:
     run = world.service.call("guarded", {})
     site = Site(world)
     try:
-        for path in ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel"):
+        for path in ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel", f"/runs/{run.id}/replay"):
             document = problem(site.http.post(path), 403, "pipeline.not-allowed")
             assert "names ops; over HTTP there are no API keys yet" in document["detail"]
         assert site.http.get(f"/runs/{run.id}").status_code == 200
@@ -319,6 +321,21 @@ def test_runs_are_listed_by_pages_and_filters(site: Site) -> None:
     assert seen == made[::-1]
     assert page["next"] is None
     assert site.http.get("/runs", params={"status": "failed"}).json()["runs"] == []
+
+
+def test_an_ended_run_is_replayed_once_for_each_key(site: Site) -> None:
+    run = site.http.post("/events", json={"name": "shop/order", "data": ORDER}).json()["runs"][0]["id"]
+    path = f"/runs/{run}/replay"
+    assert "has not ended" in problem(site.http.post(path), 409, "replay.refused")["detail"]
+    finish(site.world, "succeeded")
+    assert "it has total" in problem(site.http.post(path, json={"from": "ship"}), 400, "replay.start")["detail"]
+    problem(site.http.post(path, json={"form": "total"}), 400, "data.invalid")
+    looked = site.http.post(path, json={"from": "total", "dry_run": True})
+    assert (looked.status_code, looked.json()["of"], "run" in looked.json()) == (200, run, False)
+    first, again = (site.http.post(path, headers={"idempotency-key": "k"}) for _ in range(2))
+    assert (first.status_code, first.json()["run"]["new"], again.json()["run"]["new"]) == (202, True, False)
+    assert first.headers["location"] == f"/runs/{first.json()['run']['id']}"
+    assert site.http.get(first.headers["location"]).json()["run"]["replay_of"] == run
 
 
 def test_a_run_is_cancelled(site: Site) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from flowlang.cli.session import OK, REFUSED, Group, Session
+from flowlang.cli.commands.cancel import command as cancel
+from flowlang.cli.session import Group, Session
 from flowlang.cli.shapes import error_text, json_line, moment, plain, took
 from flowlang.cli.wiring import service_of
 from flowlang.diagnostics.paint import printable
@@ -20,6 +21,9 @@ _STATUSES: Final = ("pending", "running", "succeeded", "failed", "cancelled", "s
 @click.group("runs", cls=Group)
 def command() -> None:
     """List, show and cancel runs."""
+
+
+command.add_command(cancel, "cancel")
 
 
 @command.command("list")
@@ -57,22 +61,6 @@ def show(session: Session, run: str, *, journal: bool) -> None:
     with service_of(session) as service:
         detail = service.run(run)
     show_run(session, detail, journal=journal)
-
-
-@command.command("cancel")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--reason", default="cancelled on the command line", show_default=True, help="Why; the run keeps it.")
-@click.pass_obj
-def cancel(session: Session, runs: tuple[str, ...], reason: str) -> int:
-    """Cancel runs; their clean-up still runs."""
-    with service_of(session) as service:
-        changed = {run: service.cancel(run, reason) for run in dict.fromkeys(runs)}
-    if session.as_json:
-        session.console.document({"cancelled": [{"run": run, "changed": was} for run, was in changed.items()]})
-    else:
-        for run, was in changed.items():
-            session.console.say(f"{run}: {'is being cancelled' if was else 'had ended before'}")
-    return OK if all(changed.values()) else REFUSED
 
 
 def show_run(session: Session, detail: RunDetail, *, journal: bool = False) -> None:

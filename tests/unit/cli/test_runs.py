@@ -149,4 +149,4 @@ def test_runs_are_cancelled_once(desk: Desk) -> None:
     assert desk.call("runs", "cancel", run).stderr == f"{run}: is being cancelled\n"
     desk.sim.run_until_idle()
     assert desk.service.run(run).run.status == "cancelled"
-    assert desk.read("runs", "cancel", run, status=1) == {"cancelled": [{"run": run, "changed": False}]}
+    assert desk.read("runs", "cancel", run, status=1) == {"cancelled": [{"id": run, "ok": False, "changed": False}]}
