@@ -175,7 +175,9 @@ class Router:
         event = before.event
         if not before.events:
             event = start.with_input(event, event.data)
-        return self._routed(event, delivery, _Found(runs=[start.seed(event, before)]))
+        found = _Found(runs=[start.seed(event, before)])
+        # It is no new event: whoever waits for such ones has seen it, or had not begun to wait.
+        return Routed(self._accept(event, delivery, found, None, keys=()), (), ())
 
     def dead(self, event: Event, delivery: Delivery, *, failures: tuple[Failure, ...] = (), reason: str = "") -> Accept:
         """Keep an event that cannot be taken, for a person.

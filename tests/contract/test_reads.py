@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowlang.engine.ops import Accept, DeadLetter
+from flowlang.engine.ops import Accept, DeadLetter, ResolveDead
 from tests.contract.rig import Rig, accept, event_of, finish, seed_of
 
 
@@ -46,6 +46,22 @@ def test_a_page_after_a_run_that_is_gone_is_empty(rig: Rig) -> None:
     rig.start_run("r1")
 
     assert rig.store.runs(before="r-gone") == []
+
+
+def test_a_replay_reads_what_it_began_with_and_is_linked_both_ways(rig: Rig) -> None:
+    dead = DeadLetter("r1", "run", "orders", b"why")
+    rig.one(finish(rig.start_run("r1"), "failed", dead=dead))
+    recalled = {"a": b"1", "pages[0]": b"2", "?a": b"3"}
+    reads = ("a", "?a", "b", "?b", "pages[0]")
+    rig.flush(accept("e2", seed_of("r2", replay_of="r1", records=recalled, reads=reads)), ResolveDead("r1", "r2"))
+
+    assert rig.claim_one().reads == recalled
+    found = rig.store.run("r2"), rig.store.run("r1")
+    assert [None if rows is None else (rows.row.replay_of, rows.row.replaced_by) for rows in found] == [
+        ("r1", None),
+        (None, "r2"),
+    ]
+    assert rig.store.dead_letters() == []
 
 
 def test_dead_letters_are_listed_newest_first_in_pages_and_by_name(rig: Rig) -> None:

@@ -89,7 +89,18 @@ class Story:
         self.send(*(self.end(row) for row in self.taken if row.run != main.run))
         while rows := self.claim():
             self.send(*(self.end(row) for row in rows.values()))
-        self.send(*(ResolveDead(self.id(ident)) for ident in ("e3", "r1")))
+        self.send(ResolveDead(self.id("e3")))
+        self.replay()
+
+    def replay(self) -> None:
+        """Replay the dead letter of the first run, which ends well."""
+        recalled = {"a": b"1", "?a": b"given", "?b": b"given"}
+        reads = ("a", "?a", "b", "?b")
+        again = self.seed("r1b", replay_of=self.id("r1"), records=recalled, reads=reads)
+        self.send(self.accept("e6", again), ResolveDead(self.id("r1"), self.id("r1b")))
+        row = self.claim()["r1b/"]
+        assert row.reads == {"a": b"1", "?a": b"given", "?b": b"given"}
+        self.send(self.end(row))
 
     def work(self, main: Claimed) -> None:
         group = Group(

@@ -11,7 +11,7 @@ from flowlang.engine.checkpoints import Again, StartError, checkpoints
 from flowlang.engine.program import Program
 from flowlang.engine.replay import ReplayError, Wish, opened
 from flowlang.engine.view import instance_key
-from flowlang.plan import Foreach, Pause, Plan, Repeat, Tolerate, Undo, Uses
+from flowlang.plan import Foreach, Pause, Plan, Repeat, RetryRule, Tolerate, Undo, Uses
 from flowlang.simulate import Handler
 from tests.unit.engine.building import (
     Part,
@@ -154,6 +154,30 @@ def test_a_wait_that_is_done_again_looks_back_to_the_event_of_the_first_run() ->
     project.run_until_idle()
     again = project.finished(replayed(project, run))
     assert again.statuses()["answer"] == "succeeded"
+
+
+def test_the_event_of_a_replay_is_no_new_one_for_those_that_wait() -> None:
+    waiting = plan(wait("again", "shop/order", timeout="1h"), uses("b"), pipeline="waiting", on="shop/start")
+    project = Project(plan(uses("a"), on="shop/order"), waiting)
+    (run,) = project.send("shop/order", {})
+    project.run_until_idle()
+    project.clock.advance(1_000)
+    (other,) = project.send("shop/start", {})
+    project.run_ready()
+    project.replay(run)
+    project.run_ready()
+    assert project.finished(other).status == "running"
+
+
+def test_an_undo_that_was_cut_off_counts_as_tried() -> None:
+    slow = Undo(Uses("unbook"), retry=((RetryRule(attempts=100, initial_ms=3_600_000, max_ms=3_600_000),),))
+    project, run = ran(
+        uses("book", undo=slow), uses("ship"), unbook=script(broken("busy", "transient")), ship=script(broken())
+    )
+    done = project.finished(run)
+    assert (done.status, "book.undo" in done.records) == ("failed", False)
+    again = replayed(project, run)
+    assert {call.instance: call.idempotency_key for call in project.calls}["book"] == instance_key(again, "book")
 
 
 # Keys ---------------------------------------------------------------------------------------------------------------
