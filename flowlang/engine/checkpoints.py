@@ -88,6 +88,11 @@ class _Choice:
 
     def path_to(self, start: str) -> list[_Place]:
         """The containers of an instance, outermost first, and the step itself; cut off where nobody can enter."""
+        if "/" in start:
+            above = start.partition("/")[0]
+            raise StartError(
+                f"{start!r} lies in the run that {above!r} invokes: replay that run, or start from {above!r}"
+            )
         parts = [(name, int(index) if index else None) for name, index in _PART.findall(start)]
         if not parts or ".".join(_written(*part) for part in parts) != start:
             raise StartError(f"{start!r} names no step; write it as `ship` or `pages[3].notify`")
@@ -102,12 +107,12 @@ class _Choice:
             raise StartError(f"{start!r}: step {target.key!r} lies in {around}")
         if parts[-1][1] is not None and target.foreach is None and target.repeat is None:
             raise StartError(f"{start!r}: step {target.key!r} is no loop")
-        above = _parents(self.new)
+        parents = _parents(self.new)
         path: list[_Place] = []
         at, slot = target, ""
         while True:
             path.insert(0, (at, indexes.get(at.key) if at.foreach or at.repeat else None))
-            owner, slot = above[at.index]
+            owner, slot = parents[at.index]
             if owner == ROOT:
                 break
             at = self.new.plan.steps[owner]

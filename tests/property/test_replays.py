@@ -122,3 +122,25 @@ def test_a_replay_of_a_replay_has_the_same_keys(made: Drawn, numbers: tuple[int,
         assert {name: key for name, key in again.items() if name not in undone(first)}.items() <= keys.items()
         assert not {name: key for name, key in again.items() if name in undone(first)}.items() & keys.items()
         keys |= again
+
+
+@MANY
+@given(drawn(tame=False), CRASHES, st.integers(0, 2**32), STARTS)
+def test_every_replay_ends_once_whatever_happens(
+    made: Drawn, crashes: dict[int, Moment], seed: int, number: int
+) -> None:
+    trial = Trial(made)
+    first = trial.go(order=Random(seed))
+    try:
+        again = trial.project.replay(trial.run, Wish(start=start_in(first, number)))
+    except (StartError, ReplayError):
+        return
+    trial.store.crashes = {trial.store.flushes + at: moment for at, moment in crashes.items()}
+    drive(trial.project, order=Random(seed))
+    rows = trial.store.run(again)
+    assert rows is not None
+    assert rows.row.status in {"succeeded", "failed"}
+    assert (rows.timers, rows.waits, set(rows.scopes.values())) == ({}, {}, {"ended"})
+    assert trial.store.rewritten == []
+    outcomes = [row.pipeline for row in trial.store.runs(limit=1_000) if row.pipeline.startswith("on-")]
+    assert len(outcomes) == 2

@@ -308,6 +308,7 @@ REFUSED = [
     (LINE, "z", "the pipeline has no step 'z'; it has a, b, c, d"),
     (LINE, "a[", r"'a\[' names no step"),
     (LINE, "a[0]", "step 'a' is no loop"),
+    (LINE, "ship/book", "lies in the run that 'ship' invokes: replay that run, or start from 'ship'"),
     (LOOP, "other[0].b", r"'other\[0\].b': step 'b' lies in each\[0\]"),
 ]
 
