@@ -133,12 +133,13 @@ class Machine(RuleBasedStateMachine):
             op = Commit(row.run, row.scope, row.fence, "waiting", b"", gates=gates, gate_id=ident, frees=frees)
             self.send(op)
 
-    @rule(which=choices, timer=flags)
-    def rest(self, which: int, timer: bool) -> None:
+    @rule(which=choices, timer=flags, steps=st.sampled_from([0, 0, 2]))
+    def rest(self, which: int, timer: bool, steps: int) -> None:
+        """A scope waits; with so many steps its run has passed a limit, and hears of it wherever it is."""
         if row := self.pick(which):
             timers = (Timer("t", 2_000),) if timer else (Timer("run:timeout", 4_000),)
-            op = Commit(row.run, row.scope, row.fence, "waiting", b"", len(row.facts), timers=timers, frees=("step",))
-            self.send(op)
+            more: dict[str, Any] = {"timers": timers, "frees": ("step",), "steps": steps, "max_steps": 3}
+            self.send(Commit(row.run, row.scope, row.fence, "waiting", b"", len(row.facts), **more))
 
     @rule(count=st.integers(1, 3), by_ms=st.sampled_from([0, 2_000]))
     def rest_all(self, count: int, by_ms: int) -> None:

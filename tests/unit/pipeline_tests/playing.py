@@ -8,7 +8,7 @@ import pytest
 
 from flowlang.pipeline_tests import Suite, TestResult
 from flowlang.project import load_project
-from tests.unit.project.projects import write_project
+from tests.unit.project.projects import PROJECT_FILE, write_project
 
 SHOP = {
     "handlers/shop.py": """
@@ -101,9 +101,14 @@ class Player:
 
     def __init__(self, folder: Path) -> None:
         self.folder = write_project(folder, SHOP)
+        self.project_file = PROJECT_FILE
 
     def suite(self, tests: str, **files: str) -> Suite:
-        written = {"tests/it.test.yaml": tests, **{f"tests/{name}.json": text for name, text in files.items()}}
+        written = {
+            "flowlang.yaml": self.project_file,
+            "tests/it.test.yaml": tests,
+            **{f"tests/{name}.json": text for name, text in files.items()},
+        }
         write_project(self.folder, written)
         suite = Suite(load_project(self.folder, entry_points=False))
         assert [item.message for item in suite.project.diagnostics if item.severity == "error"] == []

@@ -253,3 +253,27 @@ def test_tests_of_a_pipeline_with_errors_cannot_be_run_and_others_can(player: Pl
     results = {result.name: result for result in suite.run_all(suite.tests)}
     assert (results["listen"].status, results["order"].status) == ("error", "passed")
     assert results["listen"].failures[0].message == "the pipeline `listen` has errors: see `flowlang validate`"
+
+
+@pytest.mark.parametrize(
+    ("limits", "fails"),
+    [
+        ("{foreach: 1}", "limit.foreach"),
+        ("{steps: 4}", "limit.steps"),
+        ("{run: 1KiB}", "limit.run"),
+        ("{step_output: 1KiB}", ""),
+        ("{foreach: 2, steps: 6, run: 1MiB}", ""),
+    ],
+)
+def test_the_limits_of_the_project_hold_in_its_tests(player: Player, limits: str, fails: str) -> None:
+    player.project_file += f"limits: {limits}\n"
+    then = f"{{status: failed, error: {{code: {fails}}}}}" if fails else "{status: succeeded}"
+
+    assert player.play(f"then: {then}").failures == ()
+
+
+def test_an_output_that_is_too_large_fails_its_step_in_tests_too(player: Player) -> None:
+    player.project_file += "limits: {step_output: 1KiB}\n"
+    test = f'handlers: {{orders.charge: {{return: {{id: "{"x" * 1024}"}}}}}}\nthen: {{status: failed, error: {{code: output.too_large}}}}'
+
+    assert player.play(test).failures == ()
