@@ -162,7 +162,7 @@ class DeadLetters:
                 raise DataError("; ".join(_told(problem) for problem in routed.problems))
             return routed.accept
 
-        return self._intake.send([make], raising=True)[0]
+        return self._intake.secured(self._intake.send([make], raising=True))[0]
 
 
 def _row(letter: str) -> str:

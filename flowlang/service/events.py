@@ -60,7 +60,7 @@ class Intake:
         def maker(event: IncomingEvent, row: str) -> Callable[[Router], Prepared]:
             return lambda router: _from_client(router, event, row, source)
 
-        return self._secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
+        return self.secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
 
     def webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None) -> Answer:
         """Take a delivery whose signature has been verified.
@@ -77,7 +77,7 @@ class Intake:
         """
         tree = jsondata.loads_strict(body)
         row = new_event_id(random_token())
-        return self._secured(self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)]))[
+        return self.secured(self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)]))[
             0
         ]
 
@@ -115,14 +115,14 @@ class Intake:
             except InputError as error:
                 raise DataError(str(error), error.problem.failures) from error
 
-        answer = self._secured(self.send([make], raising=True))[0]
+        answer = self.secured(self.send([make], raising=True))[0]
         if answer.status == "duplicate":
             kept = self._store.event(answer.event)
             run = kept.runs[0] if kept is not None and kept.runs else run_id_for(answer.event, pipeline, CALLED)
             return StartedRun(run, new=False)
         return answer.runs[0]
 
-    def _secured(self, answers: list[Answer]) -> list[Answer]:
+    def secured(self, answers: list[Answer]) -> list[Answer]:
         """Answers to a sender who is told that we have it: when it is as safe as `durable` says. Raises: StoreError."""
         durability = self._catalogs.current().manifest.durable
         if durability != "none" and any(answer.event for answer in answers):

@@ -105,7 +105,7 @@ class Replays:
             made[:] = [(prepared, starter.program)]
             return _accept(router, starter, prepared, row)
 
-        started = self._intake.send([make], raising=True)[0].runs[0]
+        started = self._intake.secured(self._intake.send([make], raising=True))[0].runs[0]
         if dead:
             self._writer.send([ResolveDead(run, started.id)])
         prepared, program = made[0]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from flowlang.errors import ConfigError, NotDurableError
+from flowlang.plan import Fail, Plan, Step
 from flowlang.service import IncomingEvent, Service
+from flowlang.simulate import Simulation
 from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest
 
 
@@ -80,6 +82,26 @@ def test_what_was_not_taken_is_not_waited_for() -> None:
 
     assert [answer.status for answer in service.ingest([IncomingEvent(name="pipeline/x.failed")])] == ["refused"]
     assert store.asked == []
+
+
+def test_a_replay_is_as_safe_and_a_letter_stays_on_the_list_until_it_is() -> None:
+    broken = Plan("broken", (Step(0, "bad", Fail()),), (0,))
+    world = World(deployed=False)
+    simulation = Simulation([broken], {}, store=world.store, clock=world.clock)
+    run = simulation.call("broken")
+    simulation.run_until_idle()
+    world.service.deploy(manifest(broken, durable="fsync"), (broken,))
+    store: Any = Unsure(world)
+    service = Service(store, PlainSealer(), salt=b"test", pause=lambda _: None)
+
+    with pytest.raises(NotDurableError):
+        service.retry_dead_letter(run)
+    assert [letter.id for letter in service.dead_letters()] == [run]
+
+    store.slow = False
+    service.retry_dead_letter(run)
+    assert service.dead_letters() == []
+    assert len(service.runs()) == 2
 
 
 def test_a_store_that_can_never_do_it_is_refused_at_the_deploy_and_at_the_start() -> None:
