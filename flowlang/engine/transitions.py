@@ -89,6 +89,7 @@ RUN: Final[Table] = {
         "running": "it has passed its flow control, and a worker has taken it",
         "skipped": "flow control refuses it, or merges it into another run",
         "cancelled": "it is cancelled, or has waited longer than `expires`",
+        "failed": "what a closed batch is to compute of its events has no value",
     },
     "running": {
         "succeeded": "all its steps have ended",
