@@ -12,7 +12,7 @@ import redis
 
 from flowlang.engine.ports import DeadRow, DelayedRow, EventView, RunRow, RunRows, Stats, VersionRow, WorkerRow
 from flowlang.engine.reference.serving import unserved
-from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS
+from flowlang.engine.reference.tables import RANKS, SEP, WORKER_LISTED_MS
 from flowlang.store.keys import Keys
 
 _dead_rows = msgspec.msgpack.Decoder(tuple[str, str, str, int, bytes])
@@ -210,7 +210,8 @@ class Reads:
                 beside[queue, version] = count
             if count:
                 ready[queue] = ready.get(queue, 0) + count
-                oldest[queue] = min(int(first[0][1]), oldest.get(queue, int(first[0][1])))
+                since_ms = int(first[0][1]) // RANKS
+                oldest[queue] = min(since_ms, oldest.get(queue, since_ms))
         workers = _worker_rows(said, now_ms)
         return Stats(
             now_ms=now_ms,

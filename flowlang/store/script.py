@@ -146,6 +146,7 @@ def _prelude() -> str:
         "MAIL_DROPS": events.MAIL_DROPS,
         "ORPHANED": children.ORPHANED,
         "HINT_MS": tables.HINT_MS,
+        "RANKS": tables.RANKS,
         "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,
         "FLUSH_MS": FLUSH_MS,

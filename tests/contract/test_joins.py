@@ -330,3 +330,9 @@ def test_the_end_of_a_run_ends_its_groups(rig: Rig) -> None:
 
     assert reply.claimed == ()
     assert rig.store.stats().ready == {}
+
+
+def test_siblings_of_one_moment_are_taken_in_their_order(rig: Rig) -> None:
+    rig.start_group(12)
+
+    assert [row.index for row in rig.claim(12)] == list(range(12))

@@ -26,7 +26,7 @@ from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRo
 from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
-from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS, Run, Tables
+from flowlang.engine.reference.tables import RANKS, SEP, WORKER_LISTED_MS, Run, Tables
 from flowlang.errors import StoreError
 
 
@@ -170,7 +170,8 @@ class Partition:
         for queue, rows in [*tables.ready.items(), *beside]:
             if (first := rows.first()) is not None:
                 ready[queue] = ready.get(queue, 0) + len(rows)
-                oldest[queue] = min(first[0], oldest.get(queue, first[0]))
+                since_ms = first[0] // RANKS
+                oldest[queue] = min(since_ms, oldest.get(queue, since_ms))
         workers = tuple(
             WorkerRow(name, row.threads, row.busy, row.seen_ms, row.queues, row.refuses, row.defers)
             for name, row in sorted(tables.workers.items())

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from flowlang.engine.ops import ClaimRequest
 from flowlang.engine.ports import WorkerRow
 from flowlang.engine.reference.ranked import Ranked
-from flowlang.engine.reference.tables import SEP, WORKER_LISTED_MS, Tables, Worker
+from flowlang.engine.reference.tables import RANKS, SEP, WORKER_LISTED_MS, Tables, Worker
 
 
 def declined(tables: Tables, request: ClaimRequest) -> frozenset[tuple[str, str]]:
@@ -55,7 +55,9 @@ def waiting(tables: Tables, queue: str, until_ms: int | None = None) -> int:
     """How many rows of a queue are ready and have somebody to serve them; those beside it too."""
     rows = [tables.ready[queue]] if queue in tables.ready else []
     rows += [aside for version, aside in _beside(tables, queue) if is_served(tables, queue, version)]
-    return sum(len(each) if until_ms is None else each.count_up_to(until_ms) for each in rows)
+    if until_ms is None:
+        return sum(map(len, rows))
+    return sum(each.count_up_to(until_ms * RANKS + RANKS - 1) for each in rows)
 
 
 def is_served(tables: Tables, queue: str, version: str) -> bool:

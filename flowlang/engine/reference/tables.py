@@ -19,6 +19,8 @@ SEP = "\x1f"  #: between the parts of a member; in no id
 WORKER_IDLE_MS = 5_000
 WORKER_LISTED_MS = 60_000
 HINT_MS = 2_000
+#: Scores of ready rows are ms times this, so that siblings of one millisecond are taken in their order.
+RANKS = 4_096
 
 #: Timers that one claim fires before it takes rows; more wait for the next claim or sweep.
 CLAIM_TIMERS = 100
@@ -247,7 +249,8 @@ class Tables:
             self.hold(scope, -1)
         scope.status = "ready"
         self.leases.drop(member)
-        self.ready.setdefault(scope.queue, Ranked()).put(member, self.now_ms - scope.priority_ms - ahead_ms)
+        since_ms = self.now_ms - scope.priority_ms - ahead_ms
+        self.ready.setdefault(scope.queue, Ranked()).put(member, since_ms * RANKS + min(scope.index, RANKS - 1))
         self.fresh[member] = scope.queue
 
     def unready(self, queue: str, member: str) -> None:
@@ -414,6 +417,7 @@ __all__ = [
     "HINT_MS",
     "MAIN",
     "MAX_AHEAD_MS",
+    "RANKS",
     "SCOPE_DEPTH",
     "SEP",
     "WORKER_IDLE_MS",

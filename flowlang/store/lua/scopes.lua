@@ -78,7 +78,8 @@ local function make_ready(run_id, scope_id, row, ahead)
     noted_queues[row.queue] = true
     redis.call('SADD', K.queues, row.queue)
   end
-  redis.call('ZADD', K.ready .. row.queue, NOW - row.priority_ms - (ahead or 0), member)
+  local since = NOW - row.priority_ms - (ahead or 0)
+  redis.call('ZADD', K.ready .. row.queue, since * RANKS + math.min(row.index, RANKS - 1), member)
   fresh[member] = row.queue
   touch_scope(run_id, scope_id)
 end

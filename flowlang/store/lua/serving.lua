@@ -116,6 +116,7 @@ end
 
 -- How many rows of a queue are ready at a time and have somebody to serve them; those beside it too.
 local function waiting_rows(queue, till)
+  till = type(till) == 'number' and till * RANKS + RANKS - 1 or till
   local rows, workers = redis.call('ZCOUNT', K.ready .. queue, '-inf', till), nil
   for _, aside in ipairs(asides_of(queue)) do
     workers = workers or listed_workers()

@@ -423,3 +423,9 @@ def test_stop_in_a_branch_ends_that_branch_alone() -> None:
     project = Project(made)
     assert project.go().output == "early"
     assert project.order() == ["b"]
+
+
+def test_items_of_one_moment_begin_in_their_order() -> None:
+    project = Project(plan(uses("each", foreach=Foreach(str(list(range(25))), max_parallel=3))))
+    project.go()
+    assert project.order() == [f"each[{number}]" for number in range(25)]
