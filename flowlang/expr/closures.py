@@ -22,6 +22,7 @@ from flowlang.expr.costs import (
     loop_cost,
     read_texts,
 )
+from flowlang.expr.empty_sums import EmptySums, is_sum
 from flowlang.expr.errors import (
     NO_NAME,
     NO_OVERLOAD,
@@ -269,17 +270,41 @@ class ClosureCompiler:
         closure = self.compile(spine[0].left)
         if len(spine) <= 8:
             for part in spine[:-1]:
-                closure = self.seen(part, _operation(part, closure, self.compile(part.right)))
-            return _operation(node, closure, self.compile(node.right))
-        steps = [(self.compile(part.right), apply_operator(part)) for part in spine]
+                closure = self.seen(part, self._operated(part, closure, self.compile(part.right)))
+            return self._operated(node, closure, self.compile(node.right))
+        steps = [(self.compile(part.right), apply_operator(part), self._sums(part)) for part in spine]
 
         def run(scope: Scope) -> Any:
             value = closure(scope)
-            for right, apply in steps:
-                value = apply(scope, value, right(scope))
+            for right, apply, sums in steps:
+                other = right(scope)
+                if sums is not None and value.__class__ is not other.__class__:
+                    value, other = sums.fitted(scope, value, other)
+                value = apply(scope, value, other)
             return value
 
         return run
+
+    def _operated(self, node: Binary, left: Closure, right: Closure) -> Closure:
+        sums = self._sums(node)
+        if sums is None:
+            return _operation(node, left, right)
+        apply = apply_operator(node)
+
+        def add(scope: Scope) -> Any:
+            a, b = left(scope), right(scope)
+            if a.__class__ is not b.__class__:
+                a, b = sums.fitted(scope, a, b)
+            return apply(scope, a, b)
+
+        return add
+
+    def _sums(self, node: Binary) -> EmptySums | None:
+        """The lists whose sums an operator adds, if it adds any."""
+        if node.operator != "+" or not (is_sum(node.left) or is_sum(node.right)):
+            return None
+        lists = [self.compile(part.args[0]) if is_sum(part) else None for part in (node.left, node.right)]
+        return EmptySums(*lists)
 
     def _logic(self, node: Logic) -> Closure:
         operands = [self.compile(operand) for operand in node.operands]

@@ -17,6 +17,7 @@ from typing import Any, Final
 from flowlang.expr import registry
 from flowlang.expr.closures import ClosureCompiler
 from flowlang.expr.dependence import brought, dependences, is_volatile
+from flowlang.expr.empty_sums import is_sum
 from flowlang.expr.errors import TOO_DEEP, EvaluationError, ExpressionSyntaxError
 from flowlang.expr.program import Expression, compile_expression
 from flowlang.expr.scope import NO_PINS, Pins, Scope
@@ -26,6 +27,7 @@ from flowlang.expr.syntax import (
     Call,
     Comprehension,
     Conditional,
+    Element,
     Has,
     Index,
     ListNode,
@@ -264,14 +266,32 @@ class _Evaluator:
         spine = [node]
         while isinstance(spine[-1].left, Binary) and not self._is_known(spine[-1].left):
             spine.append(spine[-1].left)
-        part = self.visit(spine[-1].left)
+        part = self._operand(spine[-1], spine[-1].left)
         for each in reversed(spine):
 
             def rebuild(parts: list[Node], each: Binary = each) -> Node:
                 return replace(each, left=parts[0], right=parts[1])
 
-            part = self._strict([part, self.visit(each.right)], rebuild)
+            part = self._strict([part, self._operand(each, each.right)], rebuild)
         return part
+
+    def _operand(self, node: Binary, operand: Node) -> _Part:
+        """Visit an operand; the sum of an empty list, which adds to anything, stays the sum of one."""
+        part = self.visit(operand)
+        if node.operator != "+":
+            return part
+        if not is_sum(operand):
+            if is_sum(part.node):  # all that is left of something else, whose zero is an int
+                start, end = operand.start, operand.end
+                alone = ListNode(start, end, (Element(start, end, part.node, optional=False),))
+                part = replace(part, node=Index(start, end, alone, Literal(start, end, 0), optional=False))
+            return part
+        if part.state is not _State.KNOWN:
+            return part
+        items = self.visit(operand.args[0])
+        if items.state is not _State.KNOWN or _has_elements(items.value):
+            return part
+        return replace(part, node=replace(operand, args=(ListNode(operand.start, operand.end, ()),)))
 
     def _logic(self, node: Logic, *, condition: bool) -> _Part:
         decisive = node.operator == "||"
@@ -366,6 +386,8 @@ def _reads(root: Node, slots: Sequence[int]) -> bool:
 
 def _constant(part: _Part) -> Node:
     """A known part for evaluation; unlike in a tree that is written, its value may be of any kind and size."""
+    if is_sum(part.node):  # of an empty list: only of what it is added to can be said what it is
+        return part.node
     return Literal(part.node.start, part.node.end, part.value)
 
 

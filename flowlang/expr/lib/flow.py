@@ -77,8 +77,8 @@ def _json(scope: Scope, value: Any) -> str:
 
 @declare(
     *(f"sum(list<{kind}>) -> {kind}" for kind in ("int", "uint", "double", "duration")),
-    doc="Adds the numbers or durations of a list; an empty list gives 0.",
-    examples=("sum([1, 2, 3]) == 6", "sum([0.5, 0.25]) == 0.75", "sum([]) == 0"),
+    doc="Adds the numbers or durations of a list; an empty list gives 0, which adds to whatever it is added to.",
+    examples=("sum([1, 2, 3]) == 6", "sum([0.5, 0.25]) == 0.75", "sum([]) == 0", "1.5 + sum(dyn([])) == 1.5"),
     needs_scope=True,
 )
 def _sum(scope: Scope, values: Sequence[Any]) -> Any:
