@@ -9,13 +9,14 @@ from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings, near
 from flowlang.durations import milliseconds
 from flowlang.model import Path, ProjectFile
+from flowlang.model.base import listed
 from flowlang.model.project_file import Webhook
 from flowlang.plan import WebhookSource
 
 #: Signature schemes that this version verifies.
 PROVIDERS: Final = ("stripe", "standard-webhooks", "svix")
 
-#: Those that are to come.
+#: Those that the language names and that are to come.
 LATER: Final = (
     "github",
     "slack",
@@ -61,10 +62,11 @@ def _lower(name: str, webhook: Webhook, findings: Findings) -> WebhookSource:
 def _check_provider(webhook: Webhook, path: Path, findings: Findings) -> None:
     provider = webhook.provider
     if provider in LATER:
-        message = f"`provider: {provider}` is checked, but cannot be run by this version"
-        findings.at((*path, "provider"), "FL199", message, hint="it comes with a later one")
+        message = f"this version has no provider `{provider}`"
+        later = f"it comes with a later one; the providers are {listed(PROVIDERS)}"
+        findings.at((*path, "provider"), "FL303", message, hint=later)
     elif provider not in PROVIDERS:
-        hint = near(provider, (*PROVIDERS, *LATER), listing="the providers are")
+        hint = near(provider, PROVIDERS, listing="the providers are")
         findings.at((*path, "provider"), "FL303", f"there is no provider `{provider}`", hint=hint)
 
 

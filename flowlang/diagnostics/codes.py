@@ -86,7 +86,6 @@ FL131 unknown-test-handler   A pipeline test names a handler that nobody declare
 FL132 unheard-event          A pipeline test gives an event that starts nothing and that nobody waits for.
 FL133 unknown-test-var       A pipeline test gives a var that its pipelines do not have.
 FL134 template-in-test       Values of a pipeline test are literal: `${{ }}` has no meaning there.
-FL199 not-yet-run            This is parsed and checked, but this version's runtime cannot run it.
 FL201 expression-syntax      An expression cannot be read, or calls a function that does not exist.
 FL202 unknown-name           An expression reads a name that it does not have there.
 FL203 unknown-step           An expression selects a step that the pipeline does not have.

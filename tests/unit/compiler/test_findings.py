@@ -135,6 +135,6 @@ def test_the_shared_examples_have_no_findings_but_what_cannot_run_yet_and_what_t
             documents += loaded
     assert len(documents) == 14
     compiled = compile_project(ProjectInput(tuple(documents), None))
-    unexpected = [item for item in compiled.diagnostics if item.code not in {"FL199", "FL301", "FL304", "FL401"}]
+    unexpected = [item for item in compiled.diagnostics if item.code not in {"FL301", "FL304", "FL401"}]
     # the folder has no flowlang.yaml, in which the policy `gentle` would be
     assert [(item.code, item.span.path) for item in unexpected] == [("FL124", "11-etl.yaml")]

@@ -21,7 +21,7 @@ TWICE = Diagnostic(
     labels=(Label(SOURCE.span(27, 28), "the first one"), Label(OTHER.span(4, 5), "its handler")),
     caret="again",
 )
-ODD = Diagnostic("FL199", "not yet", SOURCE.span(0, 8), severity=Severity.WARNING)
+ODD = Diagnostic("FL304", "not yet", SOURCE.span(0, 8), severity=Severity.WARNING)
 
 
 def test_text_shows_the_line_a_caret_the_labels_and_the_hint() -> None:
@@ -53,7 +53,7 @@ def test_text_shows_the_line_a_caret_the_labels_and_the_hint() -> None:
 
 def test_concise_has_one_line_for_each_finding_and_the_count() -> None:
     assert render([TWICE, ODD], SOURCES, output_format=Format.CONCISE, files=1).splitlines() == [
-        "a.yaml:1:1: warning: not yet [FL199]",
+        "a.yaml:1:1: warning: not yet [FL304]",
         "a.yaml:4:9: error: two steps have the id `a` [FL110]",
         "1 error, 1 warning in 1 file",
     ]
