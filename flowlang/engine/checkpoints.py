@@ -83,6 +83,19 @@ class _Choice:
     kept: dict[str, Record] = field(default_factory=dict)
     again: list[Again] = field(default_factory=list)
     misfits: dict[int, str] = field(default_factory=dict)
+    below: dict[str, list[str]] = field(default_factory=dict)  #: item or round → its records and those in it
+    items: dict[str, set[int]] = field(default_factory=dict)  #: loop → numbers of which there are records
+
+    def __post_init__(self) -> None:
+        """Sort the records by the items that they lie in: a run may have very many of both."""
+        for name in self.past:
+            end = name.find("]")
+            while end >= 0:
+                item = name[: end + 1]
+                self.below.setdefault(item, []).append(name)
+                loop, _, number = item[:-1].rpartition("[")
+                self.items.setdefault(loop, set()).add(int(number))
+                end = name.find("]", end + 1)
 
     # The way to the start -------------------------------------------------------------------------------------------
 
@@ -121,8 +134,10 @@ class _Choice:
         if slot == "on_failure":
             raise StartError(f"{start!r} is what the pipeline does after a failure: name the step that failed")
         for place, (step, index) in enumerate(path):
-            if (step.foreach or step.repeat) and index is None:
-                return path[: place + 1]  # no item is named: all of them
+            if not (step.foreach or step.repeat):
+                continue
+            if index is None or self.has_other_items(step):
+                return [*path[:place], (step, None)]  # all of it: no item is named, or none is what it was
         return path
 
     def named(self, path: list[_Place]) -> str:
@@ -204,7 +219,7 @@ class _Choice:
 
     def parts(self, step: Step, indexes: tuple[int, ...], *, quietly: bool = False) -> None:
         """Keep what has ended inside a step that is entered again."""
-        if self.misfit(step, alone=True) is not None and not _is_container(step):
+        if self.misfit(step, alone=True) is not None and (not _is_container(step) or self.has_other_items(step)):
             return
         if step.foreach is not None or step.repeat is not None:
             for number in self.numbers(step, indexes):
@@ -247,31 +262,27 @@ class _Choice:
 
     def numbers(self, loop: Step, indexes: tuple[int, ...]) -> Iterator[int]:
         """The items or rounds of a loop of which anything was recorded, in order."""
-        prefix = f"{self.new.instance(loop, indexes)}["
-        found = {int(name[len(prefix) :].partition("]")[0]) for name in self.past if name.startswith(prefix)}
-        return iter(sorted(found))
+        return iter(sorted(self.items.get(self.new.instance(loop, indexes), ())))
 
     def carry(self, step: Step, indexes: tuple[int, ...]) -> None:
         """Keep the records of a step and of all in it."""
         instance = self.new.instance(step, indexes)
         self.take(instance)
         if step.foreach is not None or step.repeat is not None:
-            self.take_below(f"{instance}[")
+            for number in self.items.get(instance, ()):
+                self.take_item(f"{instance}[{number}]")
             return
         for child in children(step):
             self.carry(self.new.plan.steps[child], indexes)
 
     def carry_item(self, loop: Step, indexes: tuple[int, ...]) -> None:
         """Keep the records of an item or round and of all in it."""
-        instance = self.new.instance(loop, indexes[:-1]) + f"[{indexes[-1]}]"
-        self.take(instance)
-        self.take_below(f"{instance}.")
+        self.take_item(self.new.instance(loop, indexes[:-1]) + f"[{indexes[-1]}]")
 
-    def take_below(self, prefix: str) -> None:
-        """Keep the records whose names begin so."""
-        for name in self.past:
-            if name.startswith(prefix):
-                self.take(name)
+    def take_item(self, instance: str) -> None:
+        """Keep the records of an item or round, by its name, and of all in it."""
+        for name in self.below.get(instance, ()):
+            self.take(name)
 
     def take(self, instance: str) -> None:
         """Keep a record; a loop's list of outputs is written out, since its rows belong to another run."""
@@ -296,6 +307,15 @@ class _Choice:
             if why is not None:
                 return f"{inner.key!r} in it: {why}" if not why.startswith("'") else why
         return None
+
+    def has_other_items(self, loop: Step) -> bool:
+        """Whether a loop goes over another list now, so that an item's number says nothing."""
+        if self.old is None:
+            return True
+        if self.old.version == self.new.version:
+            return False
+        before = next((each for each in self.old.plan.steps if each.key == loop.key), None)
+        return before is None or _list(before) != _list(loop)
 
     def changed(self, step: Step) -> str | None:
         """What of a step itself is other than in the old version."""
@@ -388,9 +408,15 @@ def _shape(step: Step) -> Any:
             own = value
         case _:
             pass
-    each = None if step.foreach is None else (step.foreach.items, step.foreach.chunk)
     caught = tuple((arm.errors, arm.output) for arm in step.catch)
-    return own, each, step.repeat is not None, caught, step.collect, step.output
+    return own, _list(step), caught, step.collect, step.output
+
+
+def _list(step: Step) -> Any:
+    """What a step is repeated over."""
+    if step.foreach is not None:
+        return (step.foreach.items, step.foreach.chunk)
+    return None if step.repeat is None else "rounds"
 
 
 def _written(name: str, index: int | None) -> str:

@@ -10,6 +10,7 @@ import pytest
 from flowlang.engine.checkpoints import Again, StartError, checkpoints
 from flowlang.engine.program import Program
 from flowlang.engine.replay import ReplayError, Wish, opened
+from flowlang.engine.state import Record
 from flowlang.engine.view import instance_key
 from flowlang.plan import Foreach, Pause, Plan, Repeat, RetryRule, Tolerate, Undo, Uses
 from flowlang.simulate import Handler
@@ -287,6 +288,24 @@ def test_of_a_container_with_a_step_that_does_not_fit_the_rest_is_kept() -> None
     assert [each.step for each in chosen(project, run, new, "c").again] == ["s", "s[0].b2", "s[1].b2"]
     replayed(project, run, "c")
     assert project.order() == ["s[0].b2", "s[1].b2", "c"]
+
+
+def test_of_a_loop_over_another_list_nothing_is_kept() -> None:
+    body = (uses("a"), uses("b"))
+    project = Project(plan(steps("s", *body, foreach=EACH), uses("c")))
+    run = project.go({"items": [1, 2], "others": [3]}).id
+    project.deploy([plan(steps("s", *body, foreach=Foreach("event.data.others")), uses("c"))])
+    for start in ("c", "s[1].b"):
+        replayed(project, run, start)
+        assert project.order() == ["s[0].a", "s[0].b", "c"]
+
+
+def test_many_items_are_kept_in_no_time_to_speak_of() -> None:
+    program = Program(plan(steps("s", uses("a"), uses("b"), foreach=EACH), uses("c")))
+    names = [f"s[{number}]{rest}" for number in range(20_000) for rest in ("", ".a", ".b")]
+    past = dict.fromkeys(["s", *names, "c"], Record("succeeded"))
+    assert set(checkpoints(program, program, past, "s[7].b").records) == {*names} - {"s[7]", "s[7].b"}
+    assert set(checkpoints(program, program, past, "c").records) == {"s", *names}
 
 
 def test_variables_keep_their_values_where_they_are_defined_as_they_were() -> None:
