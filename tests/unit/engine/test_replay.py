@@ -12,7 +12,22 @@ from flowlang.engine.program import Program
 from flowlang.engine.replay import ReplayError, Wish, opened
 from flowlang.engine.state import Record
 from flowlang.engine.view import instance_key
-from flowlang.plan import Foreach, Pause, Plan, Repeat, RetryRule, Tolerate, Undo, Uses
+from flowlang.plan import (
+    Batch,
+    Concurrency,
+    Debounce,
+    Foreach,
+    Idempotency,
+    Pause,
+    Plan,
+    RateLimit,
+    Repeat,
+    RetryRule,
+    Throttle,
+    Tolerate,
+    Undo,
+    Uses,
+)
 from flowlang.simulate import Handler
 from tests.unit.engine.building import (
     Part,
@@ -179,6 +194,51 @@ def test_an_undo_that_was_cut_off_counts_as_tried() -> None:
     assert (done.status, "book.undo" in done.records) == ("failed", False)
     again = replayed(project, run)
     assert {call.instance: call.idempotency_key for call in project.calls}["book"] == instance_key(again, "book")
+
+
+def test_a_replay_passes_by_what_holds_events_back() -> None:
+    held: dict[str, Any] = {
+        "idempotency": Idempotency("'k'"),
+        "rate_limit": RateLimit(1, 3_600_000),
+        "debounce": Debounce(60_000),
+    }
+    project = Project(plan(uses("a"), on="shop/order", **held))
+    (run,) = project.send("shop/order", {})
+    project.run_until_idle()
+    before = project.elapsed_ms()
+    again = project.replay(run)
+    project.run_ready()
+    assert (project.finished(again).status, project.elapsed_ms()) == ("succeeded", before)
+
+
+def test_a_replay_waits_for_throttle_and_concurrency_like_any_run() -> None:
+    project = Project(
+        plan(uses("a"), sleep("1m"), throttle=Throttle(1, 600_000), concurrency=Concurrency(1, hold="run"))
+    )
+    run = project.go().id
+    again = [project.replay(run) for _ in range(2)]
+    project.run_until_idle()
+    assert [project.finished(each).status for each in again] == ["succeeded", "succeeded"]
+    assert project.elapsed_ms() >= 20 * 60_000
+
+
+def test_a_replay_of_a_batch_has_its_events_and_no_other_ones() -> None:
+    batch = plan(
+        uses("a", given={"n": "${{ events.map(e, e.data.n) }}"}), uses("b"), on="shop/order", batch=Batch(2, 60_000)
+    )
+    project = Project(batch)
+    runs = [run for n in (1, 2) for run in project.send("shop/order", {"n": n})]
+    project.run_until_idle()
+    (leader,) = [run for run in runs if project.finished(run).status == "succeeded"]
+    (merged,) = [run for run in runs if run != leader]
+    replayed(project, leader)
+    assert project.calls[0].arguments == {"n": [1, 2]}
+    replayed(project, leader, "b")
+    assert project.order() == ["b"]
+    with pytest.raises(ReplayError, match=f"went into run {leader}: replay that one"):
+        project.replay(merged)
+    with pytest.raises(ReplayError, match="no single event's data can be edited"):
+        project.replay(leader, Wish(data={}))
 
 
 # Keys ---------------------------------------------------------------------------------------------------------------
