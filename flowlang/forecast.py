@@ -19,7 +19,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import child_of
 from flowlang.engine.intake import Delivery
 from flowlang.engine.ops import Accepted, Claimed
-from flowlang.engine.replay import Earlier, Effect, Forecast, Question
+from flowlang.engine.replay import Earlier, Effect, Forecast, Question, ReplayError
 from flowlang.engine.state import Record
 from flowlang.engine.turn import Call, Turn
 from flowlang.engine.view import instance_key
@@ -33,6 +33,9 @@ _YEAR_MS = 365 * 86_400_000
 #: What is not answered comes back after this; nothing is looked at that happens later than the other.
 _NEVER_MS = 100 * _YEAR_MS
 _HORIZON_MS = 50 * _YEAR_MS
+
+#: Turns after which a forecast is given up: somebody waits for it.
+_TURNS = 50_000
 
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -50,6 +53,7 @@ class _Run:
     earlier: Earlier | None
     prefix: str = ""
     parent: _Run | None = None
+    new_keys: bool = False  #: it is a child whose `invoke` has a new key, from which all of its own derive
     unknown: bool = False
 
 
@@ -88,7 +92,10 @@ class _Trial(Observer):
         self._runs[routed.accept.runs[0].id] = _Run(plan, question.earlier)
         outcome = self._sim.apply(routed.accept)
         assert isinstance(outcome, Accepted)
-        self._sim.run_until(question.now_ms + _HORIZON_MS)
+        try:
+            self._sim.run_until(question.now_ms + _HORIZON_MS, limit=_TURNS)
+        except RuntimeError as error:
+            raise ReplayError(f"the replay takes more than {_TURNS} turns, too many to foretell") from error
         effects = tuple(self._effects.values())
         perhaps = {each.step: each for run in self._runs.values() if run.unknown for each in self._perhaps(run)}
         return Forecast(effects, tuple(self._unknown), tuple(perhaps.values()))
@@ -110,10 +117,11 @@ class _Trial(Observer):
                 child = child_of(row.run, call.pipeline, call.instance)[1]
                 earlier = self._child(run.earlier, call.pipeline, call.instance)
                 below = f"{run.prefix}{call.instance}/"
-                self._runs[child] = _Run(self._plans[call.pipeline], earlier, below, run)
+                self._runs[child] = _Run(self._plans[call.pipeline], earlier, below, run, new or run.new_keys)
 
     def _note(self, run: _Run, effect: Effect) -> None:
-        del run
+        if run.new_keys:
+            effect = msgspec.structs.replace(effect, new_key=True)
         self._effects.setdefault((effect.kind, effect.step), effect)
 
     def _child(self, earlier: Earlier | None, pipeline: str, instance: str) -> Earlier | None:

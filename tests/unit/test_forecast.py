@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowlang.engine.replay import Earlier, Effect, Forecast, Question, Wish, opened, prepare
+from flowlang.engine.replay import Earlier, Effect, Forecast, Question, ReplayError, Wish, opened, prepare
 from flowlang.forecast import forecast
 from flowlang.plan import Cache, Foreach, Undo, Uses
 from tests.unit.engine.building import (
@@ -99,6 +99,27 @@ def test_effects_of_child_runs_are_named_under_their_step() -> None:
     again = project.replay(run, Wish(start="tell"))
     project.run_until_idle()
     assert lines(foretold(project, again, "go").effects) == lines(found.effects)[1:]
+
+
+def test_a_child_whose_input_changed_has_new_keys_throughout() -> None:
+    parent = plan(invoke("go", "child", {"n": "${{ event.data.n }}"}), uses("b"))
+    project = Project(parent, plan(uses("x"), pipeline="child"))
+    run = project.go({"n": 1}).id
+    assert lines(foretold(project, run, data={"n": 2}).effects) == ["invoke go new", "call go/x new", "call b"]
+    before = {call.instance: call.idempotency_key for call in project.calls}
+    project.calls.clear()
+    project.replay(run, Wish(data={"n": 2}))
+    project.run_until_idle()
+    after = {call.instance: call.idempotency_key for call in project.calls}
+    assert {name for name in after if after[name] != before[name]} == {"x"}
+
+
+def test_a_replay_that_is_too_long_to_foretell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(plan(uses("a", foreach=Foreach("[1, 2, 3, 4]"))))
+    run = project.go().id
+    monkeypatch.setattr("flowlang.forecast._TURNS", 3)
+    with pytest.raises(ReplayError, match="takes more than 3 turns, too many to foretell"):
+        foretold(project, run)
 
 
 def test_where_a_run_failed_nobody_knows_how_it_goes_on() -> None:
