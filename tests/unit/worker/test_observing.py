@@ -179,7 +179,11 @@ def test_what_waits_is_sent_together_and_before_the_end() -> None:
 
 def test_an_end_does_not_wait_for_a_receiver_that_hangs() -> None:
     hanging = threading.Event()
-    sender = Sender("otlp", lambda _: hanging.wait(60) and None)
+
+    def hang(_: Any) -> None:
+        hanging.wait(60)
+
+    sender = Sender("otlp", hang)
     sender.start()
     sender.put(1)
 
