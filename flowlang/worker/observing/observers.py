@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
-
 from flowlang import jsondata
 from flowlang.engine.ports import Sealer, Store
 from flowlang.errors import FlowError
@@ -16,14 +14,14 @@ from flowlang.expr import compile_value
 from flowlang.handler.env import Secrets
 from flowlang.plan import Manifest, Observe, OtlpReceiver, PosthogReceiver, SlackReceiver
 from flowlang.worker.observing.letters import Letters
+from flowlang.worker.observing.posting import Poster
 from flowlang.worker.observing.receivers import AttemptSeen, RunSeen, otlp_traces, posthog_batch
 from flowlang.worker.observing.sender import Sender
 from flowlang.worker.secrets import SecretsView
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for a receiver, and pause between two looks for dead letters, seconds.
-TIMEOUT_S = 10.0
+#: Pause between two looks for dead letters, seconds.
 LOOK_S = 2.0
 
 SLACK_API = "https://slack.com/api/chat.postMessage"
@@ -44,7 +42,7 @@ class Observers:
         self._sealer = sealer
         self._secrets = secrets
         self._slack_api = slack_api
-        self._http = httpx.Client(timeout=TIMEOUT_S)
+        self._http = Poster()
         self._lock = threading.Lock()
         self._now: tuple[str, Observe] = ("", Observe())
         self._spans: Sender | None = None
@@ -108,7 +106,9 @@ class Observers:
         def post(seen: Sequence[Any]) -> None:
             url = self._filled(receiver.url, env).rstrip("/")
             headers = {name: self._filled(text, env) for name, text in receiver.headers.items()}
-            self._post(url if url.endswith("/v1/traces") else f"{url}/v1/traces", otlp_traces(project, seen), headers)
+            self._http.post(
+                url if url.endswith("/v1/traces") else f"{url}/v1/traces", otlp_traces(project, seen), headers
+            )
 
         return post
 
@@ -117,7 +117,7 @@ class Observers:
     ) -> Callable[[Sequence[Any]], None]:
         def post(runs: Sequence[Any]) -> None:
             url = self._filled(receiver.url, env).rstrip("/")
-            self._post(f"{url}/batch/", posthog_batch(project, self._filled(receiver.key, env), runs))
+            self._http.post(f"{url}/batch/", posthog_batch(project, self._filled(receiver.key, env), runs))
 
         return post
 
@@ -125,19 +125,16 @@ class Observers:
         def post(texts: Sequence[Any]) -> None:
             for text in texts:
                 if receiver.webhook:
-                    self._post(self._filled(receiver.webhook, env), {"text": text})
+                    self._http.post(self._filled(receiver.webhook, env), {"text": text})
                     continue
                 token = {"authorization": f"Bearer {self._filled(receiver.token, env)}"}
                 channel = self._filled(receiver.channel, env)
-                answer = self._post(self._slack_api, {"channel": channel, "text": text}, token).json()
+                body = {"channel": channel, "text": text}
+                answer = jsondata.loads(self._http.post(self._slack_api, body, token))
                 if not answer.get("ok"):  # its refusals have the status 200
                     raise FlowError(f"Slack answers {answer.get('error')}")
 
         return post
-
-    def _post(self, url: str, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        about = {"content-type": "application/json", **(headers or {})}
-        return self._http.post(url, content=jsondata.dumps(body), headers=about).raise_for_status()
 
     def _filled(self, text: str, env: Mapping[str, str]) -> str:
         filled = compile_value(text).evaluate({"secrets": SecretsView(self._secrets), "env": env})

@@ -354,7 +354,10 @@ SLACKS = [
 
 
 @pytest.mark.parametrize("receiver", SLACKS)
-def test_slack_is_told(standin: Standin, receiver: SlackReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slack_is_told(
+    standin: Standin, receiver: SlackReceiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(observers, "LOOK_S", 0.01)
     desk = Desk()
     desk.fail()
@@ -369,6 +372,8 @@ def test_slack_is_told(standin: Standin, receiver: SlackReceiver, monkeypatch: p
     until(lambda: bool(taken(standin, "texts") or standin.services["slack"].state()["taken"]))
     made.close()
 
+    assert TELEMETRY_KEY not in caplog.text
+    assert SLACK_BOT_TOKEN not in caplog.text
     (text,) = taken(standin, "texts") or [body["text"] for body in standin.services["slack"].state()["taken"]]
     assert text.startswith("`permanent` failed")
 
