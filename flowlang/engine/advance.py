@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowlang.clock import Rng
+from flowlang.engine import attempts
 from flowlang.engine.admitting import admitting
 from flowlang.engine.machine import Flight, Machine
 from flowlang.engine.outside import Outside
@@ -59,6 +60,6 @@ def advance(
     for fact in facts:
         machine.take(fact)
     if attempt is not None:
-        machine.attempt_ended(attempt)
+        attempts.ended(machine, attempt)
     machine.proceed()
     return machine.turn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flowlang.engine import recalling, undoing
+from flowlang.engine import attempts, recalling, undoing
 from flowlang.engine.evaluation import StepError
 from flowlang.engine.interruption import cancelled, interrupted_by
 from flowlang.engine.state import ErrorInfo, Result, StepFrame
@@ -45,7 +45,7 @@ def begin(machine: Machine, frame: StepFrame, invoke: Invoke, arguments: Any) ->
     if refused is not None:
         raise StepError(msgspec.structs.replace(refused, step=instance))
     recalling.given(machine, frame, invoke.pipeline, arguments)
-    origin, undone = machine.idempotency_key(frame), recalling.undone_in(machine, frame)
+    origin, undone = attempts.idempotency_key(machine, frame), recalling.undone_in(machine, frame)
     call = Invocation(invoke.pipeline, instance, arguments, wait=invoke.wait, origin=origin, undone=undone)
     machine.turn.invocations.append(call)
     machine.to(frame, "invoking")

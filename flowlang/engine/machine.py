@@ -12,7 +12,19 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from flowlang.clock import Rng
-from flowlang.engine import gating, invoking, limits, recalling, retry, reusing, rounds, undoing, waiting
+from flowlang.engine import (
+    attempts,
+    ending,
+    gating,
+    invoking,
+    limits,
+    recalling,
+    retry,
+    reusing,
+    rounds,
+    undoing,
+    waiting,
+)
 from flowlang.engine.evaluation import Evaluator, StepError, type_name
 from flowlang.engine.fanout import branches_group, is_tolerable, items_group, weight_of
 from flowlang.engine.intake import EXPIRES
@@ -29,25 +41,19 @@ from flowlang.engine.state import (
     ScopeState,
     Status,
     StepFrame,
-    UndoWalk,
     decode_error,
 )
 from flowlang.engine.transitions import STEP
-from flowlang.engine.turn import AttemptEnd, Call, Emission, RunEnd, Turn
-from flowlang.engine.view import ItemsView, RunView, handled_error, instance_key, results
+from flowlang.engine.turn import Emission, Turn
+from flowlang.engine.view import ItemsView, RunView, handled_error, results
 from flowlang.expr import CelError, to_json, to_text
 from flowlang.plan import Emit, Fail, Invoke, Parallel, Race, SetValues, Sleep, Step, Steps, Stop, Switch, Uses, WaitFor
 
 #: After so many steps in one turn a scope commits and goes on in the next, so that no commit grows without bound.
 STEPS_A_TURN = 1_000
 
-#: An item whose lease ended so often without a commit is taken for poison (language.md §6).
-MAX_RESCUES = 3
-
-#: The timers of a run's `timeout`, and of what its ending may take.
+#: The timer of a run's `timeout`.
 RUN_TIMEOUT = "run:timeout"
-RUN_CLEANUP = "run:cleanup"
-HOUR_MS = 3_600_000
 #: Begins the id of the timer that says that a call could not be made.
 REFUSED = "refused:"
 
@@ -147,7 +153,7 @@ class Machine:
             if self.state.cancel is None and not self.state.decided:
                 self.state.overdue = ErrorInfo("timeout", "run.timeout", "the run took longer than its `timeout`")
             return
-        if ident == RUN_CLEANUP:
+        if ident == ending.RUN_CLEANUP:
             self.state.exhausted = bool(self.state.decided)
             return
         if ident.startswith(REFUSED):
@@ -158,7 +164,7 @@ class Machine:
                 if kind == "timeout" and frame.phase in ("body", "joining", "invoking"):
                     frame.interrupted = ErrorInfo("timeout", "timeout", f"{instance} ran out of time", step=instance)
                 elif kind == "retry" and frame.phase == "backoff":
-                    self.begin_attempt(frame)
+                    attempts.begin(self, frame)
                 elif kind == "sleep" and frame.phase == "sleeping":
                     self.after_body(frame, OK)
                 elif kind == "wait" and frame.phase == "waiting":
@@ -198,57 +204,6 @@ class Machine:
         else:
             self.after_body(frame, result)
 
-    def attempt_ended(self, end: AttemptEnd) -> None:
-        """Take the end of the call in flight; one that nobody waits for is dropped."""
-        frame = self.top_step("calling")
-        if frame is None or self.instance(frame) != end.instance or end.attempt != frame.attempts + 1:
-            return
-        if end.snooze_ms is not None:
-            self.log("attempt.snoozed", end.instance, attempt=end.attempt, delay_ms=end.snooze_ms)
-            self.back_off(frame, end.instance, end.snooze_ms)
-            return
-        frame.attempts += 1
-        self.turn.took_attempt = True
-        if end.error is None:
-            frame.done = True
-            self.after_body(frame, OK if end.output is None else Result("ok", end.output))
-            return
-        self.attempt_failed(frame, end.error)
-
-    def attempt_failed(self, frame: StepFrame, error: ErrorInfo, *, final: bool = False) -> None:
-        """Take an attempt's failure; `final`: whatever the policies say, there is no other one."""
-        self.turn.took_attempt = True
-        step = self.step_of(frame)
-        instance = self.instance(frame)
-        error = msgspec.structs.replace(error, step=instance, attempts=frame.attempts)
-        interruption = interrupted_by(self.state)
-        delay = None
-        if interruption is None and not final and isinstance(step.verb, Uses):
-            delay = retry.next_delay_ms(
-                step.retry,
-                error,
-                attempts=frame.attempts,
-                first_ms=frame.first_ms,
-                now_ms=self.now_ms,
-                rng=self.rng,
-                effect=step.verb.effect,
-            )
-        if delay is not None and (failure := limits.too_many_attempts(self, frame, error)) is not None:
-            error, delay = failure, None
-        self.log("attempt.failed", instance, attempt=frame.attempts, error=error.view(), delay_ms=delay)
-        if interruption is not None:
-            self.after_body(frame, cancelled(interruption))  # there would have been another attempt, or a catch
-        elif delay is None:
-            self.after_body(frame, Result("fail", error=error))
-        else:
-            self.back_off(frame, instance, delay)
-
-    def back_off(self, frame: StepFrame, instance: str, delay_ms: int) -> None:
-        """Wait before the next attempt."""
-        gating.give_back(self, frame)
-        self.to(frame, "backoff")
-        self.turn.set_timer(Timer(f"retry:{instance}", delay_ms))
-
     # Going on -------------------------------------------------------------------------------------------------------
 
     def proceed(self) -> None:
@@ -261,7 +216,7 @@ class Machine:
             if frame is not None:
                 self.after_body(frame, cancelled(interruption))
         while turn.status is None and turn.call is None:
-            if self.state.exhausted and self.give_up_ending():
+            if self.state.exhausted and ending.give_up(self):
                 break
             if not self.state.stack:
                 undoing.go_on(self)
@@ -304,19 +259,9 @@ class Machine:
         elif self.flight == "lost" and frame.called:
             frame.attempts += 1
             error = ErrorInfo("permanent", "unknown_outcome", "the worker was lost while the handler ran")
-            self.attempt_failed(frame, error, final=True)
+            attempts.failed(self, frame, error, final=True)
         else:
-            self.begin_attempt(frame)
-
-    def is_poison(self, verb: Uses) -> bool:
-        """Whether the call that is about to be made has cost the worker its life too often.
-
-        What a turn writes is committed before its call, and a commit sets the count to 0: so when this one has
-        written nothing, the lost workers were lost in this very call.
-        """
-        if self.flight != "lost" or self.rescues <= MAX_RESCUES or verb.effect == "once":
-            return False
-        return not self.turn.writes
+            attempts.begin(self, frame)
 
     # Interruption: cancel and time-outs -----------------------------------------------------------------------------
 
@@ -416,7 +361,7 @@ class Machine:
         verb = step.verb
         match verb:
             case Uses():
-                self.begin_attempt(frame)
+                attempts.begin(self, frame)
             case SetValues(values=values):
                 self.after_body(frame, Result("ok", self.ask.value(frame, "set", values)))
             case Emit():
@@ -443,57 +388,11 @@ class Machine:
             case _:
                 assert_never(verb)
 
-    def begin_attempt(self, frame: StepFrame) -> None:
-        """Ask for a call of the handler; arguments that cannot be computed fail the step for good."""
-        step = self.step_of(frame)
-        verb = step.verb
-        assert isinstance(verb, Uses)
-        if gating.ask(self, frame):
-            return
-        instance = self.instance(frame)
-        self.to(frame, "calling")
-        frame.called = False
-        frame.first_ms = frame.first_ms or self.now_ms
-        if self.is_poison(verb):
-            frame.attempts += 1
-            message = f"the worker was lost {self.rescues} times while the handler ran"
-            self.attempt_failed(frame, ErrorInfo("permanent", "crashed", message), final=True)
-            return
-        try:
-            arguments = self.arguments(frame, verb)
-            recalling.given(self, frame, verb.handler, arguments)
-        except StepError as failure:
-            self.after_body(frame, Result("fail", error=failure.error))
-            return
-        self.turn.call = Call(
-            step=step.index,
-            instance=instance,
-            handler=verb.handler,
-            arguments=arguments,
-            attempt=frame.attempts + 1,
-            effect=verb.effect,
-            timeout_ms=verb.timeout_ms,
-            idempotency_key=self.idempotency_key(frame),
-        )
-
-    def arguments(self, frame: StepFrame, verb: Uses | Invoke) -> Any:
-        """The arguments of a call. Raises: StepError."""
-        if frame.undo is not None:
-            error = self.state.ending or ErrorInfo("cancelled", "cancelled", self.state.cancel or "cancelled")
-            return self.ask.left(frame, verb.arguments, {"error": error.view(), "secrets": self.view.secrets})
-        return self.ask.value(frame, "with", verb.arguments, secrets=isinstance(verb, Uses))
-
-    def idempotency_key(self, frame: StepFrame) -> str:
-        """The key of a frame's instance, the same for all attempts."""
-        if frame.undo is not None:
-            return instance_key(frame.undo.origin, f"{frame.undo.instance}.undo")
-        return recalling.key(self, frame)
-
     def invoke(self, frame: StepFrame, verb: Invoke) -> None:
         """Call another pipeline. Raises: StepError."""
         if gating.ask(self, frame):
             return
-        invoking.begin(self, frame, verb, self.arguments(frame, verb))
+        invoking.begin(self, frame, verb, attempts.arguments(self, frame, verb))
 
     def refused(self, instance: str) -> None:
         """A call that could not be made after all: the pipeline changed between the turn and its commit."""
@@ -624,7 +523,7 @@ class Machine:
                 continue
             self.take_result(top, result)
             return
-        self.scope_ended(result)
+        ending.scope_ended(self, result)
 
     def take_result(self, frame: StepFrame, result: Result) -> None:
         """Take the end of what lay above a frame."""
@@ -750,91 +649,6 @@ class Machine:
         if tolerable and is_tolerable(step, result.error):
             return status, Result("ok", error=result.error, dropped=True)
         return status, result
-
-    def scope_ended(self, result: Result) -> None:
-        """The stack is empty: the run or the child has ended."""
-        state = self.state
-        if state.child is not None:
-            self.child_ended(result)
-        elif state.decided:
-            self.close()
-        elif state.overdue is not None:
-            self.run_failed(state.overdue)
-        elif result.kind == "cancel" or state.cancel is not None:
-            state.cancel = state.cancel or "cancelled"
-            self.decide("cancelled")
-        elif result.kind == "fail":
-            self.run_failed(result.error or ErrorInfo("bug", "unknown"))
-        else:
-            self.run_succeeded(result)
-
-    def run_succeeded(self, result: Result) -> None:
-        """End the run with its output."""
-        error = limits.too_large(self)
-        if error is not None:
-            self.run_failed(error)
-            return
-        output: Any = msgspec.UNSET
-        if result.kind == "stop":
-            output = result.output
-        elif self.plan.output is not msgspec.UNSET:
-            try:
-                output = self.ask.value(None, "output", self.plan.output)
-            except StepError as failure:
-                self.run_failed(failure.error)
-                return
-        self.end_run(RunEnd("succeeded", output=output))
-
-    def run_failed(self, error: ErrorInfo) -> None:
-        """Begin to end the run as failed."""
-        self.log("run.failing", error=error.view())
-        self.state.ending = error
-        self.decide("failed")
-
-    def decide(self, status: Literal["failed", "cancelled"]) -> None:
-        """The run will have ended so; what its ending still has to do is bounded in time."""
-        self.state.decided = status
-        if self.plan.on_failure or self.program.undoes:
-            self.turn.set_timer(Timer(RUN_CLEANUP, self.outside.limit("cleanup", HOUR_MS)))
-        self.close()
-
-    def close(self) -> None:
-        """Go through what a run that has not succeeded still does: undos, then on_failure, then its end."""
-        state = self.state
-        if undoing.begin(self):
-            return
-        if state.decided == "failed" and self.plan.on_failure and not state.closing:
-            state.closing = True
-            state.stack.append(BlockFrame(ROOT, "on_failure"))
-            return
-        incomplete = () if state.walk is None else tuple(state.walk.failed)
-        if state.decided == "failed":
-            self.end_run(RunEnd("failed", error=state.ending, incomplete=incomplete))
-        else:
-            error = ErrorInfo("cancelled", "cancelled", state.cancel or "cancelled")
-            self.end_run(RunEnd("cancelled", error=error, incomplete=incomplete))
-
-    def give_up_ending(self) -> bool:
-        """Ending has taken its time: leave the rest, and say so. A call in flight is told, and waited for."""
-        state = self.state
-        top = state.stack[-1] if state.stack else None
-        if isinstance(top, StepFrame) and top.phase == "calling" and self.flight == "running":
-            self.turn.stop_call = True
-            self.turn.status = "held"
-            return True
-        if state.walk is not None and state.walk.runs:
-            state.walk.failed.append(f"{state.walk.read} and those before it")
-        state.stack.clear()
-        state.closing = True
-        state.walk = state.walk or UndoWalk([], [], [])
-        self.close()
-        return True
-
-    def end_run(self, end: RunEnd) -> None:
-        """Write the end of the run with the commit."""
-        self.log("run.ended", status=end.status)
-        self.turn.run_end = end
-        self.turn.status = "ended"
 
     def child_ended(self, result: Result) -> None:
         """Write the end of a child with the commit, and what it weighs in its group."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flowlang.engine import recalling
+from flowlang.engine import attempts, ending, recalling
 from flowlang.engine.evaluation import StepError
 from flowlang.engine.state import (
     Record,
@@ -106,7 +106,7 @@ def go_on(machine: Machine) -> None:
             continue
         machine.state.stack.append(StepFrame(-1, undo=entry, undo_name=f"{walk.prefixes[-1]}{entry.instance}.undo"))
         return
-    machine.close()
+    ending.close(machine)
 
 
 def start(machine: Machine, frame: StepFrame, entry: UndoEntry) -> None:
@@ -120,7 +120,7 @@ def start(machine: Machine, frame: StepFrame, entry: UndoEntry) -> None:
     assert entry.undo is not None
     try:
         if isinstance(entry.undo.verb, Uses):
-            machine.begin_attempt(frame)
+            attempts.begin(machine, frame)
         else:
             machine.invoke(frame, entry.undo.verb)
     except StepError as failure:

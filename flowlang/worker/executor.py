@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 from flowlang.clock import Rng, monotonic_ms
+from flowlang.engine.attempts import MAX_RESCUES
 from flowlang.engine.drive import Held
 from flowlang.engine.limits import returned
-from flowlang.engine.machine import MAX_RESCUES, Flight
+from flowlang.engine.machine import Flight
 from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome, Release, Stale
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import Program

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flowlang.engine.machine import MAX_RESCUES
+from flowlang.engine.attempts import MAX_RESCUES
 from flowlang.engine.turn import Call
 from flowlang.plan import Foreach, Step, Tolerate, Uses
 from flowlang.simulate import LEASE_MS, SimulatedSnooze
