@@ -22,6 +22,7 @@ from flowlang.handler.definition import HandlerDefinition, definition_of
 from flowlang.project import load_project
 from flowlang.simulate import Finished, SimulatedError, Simulation
 from tests.docs.blocks import ROOT, blocks, titled, write_project
+from tests.property.test_forecasts import foretold
 
 GUIDE = ROOT / "docs/guide"
 
@@ -289,6 +290,12 @@ def test_the_publication_of_the_guide_to_replays_is_replayed_from_its_failed_cap
     simulation = simulated(GUIDE / "replay.md", tmp_path)
     run = sent(simulation, "video/uploaded", {"source": "talk", "cents": 1900})
     assert (run.status, [letter.id for letter in simulation.store.dead_letters()]) == ("failed", [run.id])
+    told = foretold(simulation, run.id, Wish(start="captions[1]"))
+    shown = next(block.text for block in blocks("text", GUIDE / "replay.md") if "EFFECT" in block.text).splitlines()
+    rows = [("", each) for each in told.effects] + [("perhaps", each) for each in told.perhaps]
+    assert [line.split() for line in shown[3:-1]] == [
+        [*filter(None, (sure, each.kind, each.step, each.target, each.effect))] for sure, each in rows
+    ]
     simulation.handlers["captions.order"] = lambda call: f"{call.arguments['language']}.vtt"
     simulation.calls.clear()
     again = simulation.replay(run.id, Wish(start="captions[1]"))
