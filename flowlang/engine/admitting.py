@@ -93,7 +93,9 @@ def _close(program: Program, view: RunView, events: list[Event], now_ms: int) ->
             turn.priority_ms = priority_ms(expression("priority", plan.priority))
         turn.wanted = run_gates(plan, expression)
     except _KeyError as failure:
-        return _ended("failed", failure.error, now_ms)
+        ended = _ended("failed", failure.error, now_ms)
+        ended.meta = msgspec.structs.replace(view.meta, events=tuple(events))  # for a replay, when that is cured
+        return ended
     texts = {name: text if isinstance(text, str) else key_text(text) for name, text in labels.items()}
     turn.meta = msgspec.structs.replace(view.meta, events=tuple(events), vars=computed, labels=texts)
     turn.gate_id = ""

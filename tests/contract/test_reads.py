@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from flowlang.engine.ops import Accept, DeadLetter, ResolveDead
 from tests.contract.rig import Rig, accept, event_of, finish, seed_of
 
@@ -62,6 +64,14 @@ def test_a_replay_reads_what_it_began_with_and_is_linked_both_ways(rig: Rig) -> 
         (None, "r2"),
     ]
     assert rig.store.dead_letters() == []
+
+
+def test_the_end_of_a_run_may_replace_its_meta_data(rig: Rig) -> None:
+    rig.one(finish(rig.start_run("r1"), "failed"))
+    rig.one(msgspec.structs.replace(finish(rig.start_run("r2"), "failed"), meta=b"all that it had gathered"))
+
+    found = [rig.store.run(run) for run in ("r1", "r2")]
+    assert [None if rows is None else rows.row.meta for rows in found] == [b"meta", b"all that it had gathered"]
 
 
 def test_dead_letters_are_listed_newest_first_in_pages_and_by_name(rig: Rig) -> None:

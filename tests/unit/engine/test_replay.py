@@ -241,6 +241,30 @@ def test_a_replay_of_a_batch_has_its_events_and_no_other_ones() -> None:
         project.replay(leader, Wish(data={}))
 
 
+def test_a_batch_that_failed_before_it_started_is_replayed_with_all_its_events() -> None:
+    def batch(total: str) -> Plan:
+        given = {"all": "${{ vars.all }}"}
+        return plan(uses("a", given=given), on="shop/order", batch=Batch(2, 60_000), vars=(("all", total),))
+
+    project = Project(batch("${{ 1 / 0 }}"))
+    for n in (1, 2):
+        project.send("shop/order", {"n": n})
+    project.run_until_idle()
+    (dead,) = project.store.dead_letters()
+    project.deploy([batch("${{ events.map(e, e.data.n) }}")])
+    again = replayed(project, dead.id)
+    assert project.finished(again).status == "succeeded"
+    assert project.calls[0].arguments == {"all": [1, 2]}
+
+
+def test_a_run_that_was_skipped_by_a_rate_limit_is_replayed_all_the_same() -> None:
+    project = Project(plan(uses("a"), on="shop/order", rate_limit=RateLimit(1, 3_600_000)))
+    runs = [run for _ in range(2) for run in project.send("shop/order", {})]
+    project.run_until_idle()
+    assert [project.finished(run).status for run in runs] == ["succeeded", "skipped"]
+    assert project.finished(replayed(project, runs[1])).status == "succeeded"
+
+
 # Keys ---------------------------------------------------------------------------------------------------------------
 
 
