@@ -198,7 +198,7 @@ def reachable(url: str) -> str | None:
         if isinstance(broker, FlowBroker):
             broker.client.ping()
         else:
-            broker.declare_queue("default")
+            _ = broker.connection  # type: ignore[attr-defined] # RabbitMQ's connects when it is first asked for
     except Exception as error:  # noqa: BLE001 - each kind of broker has its own errors
         return type(error).__name__ if "@" in str(error) else f"{type(error).__name__}: {error}"
     finally:

@@ -17,7 +17,7 @@ import dramatiq.worker
 import pytest
 import redis
 
-from flowlang.actors.broker import FlowBroker, Lifecycle, hint, make_broker
+from flowlang.actors.broker import FlowBroker, Lifecycle, hint, make_broker, reachable
 from flowlang.worker.embedded import EmbeddedServer
 
 #: Longest wait for another process, in seconds; reached only by a failure.
@@ -151,6 +151,19 @@ def test_what_a_killed_process_held_is_done_by_the_other_and_the_rest_does_not_w
         assert done == set(range(10)) - held
         _forget_the_dead(any_broker_url)
         assert {number for _, number in _take(ledger, "done", 2)} == held
+
+
+def test_a_broker_that_answers_can_be_reached(any_broker_url: str) -> None:
+    assert reachable(any_broker_url) is None
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@127.0.0.1:1/0", "amqp://guest:hunter2@127.0.0.1:1/%2F"])
+def test_one_that_does_not_is_told_without_its_password(url: str) -> None:
+    if url.startswith("amqp"):
+        pytest.importorskip("pika", reason="RabbitMQ's client is not installed: make install")
+    told = reachable(url)
+    assert told
+    assert "hunter2" not in told
 
 
 def test_a_stopping_worker_hands_back_what_it_has_not_begun_in_order(broker_url: str) -> None:
