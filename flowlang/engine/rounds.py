@@ -55,9 +55,9 @@ def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> Non
     assert repeat is not None
     state = machine.state
     instance = machine.program.frame_instance(StepFrame(step.index, item=True), state.loops)
-    record = machine.view.records[instance]
+    record = machine.view.records.get(instance)  # one that was cancelled before it began has none
     done: bool | ErrorInfo = False
-    if result.kind == "ok":
+    if result.kind == "ok" and record is not None:
         done = _is_done(machine, step, repeat, record)
     state.loops, state.inside = state.loops[:-1], state.inside[:-1]
     frame.total = frame.round + 1
@@ -68,7 +68,7 @@ def ended(machine: Machine, frame: StepFrame, step: Step, result: Result) -> Non
     elif done:
         machine.to(frame, "collecting")
     else:
-        _go_on(machine, frame, repeat, record)
+        _go_on(machine, frame, repeat, kept=record is not None and _is_kept(machine, record))
 
 
 def collect(machine: Machine, frame: StepFrame) -> None:
@@ -105,13 +105,17 @@ def _is_done(machine: Machine, step: Step, repeat: Repeat, record: Record) -> bo
     return done
 
 
-def _go_on(machine: Machine, frame: StepFrame, repeat: Repeat, record: Record) -> None:
+def _is_kept(machine: Machine, record: Record) -> bool:
+    """Whether a round is one of the run that is replayed."""
+    return machine.view.meta.recalls and record.ended_ms < machine.state.started_ms
+
+
+def _go_on(machine: Machine, frame: StepFrame, repeat: Repeat, *, kept: bool) -> None:
     """Begin another round, now or after a pause; when it has run out of rounds or time, the loop has failed.
 
     After a round that is kept of an earlier run there is no pause.
     """
     instance = machine.instance(frame)
-    kept = machine.view.meta.recalls and record.ended_ms < machine.state.started_ms
     pause = 0 if kept else retry.backoff_ms(repeat.every, frame.total, machine.rng)
     out = ""
     if repeat.limit is not None and frame.total >= repeat.limit:

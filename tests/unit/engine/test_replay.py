@@ -47,6 +47,7 @@ from tests.unit.engine.building import (
     uses,
     wait,
 )
+from tests.unit.engine.crashing import drive
 
 EACH = Foreach("event.data.items")
 
@@ -120,6 +121,14 @@ def test_the_rounds_that_are_kept_are_passed_without_their_pauses() -> None:
     before = project.elapsed_ms()
     replayed(project, run, "poll[2].c")
     assert project.elapsed_ms() == before
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_a_replay_is_cancelled_at_any_turn_also_before_a_round_begins(turns: int) -> None:
+    project, run = ran(*ROUNDS)
+    again = project.replay(run, Wish(start="poll[1]"))
+    drive(project, cancel=(again, turns))
+    assert project.finished(again).status in {"cancelled", "succeeded"}
 
 
 def test_only_the_items_that_failed_run_again() -> None:
