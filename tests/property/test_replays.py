@@ -125,9 +125,9 @@ def test_a_replay_of_a_replay_has_the_same_keys(made: Drawn, numbers: tuple[int,
 
 
 @MANY
-@given(drawn(tame=False), CRASHES, st.integers(0, 2**32), STARTS)
+@given(drawn(tame=False), CRASHES, st.integers(0, 2**32), STARTS, st.none() | st.integers(1, 30))
 def test_every_replay_ends_once_whatever_happens(
-    made: Drawn, crashes: dict[int, Moment], seed: int, number: int
+    made: Drawn, crashes: dict[int, Moment], seed: int, number: int, cancel_after: int | None
 ) -> None:
     trial = Trial(made)
     first = trial.go(order=Random(seed))
@@ -136,10 +136,11 @@ def test_every_replay_ends_once_whatever_happens(
     except (StartError, ReplayError):
         return
     trial.store.crashes = {trial.store.flushes + at: moment for at, moment in crashes.items()}
-    drive(trial.project, order=Random(seed))
+    cancel = None if cancel_after is None else (again, cancel_after)
+    drive(trial.project, order=Random(seed), cancel=cancel)
     rows = trial.store.run(again)
     assert rows is not None
-    assert rows.row.status in {"succeeded", "failed"}
+    assert rows.row.status in {"succeeded", "failed", "cancelled"}
     assert (rows.timers, rows.waits, set(rows.scopes.values())) == ({}, {}, {"ended"})
     assert trial.store.rewritten == []
     outcomes = [row.pipeline for row in trial.store.runs(limit=1_000) if row.pipeline.startswith("on-")]
