@@ -13,11 +13,16 @@ from typing import IO
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowlang.worker.embedded import EmbeddedServer
 from tests import rabbitmq
+
+# How long a machine takes is nothing that a test asserts: neither to draw an input nor to run it.
+settings.register_profile("flowlang", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("flowlang")
 
 #: Where another real Redis is looked for. Its database is emptied for each test.
 REAL_REDIS_VARIABLE = "FLOWLANG_TEST_REDIS_URL"
