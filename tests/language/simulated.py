@@ -22,10 +22,14 @@ class Simulated:
     def __init__(self) -> None:
         clock = ManualClock(BEGIN_MS)
         registry = discover(FOLDER, entry_points=False).registry
-        self._handlers = RealHandlers(registry, env={}, secrets={}, errors={}, clock=clock)
+        self._handlers = RealHandlers(registry, env={}, secrets={}, errors=PROJECT.errors, clock=clock)
         self._calls: list[tuple[str, SeenCall]] = []
         self._sim = Simulation(
-            list(PROJECT.plans.values()), dict.fromkeys(registry, self._answer), schemas=PROJECT.events, clock=clock
+            list(PROJECT.plans.values()),
+            dict.fromkeys(registry, self._answer),
+            schemas=PROJECT.events,
+            manifest=PROJECT.manifest,
+            clock=clock,
         )
 
     def __enter__(self) -> Self:

@@ -63,4 +63,4 @@ def _story(document: TestDocument) -> Story:
 STORIES: Final = tuple(map(_story, PROJECT.tests))
 
 #: What a run's row says beside its story: the run's queue and labels.
-ROWS: Final = {"basics": {"queue": "night", "labels": {"team": "t2"}}}
+ROWS: Final = {"basics": {"queue": "night", "labels": {"origin": "language", "team": "t2"}}}

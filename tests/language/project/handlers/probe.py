@@ -31,6 +31,8 @@ def tries(ctx: Context, *, fails: list[str], value: Any = None) -> Any:
     kind, _, code = fails[ctx.attempt - 1].partition("/")
     if kind == "bug":
         raise LookupError("a bug")
+    if kind == "zero":
+        raise ZeroDivisionError("an error of a library")
     raise FAILURES[kind]("as it was told", code=code or None)
 
 
