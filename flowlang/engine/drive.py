@@ -216,7 +216,7 @@ class Held:
             "cached": tuple(CacheEntry(key, seal(body, run), ttl_ms) for key, body, ttl_ms in turn.cached),
             "delayed": tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
             "cancel_runs": tuple(
-                (self._child(pipeline, instance)[1], reason, instance)
+                (child_of(self.row.run, pipeline, instance)[1], reason, instance)
                 for pipeline, instance, reason in turn.cancel_children
             ),
         }
@@ -325,9 +325,6 @@ class Held:
             accepts.append(router.route(event, Delivery(event.id)).accept)
         return tuple(accepts)
 
-    def _child(self, pipeline: str, instance: str) -> tuple[str, str]:
-        return child_of(self.row.run, pipeline, instance)
-
     def _delayed(self, sent: Emission, now_ms: int) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)
         event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, now_ms)
@@ -335,7 +332,7 @@ class Held:
 
     def _invoked(self, call: Invocation, turn: Turn, router: Router) -> list[Accept]:
         run, meta = self.row.run, self.view.meta
-        row, _ = self._child(call.pipeline, call.instance)
+        row, _ = child_of(self.row.run, call.pipeline, call.instance)
         lineage = Lineage(
             origin=call.origin,
             root=meta.root or run,

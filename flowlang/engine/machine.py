@@ -180,22 +180,23 @@ class Machine:
             return
         step = self.step_of(frame)
         error: ErrorInfo | None = None
-        in_race = isinstance(step.verb, Race) and (step.foreach is None or frame.item)
+        of_branches = step.foreach is None or frame.item
+        in_race = of_branches and isinstance(step.verb, Race)
         if fact.get("error") is not None and (fact["winner"] is None if in_race else fact["closed"]):
             error = decode_error(fact["error"])
         interruption = interrupted_by(self.state)
         if interruption is not None:
             self.after_group(frame, step, cancelled(interruption))
         elif error is not None:
-            if step.foreach is not None and not frame.item:
+            if not of_branches:
                 error = msgspec.structs.replace(error, failed=fact["failed"])
             self.after_group(frame, step, Result("fail", error=error))
-        elif isinstance(step.verb, Race) and (step.foreach is None or frame.item):
-            self.after_body(frame, self.race_output(frame, step, step.verb, fact))
-        elif isinstance(step.verb, Parallel) and (step.foreach is None or frame.item):
-            self.after_body(frame, self.container_output(frame, step, OK))
-        else:
+        elif not of_branches:
             self.after_group(frame, step, self.loop_output(frame, step))
+        elif isinstance(step.verb, Race):
+            self.after_body(frame, self.race_output(frame, step, step.verb, fact))
+        else:
+            self.after_body(frame, self.container_output(frame, step, OK))
 
     def after_group(self, frame: StepFrame, step: Step, result: Result) -> None:
         """Go on after a group: an item's catch and finally were its own, a container's follow."""
