@@ -7,7 +7,6 @@ the context.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,13 +47,14 @@ class Context:
 
     __slots__ = (
         "_cancelled",
+        "_handler",
+        "_logger",
         "_now",
         "_resources",
         "attempt",
         "deadline",
         "env",
         "idempotency_key",
-        "logger",
         "run",
         "step",
     )
@@ -80,11 +80,9 @@ class Context:
         self.env = env
         self._now = now
         self._resources = resources
-        self._cancelled = threading.Event()
-        self.logger: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
-            logging.getLogger(f"flowlang.handlers.{handler}"),
-            {"run": run.id, "pipeline": run.pipeline, "step": step, "attempt": attempt},
-        )
+        self._handler = handler
+        self._cancelled = False
+        self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
     @classmethod
     def for_test(
@@ -130,6 +128,16 @@ class Context:
         """Secrets by name: `ctx.secrets["MUX_TOKEN"]`."""
         return self.env.secrets
 
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Logger of the handler; its records carry run, pipeline, step and attempt."""
+        if self._logger is None:
+            self._logger = logging.LoggerAdapter(
+                logging.getLogger(f"flowlang.handlers.{self._handler}"),
+                {"run": self.run.id, "pipeline": self.run.pipeline, "step": self.step, "attempt": self.attempt},
+            )
+        return self._logger
+
     def remaining(self) -> float:
         """Return the seconds until the attempt times out, 0 when it has."""
         return max(0.0, (self.deadline - self._now()).total_seconds())
@@ -137,7 +145,7 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """Whether the attempt should stop: run or container cancelled, race lost, or timed out."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def raise_if_cancelled(self) -> None:
         """Stop here when the attempt should; long sync handlers call it between pieces of work.
@@ -150,7 +158,7 @@ class Context:
 
     def cancel(self) -> None:
         """Set `cancelled`; the worker does it, and tests may."""
-        self._cancelled.set()
+        self._cancelled = True
 
     @overload
     def resource(self, mark: SyncResource[T]) -> T: ...

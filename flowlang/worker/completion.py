@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -59,23 +59,26 @@ class Completion:
 
     Args:
         context: What the handler sees.
-        call: Makes the call of a sync handler; None for an async one.
-        future: Gets the outcome.
+        call: Makes the call of a sync handler and returns its outcome; None for an async one, and for what has ended.
         stop: Cancels the coroutine of an async handler.
     """
+
+    __slots__ = ("_call", "_callbacks", "_lock", "_outcome", "_over", "_stop", "context")
 
     def __init__(
         self,
         context: Context,
-        future: Future[Outcome],
         *,
-        call: Callable[[], None] | None = None,
+        call: Callable[[], Outcome] | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
         self.context = context
-        self.future = future
         self._call = call
         self._stop = stop
+        self._lock = threading.Lock()
+        self._outcome: Outcome | None = None
+        self._callbacks: list[Callable[[Outcome], None]] = []
+        self._over: threading.Event | None = None  #: made by who waits first: most attempts are not waited for
 
     @property
     def needs_thread(self) -> bool:
@@ -86,7 +89,25 @@ class Completion:
         """Make the call of a sync handler on this thread, and come back when it has ended; else do nothing."""
         call, self._call = self._call, None
         if call is not None:
-            call()
+            self.end(call())
+
+    def end(self, outcome: Outcome) -> None:
+        """Give it its outcome; called once, by whoever makes the call."""
+        with self._lock:
+            self._outcome = outcome
+            callbacks, self._callbacks = self._callbacks, []
+            if self._over is not None:
+                self._over.set()
+        for callback in callbacks:
+            callback(outcome)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the outcome is there; False when it is not after `timeout` seconds."""
+        with self._lock:
+            if self._outcome is not None:
+                return True
+            over = self._over = self._over or threading.Event()
+        return over.wait(timeout)
 
     def result(self, timeout: float | None = None) -> Outcome:
         """Wait for the outcome, making the call of a sync handler first.
@@ -95,15 +116,23 @@ class Completion:
             TimeoutError: when an async handler has not ended after `timeout` seconds.
         """
         self.run()
-        return self.future.result(timeout)
+        if not self.wait(timeout):
+            raise TimeoutError(f"the attempt did not end within {timeout:g} s")
+        assert self._outcome is not None
+        return self._outcome
 
     def done(self) -> bool:
         """Whether the outcome is there."""
-        return self.future.done()
+        return self._outcome is not None
 
     def add_done_callback(self, callback: Callable[[Outcome], None]) -> None:
         """Call back with the outcome, on the thread that produced it, or at once when it is there."""
-        self.future.add_done_callback(lambda future: callback(future.result()))
+        with self._lock:
+            outcome = self._outcome
+            if outcome is None:
+                self._callbacks.append(callback)
+        if outcome is not None:
+            callback(outcome)
 
     def cancel(self) -> None:
         """Tell the handler to stop: set `ctx.cancelled`, and cancel a coroutine. A result that still comes counts."""

@@ -1,7 +1,8 @@
 """Runs scopes: claim, turn, call, commit, and on with the next one in the same message.
 
-A thread that a hint has woken works until no row is ready, or its slice of time is over. Each commit is acknowledged
-before the next handler starts, and carries the claim of the next row when it lets its scope go.
+A thread that a hint has woken works until nothing is left for it, or its slice of time is over. Each commit of a scope
+is acknowledged before its next handler starts; meanwhile the thread goes on with another scope (`runqueue`). A commit
+that lets its scope go carries the claim of the next row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, assert_never
 
 from flowlang.clock import Rng, monotonic_ms
 from flowlang.engine.attempts import MAX_RESCUES
+from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import Held
 from flowlang.engine.limits import returned
 from flowlang.engine.machine import Flight
@@ -31,6 +33,7 @@ from flowlang.worker.holds import GRACE_MS, Hand, Holds
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.observing.receivers import attempt_seen, run_seen
 from flowlang.worker.runner import Runner
+from flowlang.worker.runqueue import RunQueue, Task
 from flowlang.worker.serving import Serving
 
 log = logging.getLogger(__name__)
@@ -45,10 +48,13 @@ class Executor:
     Args:
         flusher: Sends commits and claims.
         worker: This process's incarnation.
+        run_queue: What this process has in hand, and its threads.
         lease_ms: Length of a lease.
         program: Gives the compiled plan of a version.
         serving: Which versions are for this process.
         router: Makes a router for now, with the active catalog.
+        catalog: The active catalog.
+        now_ms: The store's time.
         refresh: Reads the active manifest anew after a stale accept.
         sealer: Opens and closes payloads.
         runner: Calls handlers.
@@ -67,9 +73,12 @@ class Executor:
         flusher: Flusher,
         worker: str,
         lease_ms: int,
+        run_queue: RunQueue,
         program: Callable[[str], Program],
         serving: Serving,
         router: Callable[[], Router],
+        catalog: Callable[[], Catalog],
+        now_ms: Callable[[], int],
         refresh: Callable[[], object],
         sealer: Sealer,
         runner: Runner,
@@ -81,10 +90,13 @@ class Executor:
         observers: Observers | None = None,
         grace_ms: int = GRACE_MS,
     ) -> None:
+        self.run_queue = run_queue
         self._flusher = flusher
         self._program = program
         self._serving = serving
         self._router = router
+        self._catalog = catalog
+        self._now_ms = now_ms
         self._refresh = refresh
         self._sealer = sealer
         self._runner = runner
@@ -107,96 +119,41 @@ class Executor:
         self._parked_lock = threading.Lock()
 
     def drain(self, queue: str | None = None) -> int:
-        """Work until no row is ready or the slice is over.
+        """Lend this thread until there is nothing to do for it, or its slice is over.
 
         Args:
             queue: Whose hint rang.
 
         Returns:
-            How many scopes were run.
+            How many tasks it did.
         """
-        return self._drain(lambda: self._flusher.claim(queue), queue)
+        self.run_queue.lend()
+        if queue is not None:
+            self.run_queue.answer(queue)
+        return self.help(queue)
 
-    def drain_from(self, row: Claimed) -> int:
-        """Work until no row is ready or the slice is over, beginning with one that is claimed already.
-
-        Returns:
-            How many scopes were run.
-        """
-        return self._drain(lambda: row, row.queue)
-
-    def _drain(self, first: Callable[[], Claimed | None], queue: str | None) -> int:
-        done = 0
+    def help(self, queue: str | None = None) -> int:
+        """Work on a thread that has been lent to the run queue already. See `drain`."""
         until = monotonic_ms() + SLICE_MS
 
         def goes_on() -> bool:
             return not self._stopping() and monotonic_ms() < until
 
-        self._flusher.begin_work()
-        try:
-            row = first()
-            while row is not None:
-                if self._stopping():
-                    self._flusher.apply(Release(row.run, row.scope, row.fence))
-                    break
-                row = self.run(row, goes_on)
-                done += 1
-            if queue is not None and not goes_on():
-                self._on_more(queue)
-        except StoreError as error:
-            log.warning("stopped working: %s", error)
-        finally:
-            self._flusher.end_work()
+        self._flusher.poke()
+        done = self.run_queue.work(goes_on, lent=True)
+        if queue is not None and not goes_on():
+            self._on_more(queue)
         return done
 
-    def run(self, row: Claimed, goes_on: Callable[[], bool]) -> Claimed | None:
-        """Run one scope until it lets go of this thread.
+    def task_of(self, row: Claimed) -> Task:
+        """The task of a row that has been claimed."""
+        return Task(lambda: self._begin(row), lambda: self._return_row(row), monotonic_ms())
 
-        Args:
-            row: As claimed.
-            goes_on: Whether to claim another row when this one is done with; asked then.
-
-        Returns:
-            That other row.
-        """
-        try:
-            verdict = self._serving.verdict(row.version)
-            if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
-                return self._leave_to_others(row, goes_on)
-            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
-        except (FlowError, LookupError, ValueError) as error:
-            # Not ours to fail: the store may answer again.
-            log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
-            with self._parked_lock:
-                self._parked.append(row)
-            return self._flusher.claim() if goes_on() else None
-        self.holds.add(hand)
-        try:
-            turn = self._turn(hand, row.facts, flight="lost")
-            return self._go_on(hand, turn, goes_on)
-        except StoreError:
-            raise
-        except Exception as error:
-            log.exception("%s of %s could not go on; it is for us to mend", row.run, row.pipeline)
-            return self._broken(hand, error, goes_on)
-        finally:
-            self.holds.remove(hand)
-
-    def _leave_to_others(self, row: Claimed, goes_on: Callable[[], bool]) -> Claimed | None:
-        """Give a row back that was claimed before its version was known; from now on no such row comes."""
-        release = Release(row.run, row.scope, row.fence)
-        if goes_on():
-            return self._flusher.apply_and_claim(release)[1]
-        self._flusher.apply(release)
-        return None
-
-    def _broken(self, hand: Hand, error: Exception, goes_on: Callable[[], bool]) -> Claimed | None:
-        """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""
-        if hand.held.row.rescues < MAX_RESCUES:
-            return self._flusher.claim() if goes_on() else None
-        message = f"FlowLang itself failed: {type(error).__name__}: {error}"[:2000]
-        turn = hand.held.give_up(ErrorInfo("bug", "internal", message))
-        return self._commit(hand, turn, claim=goes_on())[1]
+    def hand_back_stale(self) -> None:
+        """Hand back what has waited too long for a thread of this process."""
+        for task in self.run_queue.stale():
+            assert task.give_back is not None
+            task.give_back()
 
     def unpark(self) -> None:
         """Give back the rows that this process could not run.
@@ -219,86 +176,54 @@ class Executor:
                     hand.completion.cancel()
                 self._flusher.apply(Release(row.run, row.scope, row.fence))
 
-    # One scope ------------------------------------------------------------------------------------------------------
+    # Tasks, on lent threads -----------------------------------------------------------------------------------------
 
-    def _go_on(self, hand: Hand, turn: Turn, goes_on: Callable[[], bool]) -> Claimed | None:
-        while True:
-            if self._stopping():
-                _leave_call(turn)
-            if hand.held.must_commit(turn):
-                lets_go = turn.status != "held"
-                facts, next_row = self._commit(hand, turn, claim=lets_go and goes_on())
-                if lets_go or facts is None:
-                    return next_row
-                if facts:
-                    turn = self._turn(hand, facts)
-                    continue
-            assert turn.call is not None
-            end = self._make_call(hand, turn.call)
-            if end is None:
-                return self._flusher.claim() if goes_on() else None
-            turn = self._turn(hand, (), attempt=end)
-
-    def _turn(
-        self,
-        hand: Hand,
-        facts: tuple[dict[str, Any], ...],
-        *,
-        attempt: AttemptEnd | None = None,
-        flight: Flight = "none",
-    ) -> Turn:
-        router = self._router()
-        with hand.lock:
-            return hand.held.turn(
-                facts,
-                catalog=router.catalog,
-                now_ms=router.now_ms,
-                rng=self._rng,
-                attempt=attempt,
-                flight=flight,
-            )
-
-    def _commit(
-        self, hand: Hand, turn: Turn, *, claim: bool
-    ) -> tuple[tuple[dict[str, Any], ...] | None, Claimed | None]:
-        """Write a turn down.
-
-        Returns:
-            The facts that are waiting (None: the scope is not ours any more), and the next row.
-        """
-        next_row: Claimed | None = None
-        while True:
-            commit: Commit = hand.held.commit(turn, self._router())
-            outcome: Outcome
-            if claim and next_row is None:
-                outcome, next_row = self._flusher.apply_and_claim(commit)
-            else:
-                outcome = self._flusher.apply(commit)
-            match outcome:
-                case Committed(facts=facts):
-                    hand.held.committed()
-                    self._expect(commit)
-                    self._tell_end(hand, turn)
-                    return facts, next_row
-                case Stale():
-                    self._refresh()
-                case Lost(why=why):
-                    log.warning("the commit of %s %s was refused: %s", *hand.key, why)
-                    return None, next_row
-                case _:
-                    raise StoreError(f"a commit was answered with {type(outcome).__name__}")
-
-    def _expect(self, commit: Commit) -> None:
-        if not commit.timers:
+    def _begin(self, row: Claimed) -> None:
+        """Begin with a claimed row."""
+        if self._stopping():
+            self._return_row(row)
             return
-        now = self._router().now_ms
-        for timer in commit.timers:
-            self._on_timer(now + timer.delay_ms if timer.at_ms is None else timer.at_ms)
+        try:
+            verdict = self._serving.verdict(row.version)
+            if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
+                self._return_row(row)  # claimed before its version was known; from now on no such row comes
+                return
+            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
+        except (FlowError, LookupError, ValueError) as error:
+            # Not ours to fail: the store may answer again.
+            log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
+            with self._parked_lock:
+                self._parked.append(row)
+            self.run_queue.let_go(row.queue)
+            self._flusher.poke()
+            return
+        self.holds.add(hand)
+        self._guarded(hand, lambda: self._go_on(hand, self._turn(hand, row.facts, flight="lost")))
 
-    def _make_call(self, hand: Hand, call: Call) -> AttemptEnd | None:
-        """Call a handler. None: somebody else has taken its end, or the scope is lost."""
+    def _resume(self, hand: Hand, turn: Turn, facts: tuple[dict[str, Any], ...]) -> None:
+        """Go on with a scope whose commit was acknowledged."""
+        if facts:
+            self._go_on(hand, self._turn(hand, facts))
+        elif self._stopping() and turn.call is not None and turn.call.effect != "once":
+            self._return(hand)
+        else:
+            assert turn.call is not None
+            self._call_and_go_on(hand, turn.call)
+
+    def _go_on(self, hand: Hand, turn: Turn) -> None:
+        """Carry out what a turn has decided."""
+        if self._stopping():
+            _leave_call(turn)
+        if hand.held.must_commit(turn):
+            self._submit(hand, turn)
+            return
+        assert turn.call is not None
+        self._call_and_go_on(hand, turn.call)
+
+    def _call_and_go_on(self, hand: Hand, call: Call) -> None:
+        """Make a call; what follows is done on this thread, or when the coroutine has ended."""
         row = hand.held.row
-        began_ms = self._router().now_ms
+        began_ms = self._now_ms()
         completion = self._runner.start(
             attempts.Attempt(
                 handler=call.handler,
@@ -311,25 +236,178 @@ class Executor:
             )
         )
         hand.begin_call(call, completion)
-        outcome = completion.result()
+        if completion.needs_thread or completion.done():
+            self._called(hand, call, completion.result(), began_ms)
+            return
+        hand.aside = True
+        self.run_queue.step_aside(row.queue)
+        self._flusher.poke()
+        completion.add_done_callback(lambda outcome: self._returned(hand, call, outcome, began_ms))
+
+    def _returned(self, hand: Hand, call: Call, outcome: attempts.Outcome, began_ms: int) -> None:
+        """Take the end of a coroutine, on the thread of the event loop."""
+        with hand.lock:
+            if not hand.aside:
+                return  # it was given up
+            hand.aside = False
+        go_on = Task(
+            lambda: self._guarded(hand, lambda: self._called(hand, call, outcome, began_ms)), None, monotonic_ms()
+        )
+        self.run_queue.step_in(hand.held.row.queue, go_on)
+
+    def _called(self, hand: Hand, call: Call, outcome: attempts.Outcome, began_ms: int) -> None:
+        """Take the end of a call, unless somebody else has taken it, or the scope is lost."""
         if not hand.settle():
-            return None
+            if hand.overrun_recorded:
+                self.run_queue.stuck(-1)
+            else:
+                self._let_go(hand)
+                self._flusher.poke()
+            return
         if hand.overrun and isinstance(outcome, attempts.AttemptFailed | attempts.Succeeded):
             end = _failed(call, _timeout(call))
         else:
             end = self._end(call, outcome)
         if self._observers is not None:
-            self._observers.attempt_ended(attempt_seen(hand.held, call, end, (began_ms, self._router().now_ms)))
-        return end
+            self._observers.attempt_ended(lambda: attempt_seen(hand.held, call, end, (began_ms, self._now_ms())))
+        self._go_on(hand, self._turn(hand, (), attempt=end))
+
+    def _guarded(self, hand: Hand, action: Callable[[], object]) -> None:
+        """Do something for a scope; whatever goes wrong, it does not stay in hand."""
+        try:
+            action()
+        except StoreError as error:
+            log.warning("stopped working: %s", error)
+            self._let_go(hand)
+        except Exception as error:
+            row = hand.held.row
+            log.exception("%s of %s could not go on; it is for us to mend", row.run, row.pipeline)
+            self._broken(hand, error)
+        except BaseException:
+            self._let_go(hand)
+            raise
+
+    def _broken(self, hand: Hand, error: Exception) -> None:
+        """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""
+        try:
+            if hand.held.row.rescues >= MAX_RESCUES and not hand.gone:
+                message = f"FlowLang itself failed: {type(error).__name__}: {error}"[:2000]
+                self._submit(hand, hand.held.give_up(ErrorInfo("bug", "internal", message)))
+                return
+        except StoreError as stopped:
+            log.warning("stopped working: %s", stopped)
+        self._let_go(hand)
+        self._flusher.poke()
+
+    # Letting go -----------------------------------------------------------------------------------------------------
+
+    def _let_go(self, hand: Hand) -> None:
+        """A scope is not ours any more, or will not be renewed: others may have it."""
+        self.holds.remove(hand)
+        with hand.lock:
+            gone, hand.gone = hand.gone, True
+        if not gone:
+            self.run_queue.let_go(hand.held.row.queue)
+
+    def _return(self, hand: Hand) -> None:
+        """Hand a scope back that waits for its call: nothing of it is lost, and no attempt is used."""
+        row = hand.held.row
+        self._let_go(hand)
+        self._flusher.submit(Release(row.run, row.scope, row.fence), _heard)
+
+    def _return_row(self, row: Claimed) -> None:
+        """Hand back a row that was not begun."""
+        self.run_queue.let_go(row.queue)
+        self._flusher.submit(Release(row.run, row.scope, row.fence), _heard)
+
+    # One scope ------------------------------------------------------------------------------------------------------
+
+    def _turn(
+        self,
+        hand: Hand,
+        facts: tuple[dict[str, Any], ...],
+        *,
+        attempt: AttemptEnd | None = None,
+        flight: Flight = "none",
+    ) -> Turn:
+        now_ms = self._now_ms()
+        with hand.lock:
+            return hand.held.turn(
+                facts,
+                catalog=self._catalog(),
+                now_ms=now_ms,
+                rng=self._rng,
+                attempt=attempt,
+                flight=flight,
+            )
+
+    def _submit(self, hand: Hand, turn: Turn) -> None:
+        """Write a turn down, and go on when that is acknowledged."""
+        commit = hand.held.commit(turn, self._router())
+        if turn.status != "held":
+            self._make_room(hand)  # so that the same flush claims another
+        self._flusher.submit(commit, lambda outcome: self._answered(hand, turn, commit, outcome))
+
+    def _make_room(self, hand: Hand) -> None:
+        with hand.lock:
+            gone, hand.gone = hand.gone, True
+        if not gone:
+            self.run_queue.let_go(hand.held.row.queue)
+
+    def _answered(self, hand: Hand, turn: Turn, commit: Commit, outcome: Outcome | StoreError | None) -> Task | None:
+        """Take the answer to a commit, on the flusher's thread: whether and how the scope goes on."""
+        match outcome:
+            case Committed(facts=facts):
+                hand.held.committed()
+                self._expect(commit)
+                self._tell_end(hand, turn)
+                if turn.status == "held":
+                    once = turn.call is not None and turn.call.effect == "once"  # the store has it as called
+                    give_back = None if facts or once else lambda: self._return(hand)
+                    resume = lambda: self._guarded(hand, lambda: self._resume(hand, turn, facts))  # noqa: E731
+                    return Task(resume, give_back, monotonic_ms())
+            case Stale():
+                return Task(lambda: self._guarded(hand, lambda: self._route_again(hand, turn)), None, monotonic_ms())
+            case Lost(why=why):
+                log.warning("the commit of %s %s was refused: %s", *hand.key, why)
+            case StoreError():
+                log.warning("stopped working: %s", outcome)
+            case _:
+                log.error("a commit was answered with %s", type(outcome).__name__)
+        self._let_go(hand)
+        return None
+
+    def _route_again(self, hand: Hand, turn: Turn) -> None:
+        """Write a turn down whose events were routed by a manifest that is not the active one any more."""
+        self._refresh()
+        self._submit(hand, turn)
+
+    def _commit_now(self, hand: Hand, turn: Turn) -> None:
+        """Write a turn down that lets its scope go, and wait until that is acknowledged."""
+        while True:
+            commit = hand.held.commit(turn, self._router())
+            outcome = self._flusher.apply(commit)
+            if not isinstance(outcome, Stale):
+                self._answered(hand, turn, commit, outcome)
+                return
+            self._refresh()
+
+    def _expect(self, commit: Commit) -> None:
+        if not commit.timers:
+            return
+        now = self._now_ms()
+        for timer in commit.timers:
+            self._on_timer(now + timer.delay_ms if timer.at_ms is None else timer.at_ms)
 
     def _tell_end(self, hand: Hand, turn: Turn) -> None:
         if turn.run_end is not None and self._observers is not None:
-            self._observers.run_ended(run_seen(hand.held, turn.run_end, self._router().now_ms))
+            end = turn.run_end
+            self._observers.run_ended(lambda: run_seen(hand.held, end, self._now_ms()))
 
     def _end(self, call: Call, outcome: attempts.Outcome) -> AttemptEnd:
         match outcome:
             case attempts.Succeeded(output=output):
-                return returned(call, output, self._router().catalog.manifest.limits.get("step_output"))
+                return returned(call, output, self._catalog().manifest.limits.get("step_output"))
             case attempts.Snoozed(seconds=seconds):
                 return AttemptEnd(call.instance, call.attempt, snooze_ms=round(seconds * 1000))
             case attempts.AttemptFailed(failure=failure):
@@ -341,23 +419,33 @@ class Executor:
 
     def _facts_in_flight(self, hand: Hand, call: Call, hold: Hold) -> None:
         """Take facts of a scope while its handler goes on: a cancel or a time-out reaches `ctx.cancelled` here."""
-        router = self._router()
+        now_ms, catalog = self._now_ms(), self._catalog()
         with hand.lock:
             if hand.settled or hand.call is not call:
                 return
-            turn = hand.held.turn(
-                hold.facts, catalog=router.catalog, now_ms=router.now_ms, rng=self._rng, flight="running"
-            )
+            turn = hand.held.turn(hold.facts, catalog=catalog, now_ms=now_ms, rng=self._rng, flight="running")
             completion = hand.completion
         if turn.stop_call and completion is not None:
             completion.cancel()
 
     def _overrun(self, hand: Hand, end: AttemptEnd) -> None:
-        """Record an attempt whose thread did not come back, and let the scope go to another thread."""
-        self.holds.remove(hand)
+        """Record an attempt whose handler did not come back, and let the scope go to another thread."""
+        with hand.lock:
+            aside, hand.aside = hand.aside, False
+            hand.overrun_recorded = not aside
+        if aside:
+            self.run_queue.forget_aside(hand.held.row.queue)
+        else:
+            self.run_queue.stuck(1)
         turn = self._turn(hand, (), attempt=end)
         _leave_call(turn)
-        self._commit(hand, turn, claim=False)
+        self._commit_now(hand, turn)
+
+
+def _heard(outcome: Outcome | StoreError | None) -> None:
+    """Take the answer to a release: whatever it is, the scope is not ours."""
+    if isinstance(outcome, StoreError):
+        log.warning("a scope could not be handed back (%s); its lease will run out instead", outcome)
 
 
 def _leave_call(turn: Turn) -> None:

@@ -1,30 +1,38 @@
 """Group commit: one flusher a process sends what all threads have queued as one call of the store.
 
-While a flush is under way the next batch gathers; no timer is needed. A thread goes on only when its own operation has
-been acknowledged. When the store gives no answer the same flush is sent again under the same id until one comes, so a
-lost reply, or an outage of any length, neither loses nor doubles anything.
+While a flush is under way the next batch gathers; no timer is needed. A scope goes on only when its own commit has been
+acknowledged. When the store gives no answer the same flush is sent again under the same id until one comes, so a lost
+reply, or an outage of any length, neither loses nor doubles anything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
 
 from flowlang.engine.ops import Claimed, ClaimRequest, Op, Outcome, Renew, Renewed, Reply
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.plan import QueueRule
+from flowlang.worker.runqueue import RunQueue, Task
 from flowlang.worker.terms import terms_of
 
 log = logging.getLogger(__name__)
 
 #: Bounds on one flush: as many entries as one script call carries well.
 MAX_BATCH = 64
+#: Seconds that tasks may wait beside an idle thread.
+STALL_S = 0.001
 #: Seconds between two tries while the store does not answer: first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+#: Takes the outcome of an operation, or what went wrong, and makes the task that follows.
+Then: TypeAlias = Callable[[Outcome | StoreError | None], Task | None]
 
 
 class FlusherStopped(StoreError):  # noqa: N818 - it says what happened
@@ -32,24 +40,20 @@ class FlusherStopped(StoreError):  # noqa: N818 - it says what happened
 
 
 class _Entry:
-    """What one thread waits for."""
+    """An operation with whoever waits for its outcome: a thread (`done`), or nobody but the scope itself (`then`)."""
 
-    __slots__ = ("answered", "claimed", "done", "error", "op", "outcome", "thread", "wants")
+    __slots__ = ("done", "error", "op", "outcome", "then")
 
-    def __init__(self, op: Op | None, *, wants: bool, answered: str | None) -> None:
+    def __init__(self, op: Op | None, then: Then | None = None) -> None:
         self.op = op
-        self.wants = wants
-        self.answered = answered
-        self.thread = threading.get_ident()
+        self.then = then
         self.outcome: Outcome | None = None
-        self.claimed: Claimed | None = None
-        self.error: BaseException | None = None
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.error: StoreError | None = None
+        self.done: threading.Lock | None = None
 
 
 class Flusher:
-    """Sends operations of many threads together.
+    """Sends operations of many threads together, with the claim of what the process can take besides.
 
     Args:
         store: Where to.
@@ -58,6 +62,7 @@ class Flusher:
         rules: Tells what the project says of its queues.
         lease_ms: For claimed rows.
         threads: How many threads this process runs steps on.
+        run_queue: Says what the process can take, and gets it.
         declined: Tells the versions that this process refuses, and those that it defers.
         on_reply: Called on the flusher's thread with every reply; must not block.
     """
@@ -71,6 +76,7 @@ class Flusher:
         rules: Callable[[], Mapping[str, QueueRule]] = dict,
         lease_ms: int,
         threads: int,
+        run_queue: RunQueue,
         on_reply: Callable[[Reply], None],
         declined: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = lambda: ((), ()),
     ) -> None:
@@ -80,12 +86,11 @@ class Flusher:
         self._rules = rules
         self._lease_ms = lease_ms
         self._threads = threads
+        self._run_queue = run_queue
         self._on_reply = on_reply
         self._declined = declined
         self._seq = 0
         self._entries: SimpleQueue[_Entry | None] = SimpleQueue()
-        self._working: dict[int, str | None] = {}  #: thread → queue of the row that it works on
-        self._working_lock = threading.Lock()
         self._stopping = threading.Event()
         self._hurried = threading.Event()
         self._gate = threading.Lock()
@@ -107,21 +112,6 @@ class Flusher:
         self._entries.put(None)
         self._thread.join(timeout)
 
-    def begin_work(self) -> None:
-        """Count this thread as running steps. It counts no more as soon as a claim of its finds nothing."""
-        with self._working_lock:
-            self._working.setdefault(threading.get_ident(), None)
-
-    def end_work(self) -> None:
-        """Count this thread as idle."""
-        with self._working_lock:
-            self._working.pop(threading.get_ident(), None)
-
-    def has_idle(self) -> bool:
-        """Whether fewer threads are at work than this process has."""
-        with self._working_lock:
-            return len(self._working) < self._threads
-
     def apply(self, op: Op) -> Outcome:
         """Apply one operation and wait for its outcome.
 
@@ -129,9 +119,33 @@ class Flusher:
             StoreError: when the store refuses the whole flush, or does not answer and we were told to hurry.
             FlusherStopped: when the process is stopping.
         """
-        outcome, _ = self._wait(_Entry(op, wants=False, answered=None))
-        assert outcome is not None
-        return outcome
+        entry = _Entry(op)
+        entry.done = threading.Lock()
+        entry.done.acquire()
+        self._put(entry)
+        entry.done.acquire()
+        if entry.error is not None:
+            raise entry.error
+        assert entry.outcome is not None
+        return entry.outcome
+
+    def submit(self, op: Op, then: Then) -> None:
+        """Apply one operation and go on.
+
+        Args:
+            op: The operation.
+            then: Called on the flusher's thread with the outcome, or with the error in its place; must not block or
+                raise. The task that it returns goes to the run queue.
+
+        Raises:
+            FlusherStopped: when the process is stopping.
+        """
+        self._put(_Entry(op, then))
+
+    def poke(self) -> None:
+        """Claim soon what the process can take, though nothing is to be sent."""
+        with contextlib.suppress(FlusherStopped):
+            self._put(_Entry(None))
 
     def renew(self, op: Renew) -> Renewed:
         """Renew leases."""
@@ -139,59 +153,49 @@ class Flusher:
         assert isinstance(outcome, Renewed)
         return outcome
 
-    def apply_and_claim(self, op: Op) -> tuple[Outcome, Claimed | None]:
-        """Apply one operation and claim the next row in the same flush."""
-        outcome, claimed = self._wait(_Entry(op, wants=True, answered=None))
-        assert outcome is not None
-        return outcome, claimed
-
-    def claim(self, answered: str | None = None) -> Claimed | None:
-        """Claim the next row, if there is one.
-
-        Args:
-            answered: The queue whose hint rang.
-        """
-        return self._wait(_Entry(None, wants=True, answered=answered))[1]
-
-    def _wait(self, entry: _Entry) -> tuple[Outcome | None, Claimed | None]:
+    def _put(self, entry: _Entry) -> None:
         with self._gate:
             if self._ended or self._stopping.is_set():
                 raise FlusherStopped("the process is stopping")
             self._entries.put(entry)
-        entry.done.acquire()
-        if entry.error is not None:
-            raise entry.error
-        return entry.outcome, entry.claimed
 
     # The flusher's thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            batch = self._gather()
-            if not batch:
-                break
+        while batch := self._gather():
+            rows: tuple[Claimed, ...] = ()
             try:
-                self._flush(batch)
+                rows = self._flush(batch)
             except BaseException as error:  # the threads must not wait for ever
                 log.exception("a flush failed")
                 for entry in batch:
                     entry.error = error if isinstance(error, StoreError) else StoreError(f"flush failed: {error!r}")
-            for entry in batch:
-                entry.done.release()
+            self._hand_out(batch, rows)
         with self._gate:  # whoever passed it before has queued; whoever comes now is turned away
             self._ended = True
         while not self._entries.empty():
             late = self._entries.get()
             if late is not None:
                 late.error = FlusherStopped("the process is stopping")
-                late.done.release()
+                self._hand_out([late], ())
+
+    def _hand_out(self, batch: list[_Entry], rows: tuple[Claimed, ...]) -> None:
+        tasks: list[Task] = []
+        for entry in batch:
+            if entry.done is not None:
+                entry.done.release()
+            elif entry.then is not None:
+                task = entry.then(entry.outcome if entry.error is None else entry.error)
+                if task is not None:
+                    tasks.append(task)
+        self._run_queue.claimed(rows, tasks)
 
     def _gather(self) -> list[_Entry]:
         batch: list[_Entry] = []
         while len(batch) < MAX_BATCH:
             if batch and self._entries.empty():
                 break
-            entry = self._entries.get()
+            entry = self._entries.get() if batch else self._next()
             if entry is None:
                 if batch:
                     self._entries.put(None)  # end after this batch
@@ -199,41 +203,45 @@ class Flusher:
             batch.append(entry)
         return batch
 
-    def _flush(self, batch: list[_Entry]) -> None:
+    def _next(self) -> _Entry | None:
+        """Wait for an entry, and meanwhile see to it that no task waits beside an idle thread."""
+        while self._run_queue.is_stalled():
+            try:
+                return self._entries.get(timeout=STALL_S)
+            except Empty:
+                self._run_queue.nudge()
+        return self._entries.get()
+
+    def _flush(self, batch: list[_Entry]) -> tuple[Claimed, ...]:
         ops = [entry.op for entry in batch if entry.op is not None]
-        askers = [entry for entry in batch if entry.wants and not self._stopping.is_set()]
-        request = None
-        if askers:
-            with self._working_lock:
-                asking = {entry.thread for entry in askers}
-                at_work = [queue for thread, queue in self._working.items() if thread not in asking]
-            refuses, defers = self._declined()
-            request = ClaimRequest(
-                self._worker,
-                self._queues(),
-                len(askers),
-                self._lease_ms,
-                self._threads,
-                len(at_work),
-                tuple(entry.answered for entry in askers if entry.answered is not None),
-                refuses=refuses,
-                defers=defers,
-                terms=terms_of(self._rules(), self._threads, Counter(queue for queue in at_work if queue is not None)),
-            )
+        request = None if self._stopping.is_set() else self._request()
+        if not ops and request is None:
+            return ()
         reply = self._send(ops, request)
         outcomes = iter(reply.outcomes)
         for entry in batch:
             if entry.op is not None:
                 entry.outcome = next(outcomes)
-        for entry, claimed in zip(askers, reply.claimed, strict=False):
-            entry.claimed = claimed
-        with self._working_lock:
-            for entry in askers:
-                if entry.claimed is None:
-                    self._working.pop(entry.thread, None)
-                elif entry.thread in self._working:
-                    self._working[entry.thread] = entry.claimed.queue
         self._on_reply(reply)
+        return reply.claimed
+
+    def _request(self) -> ClaimRequest | None:
+        demand = self._run_queue.demand()
+        if demand is None:
+            return None
+        refuses, defers = self._declined()
+        return ClaimRequest(
+            self._worker,
+            self._queues(),
+            demand.limit,
+            self._lease_ms,
+            self._threads,
+            demand.busy,
+            demand.answered,
+            refuses=refuses,
+            defers=defers,
+            terms=terms_of(self._rules(), self._threads, demand.at_work),
+        )
 
     def _send(self, ops: list[Op], request: ClaimRequest | None) -> Reply:
         self._seq += 1

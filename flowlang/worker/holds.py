@@ -33,6 +33,9 @@ class Hand:
         lock: Guards all below, and every turn of the scope.
         settled: The call's end has been taken; whoever comes later comes for nothing.
         lost: The store has given the scope to somebody else, or its run has ended.
+        aside: It waits for a coroutine.
+        gone: It is not counted as in hand any more.
+        overrun_recorded: The attempt was recorded without the thread, which does not come back.
     """
 
     def __init__(self, held: Held) -> None:
@@ -44,6 +47,9 @@ class Hand:
         self.overrun = False
         self.settled = False
         self.lost = False
+        self.aside = False
+        self.gone = False
+        self.overrun_recorded = False
 
     @property
     def key(self) -> tuple[str, str]:

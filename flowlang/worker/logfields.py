@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
 
@@ -13,14 +12,9 @@ _fields: ContextVar[Mapping[str, str | int] | None] = ContextVar("flowlang_attem
 NAMES: Final = ("run", "pipeline", "step", "attempt", "handler")
 
 
-@contextmanager
-def bound(fields: Mapping[str, str | int]) -> Iterator[None]:
-    """Give all records of this thread or task these fields while it lasts."""
-    token = _fields.set(fields)
-    try:
-        yield
-    finally:
-        _fields.reset(token)
+def bind(fields: Mapping[str, str | int]) -> None:
+    """Give all records that are made in this context of variables these fields."""
+    _fields.set(fields)
 
 
 class AttemptFields(logging.Filter):

@@ -29,11 +29,15 @@ from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
+from flowlang.worker.runqueue import RunQueue
 from flowlang.worker.secrets import SecretsView
 from flowlang.worker.serving import Serving
 from flowlang.worker.spare import SpareThreads
 
 log = logging.getLogger(__name__)
+
+#: With a shorter lease no row waits for a thread: it would take up too much of it.
+SHORTEST_LEASE_MS = 3_000
 
 
 class WorkerProcess:
@@ -90,6 +94,15 @@ class WorkerProcess:
         self._limits: Mapping[str, int] = {}
         self._dead_letters = DeadLetterWatch()
         self._serving = Serving(active.program, registry)
+        self._spare = SpareThreads(lambda: self._executor.help())  # noqa: PLW0108 - it is made below
+        self._run_queue = RunQueue(
+            threads,
+            begin=lambda row: self._executor.task_of(row),  # noqa: PLW0108 - the same
+            start_spare=self._spare.start,
+            may_run_ahead=lambda: (
+                lease_ms >= SHORTEST_LEASE_MS and not any(rule.share or rule.limit for rule in rules().values())
+            ),
+        )
         self._flusher = Flusher(
             store,
             self.id,
@@ -97,6 +110,7 @@ class WorkerProcess:
             rules=rules,
             lease_ms=lease_ms,
             threads=threads,
+            run_queue=self._run_queue,
             on_reply=self._replied,
             declined=self._serving.declined,
         )
@@ -105,10 +119,13 @@ class WorkerProcess:
         self._executor = Executor(
             flusher=self._flusher,
             worker=self.id,
+            run_queue=self._run_queue,
             lease_ms=lease_ms,
             program=active.program,
             serving=self._serving,
             router=active.router,
+            catalog=active.catalog,
+            now_ms=active.now_ms,
             refresh=active.refresh,
             sealer=sealer,
             runner=self._runner,
@@ -120,7 +137,6 @@ class WorkerProcess:
             observers=self._observers,
             grace_ms=grace_ms,
         )
-        self._spare = SpareThreads(self._executor.drain_from)
         self._maintenance = Maintenance(
             sweep=self._sweep,
             holds=self._executor.holds,
@@ -151,6 +167,7 @@ class WorkerProcess:
         if not self._stopping.is_set():
             self._stop_by_ms = monotonic_ms() + self._shutdown_ms
             self._stopping.set()
+            self._run_queue.close()
 
     def hand_back(self) -> None:
         """Give back what is still held: its handlers have had their time."""
@@ -197,14 +214,12 @@ class WorkerProcess:
 
     def _sweep(self) -> Swept:
         """Sweep; with threads idle, also claim a row that no hint has brought us."""
-        if self._stopping.is_set() or not self._flusher.has_idle():
-            swept, row = self._flusher.apply(Sweep()), None
-        else:
-            swept, row = self._flusher.apply_and_claim(Sweep())
+        self._executor.hand_back_stale()
+        if not self._run_queue.is_full():
+            self._run_queue.look_further()
+        swept = self._flusher.apply(Sweep())
         assert isinstance(swept, Swept)
         self._dead_letters.look(swept.dead, self._limits.get("dead_letters"))
-        if row is not None:
-            self._spare.start(row)
         return swept
 
     def _timer_set(self, due_ms: int) -> None:

@@ -13,11 +13,10 @@ import logging
 import threading
 import traceback
 from collections.abc import Mapping
-from concurrent.futures import Future, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowlang.clock import Clock, SystemClock
+from flowlang.clock import Clock, SystemClock, monotonic_ms
 from flowlang.errors import DefinitionError, Snooze
 from flowlang.handler.classify import ErrorClass, Failure, bounded_seconds, classify
 from flowlang.handler.context import Context
@@ -26,7 +25,7 @@ from flowlang.handler.env import Env
 from flowlang.handler.registry import Registry
 from flowlang.handler.resources import Resources
 from flowlang.worker.completion import Attempt, AttemptFailed, Completion, Outcome, Snoozed, Succeeded
-from flowlang.worker.logfields import bound
+from flowlang.worker.logfields import bind
 from flowlang.worker.loop import LoopThread
 
 ASYNC_LIMIT = 200  #: async handlers that run at once in a process; more wait for a place
@@ -80,20 +79,17 @@ class Runner:
         if self._closed:
             raise RuntimeError("the runner has been closed; no attempt can be started")
         context = self._context(attempt)
-        future: Future[Outcome] = Future()
         try:
             definition = self._registry.resolve(attempt.handler)
         except DefinitionError as error:  # another worker may serve it: a later release, or an earlier one
-            completion = Completion(context, future)
-            future.set_result(AttemptFailed(Failure("resource", "handler.unknown", str(error))))
+            completion = Completion(context)
+            completion.end(AttemptFailed(Failure("resource", "handler.unknown", str(error))))
             return completion
         if definition.is_async:
-            completion = self._start_async(definition, attempt, context, future)
+            completion = self._start_async(definition, attempt, context)
         else:
             completion = Completion(
-                context,
-                future,
-                call=lambda: contextvars.copy_context().run(self._call, definition, attempt, context, future),
+                context, call=lambda: contextvars.copy_context().run(self._call, definition, attempt, completion)
             )
         self._keep(completion)
         return completion
@@ -109,7 +105,10 @@ class Runner:
             running = list(self._running)
         for completion in running:
             completion.cancel()
-        wait([completion.future for completion in running if not completion.needs_thread], timeout)
+        until_ms = monotonic_ms() + timeout * 1000
+        for completion in running:
+            if not completion.needs_thread:
+                completion.wait(max(0.0, until_ms - monotonic_ms()) / 1000)
         self._resources.close()
         if self._loop is not None:
             self._loop.close(timeout)
@@ -118,7 +117,7 @@ class Runner:
         with self._lock:
             late = self._closed
             self._running.add(completion)
-        completion.future.add_done_callback(lambda _: self._forget(completion))
+        completion.add_done_callback(lambda _: self._forget(completion))
         if late:
             completion.cancel()
             raise RuntimeError("the runner has been closed; no attempt can be started")
@@ -143,32 +142,29 @@ class Runner:
             handler=attempt.handler,
         )
 
-    def _call(self, definition: HandlerDefinition, attempt: Attempt, context: Context, future: Future[Outcome]) -> None:
-        """Call a sync handler on this thread."""
-        with bound(log_fields(attempt)):
-            try:
-                if context.cancelled:
-                    future.set_result(AttemptFailed(_CANCELLED))
-                    return
-                context.deadline = self._now() + timedelta(seconds=attempt.timeout_seconds)
-                value = definition.function(**self._arguments(definition, attempt, context))
-                outcome: Outcome = Succeeded(definition.contract.result(value))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
-                outcome = self._failed(error, context)
-            except BaseException as error:  # an interrupt of this thread goes on to whoever sent it
-                future.set_result(self._failed(error, context))
-                raise
-            future.set_result(outcome)
+    def _call(self, definition: HandlerDefinition, attempt: Attempt, completion: Completion) -> Outcome:
+        """Call a sync handler on this thread, in a copy of its context variables."""
+        bind(log_fields(attempt))
+        context = completion.context
+        try:
+            if context.cancelled:
+                return AttemptFailed(_CANCELLED)
+            context.deadline = self._now() + timedelta(seconds=attempt.timeout_seconds)
+            value = definition.function(**self._arguments(definition, attempt, context))
+            return Succeeded(definition.contract.result(value))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
+            return self._failed(error, context)
+        except BaseException as error:  # an interrupt of this thread goes on to whoever sent it
+            completion.end(self._failed(error, context))
+            raise
 
-    def _start_async(
-        self, definition: HandlerDefinition, attempt: Attempt, context: Context, future: Future[Outcome]
-    ) -> Completion:
+    def _start_async(self, definition: HandlerDefinition, attempt: Attempt, context: Context) -> Completion:
         assert self._loop is not None, "a registry with async handlers has a loop"
         loop = self._loop.loop
         tasks: list[asyncio.Task[Outcome]] = []
 
         def finish(task: asyncio.Task[Outcome]) -> None:
-            future.set_result(AttemptFailed(_CANCELLED) if task.cancelled() else task.result())
+            completion.end(AttemptFailed(_CANCELLED) if task.cancelled() else task.result())
 
         def begin() -> None:
             task = loop.create_task(self._call_async(definition, attempt, context), name=attempt.step)
@@ -182,28 +178,29 @@ class Runner:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the outcome is there
                 loop.call_soon_threadsafe(cancel)  # after `begin`, which was asked for first
 
+        completion = Completion(context, stop=stop)
         loop.call_soon_threadsafe(begin)
-        return Completion(context, future, stop=stop)
+        return completion
 
     async def _call_async(self, definition: HandlerDefinition, attempt: Attempt, context: Context) -> Outcome:
         """Call an async handler on the event loop, within its time."""
-        with bound(log_fields(attempt)):
-            async with self._places:
-                context.deadline = self._now() + timedelta(seconds=attempt.timeout_seconds)
-                limit = asyncio.timeout(attempt.timeout_seconds)
-                try:
-                    async with limit:
-                        value = await definition.function(**self._arguments(definition, attempt, context))
-                        return Succeeded(definition.contract.result(value))
-                except asyncio.CancelledError as error:
-                    if _was_cancelled():
-                        raise
-                    return self._failed(error, context)  # of something that the handler itself had cancelled
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
-                    if limit.expired():  # what a handler raises while it is being stopped says nothing else
-                        context.cancel()
-                        return AttemptFailed(timed_out(attempt))
-                    return self._failed(error, context)
+        bind(log_fields(attempt))  # a task has context variables of its own
+        async with self._places:
+            context.deadline = self._now() + timedelta(seconds=attempt.timeout_seconds)
+            limit = asyncio.timeout(attempt.timeout_seconds)
+            try:
+                async with limit:
+                    value = await definition.function(**self._arguments(definition, attempt, context))
+                    return Succeeded(definition.contract.result(value))
+            except asyncio.CancelledError as error:
+                if _was_cancelled():
+                    raise
+                return self._failed(error, context)  # of something that the handler itself had cancelled
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
+                if limit.expired():  # what a handler raises while it is being stopped says nothing else
+                    context.cancel()
+                    return AttemptFailed(timed_out(attempt))
+                return self._failed(error, context)
 
     @staticmethod
     def _arguments(definition: HandlerDefinition, attempt: Attempt, context: Context) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Hints come through a broker, and nothing may depend on them: they are lost, late, or the broker is away. Each process
 sweeps the store once a second and, while it has idle threads, claims one row in the same call. Such a row is run here,
 and its thread goes on with the next ones until there are none; so a process that hears no hint at all gets to all of
-its threads in as many seconds.
+its threads in as many seconds. So is what comes in while those that were lent are all at work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 
 from flowlang.clock import monotonic_ms
-from flowlang.engine.ops import Claimed
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +21,17 @@ class SpareThreads:
     """Threads that live as long as there is work.
 
     Args:
-        drain: Runs a claimed row, then further ones.
+        work: Works until there is nothing left to do.
     """
 
-    def __init__(self, drain: Callable[[Claimed], object]) -> None:
-        self._drain = drain
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
 
-    def start(self, row: Claimed) -> None:
-        """Run a claimed row on a thread of its own."""
-        thread = threading.Thread(target=self._run, args=(row,), name="flowlang-spare", daemon=True)
+    def start(self) -> None:
+        """Work on one thread more."""
+        thread = threading.Thread(target=self._run, name="flowlang-spare", daemon=True)
         with self._lock:
             self._threads.add(thread)
         thread.start()
@@ -45,9 +44,9 @@ class SpareThreads:
         for thread in threads:
             thread.join(max(0.0, until - monotonic_ms()) / 1000)
 
-    def _run(self, row: Claimed) -> None:
+    def _run(self) -> None:
         try:
-            self._drain(row)
+            self._work()
         except Exception:
             log.exception("a thread ended; the lease of what it ran will run out")
         finally:

@@ -70,17 +70,19 @@ class Observers:
                 self._looking = _Looking(letters, observe.slack)
                 self._looking.start()
 
-    def run_ended(self, seen: RunSeen) -> None:
-        """A run has ended, and the store has it."""
-        for sender in (self._spans, self._outcomes):
-            if sender is not None:
-                sender.put(seen)
+    def run_ended(self, seen: Callable[[], RunSeen]) -> None:
+        """A run has ended, and the store has it; `seen` is asked only when somebody wants to know."""
+        senders = [sender for sender in (self._spans, self._outcomes) if sender is not None]
+        if senders:
+            run = seen()
+            for sender in senders:
+                sender.put(run)
 
-    def attempt_ended(self, seen: AttemptSeen) -> None:
-        """A handler has answered."""
+    def attempt_ended(self, seen: Callable[[], AttemptSeen]) -> None:
+        """A handler has answered; `seen` is asked only when somebody wants to know."""
         sender = self._spans
         if sender is not None:
-            sender.put(seen)
+            sender.put(seen())
 
     def close(self) -> None:
         """Send what waits, as far as that goes in a moment, and end."""

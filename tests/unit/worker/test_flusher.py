@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from flowlang.clock import ManualClock
-from flowlang.engine.ops import Accept, Cancel, ClaimRequest, Done, EventRow, Op, Reply, RunSeed
+from flowlang.engine.ops import Accept, Cancel, Claimed, ClaimRequest, Done, EventRow, Op, Reply, RunSeed
 from flowlang.engine.ports import FlushId
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.store.memory import MemoryStore
 from flowlang.worker.flusher import Flusher, FlusherStopped
+from flowlang.worker.runqueue import RunQueue, Task
 
 
 class Wire:
@@ -42,8 +43,35 @@ class Wire:
         return reply
 
 
+class Hands(RunQueue):
+    """A run queue whose tasks are the names of the runs that were claimed."""
+
+    def __init__(self) -> None:
+        super().__init__(4, begin=self._note, start_spare=lambda: None)
+        self.claims: list[str] = []
+        self.told = threading.Semaphore(0)
+
+    def _note(self, row: Claimed) -> Task:
+        self.claims.append(f"{row.run} {row.fence}")
+        return Task(lambda: None, None, 0.0)
+
+    def claimed(self, rows: Sequence[Claimed], tasks: Iterable[Task] = ()) -> None:
+        super().claimed(rows, tasks)
+        self.told.release()
+
+    def ask(self, flusher: Flusher) -> list[str]:
+        """Lend a thread, and wait for what the claim brings."""
+        while self.told.acquire(blocking=False):
+            pass
+        self.claims.clear()
+        self.lend()
+        flusher.poke()
+        assert self.told.acquire(timeout=30)
+        return list(self.claims)
+
+
 @contextmanager
-def flushing(wire: Wire) -> Iterator[Flusher]:
+def flushing(wire: Wire, hands: Hands | None = None) -> Iterator[Flusher]:
     replies: list[Reply] = []
     flusher = Flusher(
         wire,  # type: ignore[arg-type]
@@ -51,6 +79,7 @@ def flushing(wire: Wire) -> Iterator[Flusher]:
         queues=lambda: ("default",),
         lease_ms=10_000,
         threads=4,
+        run_queue=hands or Hands(),
         on_reply=replies.append,
     )
     flusher.start()
@@ -101,55 +130,53 @@ def test_a_flush_without_an_answer_is_sent_again_under_the_same_id(requests: int
 
 
 def test_a_lost_claim_is_claimed_once() -> None:
-    wire = Wire()
-    with flushing(wire) as flusher:
+    wire, hands = Wire(), Hands()
+    with flushing(wire, hands) as flusher:
         flusher.apply(accept(0))
         wire.lost_replies = 1
-        row = flusher.claim()
-        assert row is not None
-        assert (row.run, row.fence) == ("r00-0", 1)
-        assert flusher.claim() is None
+        assert hands.ask(flusher) == ["r00-0 1"]
+        assert hands.ask(flusher) == []
+    ids = [flush for flush, _, claim in wire.sent if claim is not None]
+    assert (len(ids), len(set(ids))) == (3, 2)
 
 
-def test_each_thread_gets_its_own_row_and_the_last_ones_none() -> None:
-    wire = Wire()
-    got: list[str | None] = []
-    with flushing(wire) as flusher:
+def test_a_claim_asks_for_as_many_rows_as_there_are_threads_without_one() -> None:
+    wire, hands = Wire(), Hands()
+    with flushing(wire, hands) as flusher:
         for number in range(3):
             flusher.apply(accept(number))
-
-        def ask() -> None:
-            row = flusher.claim()
-            got.append(None if row is None else row.run)
-
-        for thread in in_threads(*[ask] * 5):
-            thread.join()
-    assert sorted(got, key=str) == [None, None, "r00-0", "r00-1", "r00-2"]
+        hands.lend()
+        hands.lend()
+        assert hands.ask(flusher) == ["r00-0 1", "r00-1 1", "r00-2 1"]
+        assert hands.ask(flusher) == []
+    claims = [claim for _, _, claim in wire.sent if claim is not None]
+    assert [(claim.limit, claim.busy) for claim in claims] == [(3, 0), (1, 3)]
 
 
-def test_a_thread_counts_as_working_until_a_claim_finds_nothing() -> None:
-    wire = Wire()
-    with flushing(wire) as flusher:
+def test_an_operation_and_the_claim_of_what_it_makes_room_for_share_a_flush() -> None:
+    wire, hands = Wire(), Hands()
+    with flushing(wire, hands) as flusher:
         flusher.apply(accept(0))
-        flusher.begin_work()
-        assert flusher.claim() is not None
-        flusher.apply(Cancel("r00-0"))
-        in_threads(flusher.claim)[0].join()
-        assert wire.sent[-1][2] is not None
-        assert wire.sent[-1][2].busy == 1
-        assert flusher.claim() is None
-        in_threads(flusher.claim)[0].join()
-        assert wire.sent[-1][2].busy == 0
+        hands.lend()
+        assert flusher.apply(Cancel("r00-9")) == Done(found=False, changed=False)
+        assert hands.told.acquire(timeout=30)
+    assert hands.claims == ["r00-0 1"]
+    assert [(len(ops), claim is not None) for _, ops, claim in wire.sent] == [(1, False), (1, True)]
 
 
-def test_an_operation_and_the_next_claim_share_a_flush() -> None:
-    wire = Wire()
-    with flushing(wire) as flusher:
-        flusher.apply(accept(0))
-        outcome, row = flusher.apply_and_claim(Cancel("r00-9"))
-        assert outcome == Done(found=False, changed=False)
-        assert row is not None
-        assert len(wire.sent) == 2
+def test_what_is_submitted_is_told_of_its_outcome_and_its_task_is_queued() -> None:
+    wire, hands = Wire(), Hands()
+    outcomes: list[object] = []
+
+    def then(outcome: object) -> Task:
+        outcomes.append(outcome)
+        return Task(lambda: outcomes.append("went on"), None, 0.0)
+
+    with flushing(wire, hands) as flusher:
+        hands.lend()
+        flusher.submit(Cancel("r00-9"), then)
+        assert hands.work(lambda: not outcomes, lent=True) == 1
+    assert outcomes == [Done(found=False, changed=False), "went on"]
 
 
 def test_a_refused_flush_is_told_to_all_that_waited_for_it() -> None:
@@ -162,6 +189,17 @@ def test_a_refused_flush_is_told_to_all_that_waited_for_it() -> None:
             flusher.apply(accept(1))
         flusher._seq = 6
         flusher.apply(accept(2))
+
+
+def test_a_refused_flush_is_told_to_what_was_submitted() -> None:
+    wire = Wire()
+    told: list[object] = []
+    with flushing(wire) as flusher:
+        flusher._seq = 5
+        flusher.apply(accept(0))
+        flusher._seq = 2
+        flusher.submit(accept(1), told.append)
+    assert [type(one) for one in told] == [StoreError]
 
 
 def test_nothing_is_taken_after_a_stop() -> None:

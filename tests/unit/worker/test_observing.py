@@ -307,8 +307,8 @@ POSTHOG = PosthogReceiver("${{ env.COLLECTOR }}/", "${{ secrets.KEY }}")
 def test_runs_and_attempts_become_spans_and_outcomes(standin: Standin) -> None:
     made = observing(standin, otlp=OTLP, posthog=POSTHOG)
 
-    made.attempt_ended(ATTEMPT)
-    made.run_ended(RUN)
+    made.attempt_ended(lambda: ATTEMPT)
+    made.run_ended(lambda: RUN)
     made.close()
 
     assert [span["name"] for span in taken(standin, "spans")] == ["pay[3]", "orders"]
@@ -320,7 +320,7 @@ def test_a_receiver_that_is_away_for_a_moment_loses_nothing(standin: Standin, mo
     standin.fail(Fault("telemetry.traces", status=503, times=2))
     made = observing(standin, otlp=OTLP)
 
-    made.run_ended(RUN)
+    made.run_ended(lambda: RUN)
     until(lambda: len(taken(standin, "spans")) == 1)
     made.close()
 
@@ -328,8 +328,8 @@ def test_a_receiver_that_is_away_for_a_moment_loses_nothing(standin: Standin, mo
 def test_nobody_is_told_when_nobody_is_named(standin: Standin) -> None:
     made = observing(standin)
 
-    made.attempt_ended(ATTEMPT)
-    made.run_ended(RUN)
+    made.attempt_ended(lambda: ATTEMPT)
+    made.run_ended(lambda: RUN)
     made.close()
 
     assert standin.calls() == []
@@ -341,7 +341,7 @@ def test_a_deploy_that_names_others_is_heeded(standin: Standin) -> None:
         Manifest("shop", {}, observe=Observe(posthog=POSTHOG, env={"COLLECTOR": f"{standin.base_url}/telemetry"}))
     )
 
-    made.run_ended(RUN)
+    made.run_ended(lambda: RUN)
     made.close()
 
     assert (taken(standin, "spans"), len(taken(standin, "events"))) == ([], 1)

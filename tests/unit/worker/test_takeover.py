@@ -14,6 +14,7 @@ from flowlang.service.active import Active
 from flowlang.store.codec import PlainSealer
 from flowlang.worker.executor import Executor
 from flowlang.worker.process import WorkerProcess
+from flowlang.worker.runqueue import Task
 from tests.unit.worker.test_process import PATIENCE, World
 
 
@@ -114,14 +115,14 @@ def test_a_row_that_a_process_cannot_run_is_given_back_and_counts_as_no_loss(mon
             raise LookupError("a plan of another release")
         return known(active, version)
 
-    run = Executor.run
+    task_of = Executor.task_of
 
-    def noted(executor: Executor, row: Claimed, *rest: object) -> Claimed | None:
+    def noted(executor: Executor, row: Claimed) -> Task:
         rescues.append(row.rescues)
-        return run(executor, row, *rest)  # type: ignore[arg-type]
+        return task_of(executor, row)
 
     monkeypatch.setattr(Active, "program", program)
-    monkeypatch.setattr(Executor, "run", noted)
+    monkeypatch.setattr(Executor, "task_of", noted)
     with world.worker():
         detail = world.ended(world.send()[0])
     assert detail.run.status == "succeeded"

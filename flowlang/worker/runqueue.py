@@ -1,0 +1,338 @@
+"""What a process has in hand, and the threads that work on it.
+
+A scope is in hand from its claim until a commit lets it go. In between it waits for the store (its commit is on the
+way), for a coroutine, or in this queue for a thread; a thread never waits for one scope's commit while another scope
+can be gone on with. So few threads fill large flushes, and a commit costs no change of threads.
+
+Where handlers are quick the process claims some rows more than it has threads, so that there is always something to do
+while a flush is under way; where they are not, a row that waits here would be better off with another process. What
+has waited too long all the same, because handlers have become slow, is handed back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from flowlang.clock import monotonic_ms
+from flowlang.engine.ops import Claimed
+
+#: Most rows that are claimed for each thread.
+MOST_AHEAD = 4
+#: What a row may wait for a thread of its process by the pace of late, milliseconds.
+PATIENCE_MS = 10.0
+#: After so long in the queue a row is handed back, milliseconds.
+STALE_MS = 250.0
+#: Below this a task is so short that a second thread would only be in its way, milliseconds.
+QUICK_MS = 0.5
+#: Weight of the latest task in the mean.
+WEIGHT = 1 / 32
+
+
+class Task(NamedTuple):
+    """Something to do for a scope.
+
+    Attributes:
+        run: Does it.
+        give_back: Gives the scope back undone; None where that would lose something.
+        since_ms: When it was made, monotonic.
+    """
+
+    run: Callable[[], object]
+    give_back: Callable[[], object] | None
+    since_ms: float
+
+
+class Demand(NamedTuple):
+    """What this process can take at this moment.
+
+    Attributes:
+        limit: Rows that it asks for.
+        busy: Threads at work, not counting those that would work on these.
+        at_work: Scopes in hand by queue.
+        answered: Queues whose hints have rung threads since the last demand.
+    """
+
+    limit: int
+    busy: int
+    at_work: Counter[str]
+    answered: tuple[str, ...]
+
+
+class Pace:
+    """How long threads take for a task: a moving mean, milliseconds. It begins slow."""
+
+    def __init__(self) -> None:
+        self.mean_ms = 1_000.0
+
+    def took(self, ms: float) -> None:
+        """Count a task."""
+        self.mean_ms += (ms - self.mean_ms) * WEIGHT
+
+    def slow_down(self) -> None:
+        """Forget that tasks were quick."""
+        self.mean_ms = 1_000.0
+
+    @property
+    def ahead(self) -> int:
+        """How many rows may be in hand for each thread."""
+        return max(1, min(MOST_AHEAD, int(PATIENCE_MS / max(self.mean_ms, 0.001))))
+
+
+class RunQueue:
+    """Tasks of one process, its threads, and what it has in hand. Thread-safe.
+
+    Args:
+        threads: How many threads the process runs steps on.
+        begin: Makes the task of a claimed row.
+        start_spare: Starts a thread that calls `work`, counted as lent already.
+        may_run_ahead: Whether rows may wait here: not where each thread counts, as with shares of queues.
+        async_limit: Scopes that may wait for coroutines at once.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        *,
+        begin: Callable[[Claimed], Task],
+        start_spare: Callable[[], object],
+        may_run_ahead: Callable[[], bool] = lambda: True,
+        async_limit: int = 200,
+    ) -> None:
+        self.pace = Pace()
+        self._threads = threads
+        self._begin = begin
+        self._start_spare = start_spare
+        self._may_run_ahead = may_run_ahead
+        self._async_limit = async_limit
+        self._lock = threading.Lock()
+        self._tasks: deque[Task] = deque()
+        self._idle: list[threading.Lock] = []  #: of threads that wait, the last to come on top
+        self._lent = 0  #: threads that are in `work`, or about to be
+        self._leaving = 0  #: of them, those that end as soon as they can
+        self._stuck = 0  #: of them, those whose handler does not come back and whose scope is let go
+        self._active = 0  #: of them, those that run a task
+        self._with: set[int] = set()  #: of them, those whose task's scope is still in hand
+        self._in_hand: Counter[str] = Counter()  #: scopes by queue, but not those that wait for a coroutine
+        self._held = 0  #: their number
+        self._aside = 0  #: scopes that wait for a coroutine
+        self._asked = 0  #: rows that a claim on its way asks for
+        self._hungry = False  #: whether there may be ready rows that nobody has asked for
+        self._extra = 0  #: rows to ask for beyond the threads that are here
+        self._answered: list[str] = []
+        self._closed = False
+
+    # Threads --------------------------------------------------------------------------------------------------------
+
+    def work(self, goes_on: Callable[[], bool], *, lent: bool = False) -> int:
+        """Work on this thread until there is nothing to do for it.
+
+        Args:
+            goes_on: Whether it may begin with something new; asked before each task. What is in hand is still ended
+                when no other thread can.
+            lent: It was counted when it was started.
+
+        Returns:
+            How many tasks it did.
+        """
+        if not lent:
+            self.lend()
+        done, leaving = 0, False
+        try:
+            while True:
+                if not leaving and not goes_on():
+                    leaving = True
+                    with self._lock:
+                        self._leaving += 1
+                task = self._take(leaving=leaving, first=done == 0)
+                if task is None:
+                    return done
+                done += 1
+                began_ms = monotonic_ms()
+                task.run()
+                self.pace.took(monotonic_ms() - began_ms)
+        except BaseException:
+            with self._lock:
+                self._end_task()
+            raise
+        finally:
+            with self._lock:
+                self._lent -= 1
+                self._leaving -= leaving
+
+    def lend(self) -> None:
+        """Count a thread that will call `work` with `lent`."""
+        with self._lock:
+            self._lent += 1
+            self._hungry = True
+
+    def answer(self, queue: str) -> None:
+        """Note that a hint for a queue has rung a thread."""
+        with self._lock:
+            self._answered.append(queue)
+
+    def look_further(self) -> None:
+        """Ask for one row more than there are threads at work, for a thread that no hint has rung."""
+        with self._lock:
+            self._extra = 1
+            self._hungry = True
+
+    def is_full(self) -> bool:
+        """Whether all threads of the process are at work."""
+        return self._lent >= self._threads
+
+    def _take(self, *, leaving: bool, first: bool) -> Task | None:
+        door: threading.Lock | None = None
+        while True:
+            with self._lock:
+                if not first:
+                    self._end_task()
+                    first = True
+                if leaving and self._lent > self._leaving:
+                    self._wake(len(self._tasks))
+                    return None
+                if self._tasks:
+                    self._active += 1
+                    self._with.add(threading.get_ident())
+                    return self._tasks.popleft()
+                if len(self._idle) >= self._coming():
+                    return None
+                door = threading.Lock()
+                door.acquire()
+                self._idle.append(door)
+            door.acquire()
+
+    def _end_task(self) -> None:
+        self._active -= 1
+        self._with.discard(threading.get_ident())
+
+    def _coming(self) -> int:
+        """Tasks that will come by themselves: of scopes in hand that no thread runs, and of rows that are asked for."""
+        wanted = self._hungry and not self._closed and self._lent > self._leaving
+        return self._held + self._aside - len(self._with) + self._stuck + self._asked + wanted
+
+    def _wake(self, count: int) -> None:
+        """Wake waiting threads, and start some where too few are lent; those on their way here count."""
+        spare = min(count - (self._lent - self._active), self._threads - self._lent)
+        for _ in range(min(count, len(self._idle))):
+            self._idle.pop().release()
+        for _ in range(spare):
+            self._lent += 1
+            self._start_spare()
+
+    # Tasks ----------------------------------------------------------------------------------------------------------
+
+    def push(self, tasks: Sequence[Task]) -> None:
+        """Give threads something to do."""
+        with self._lock:
+            self._tasks.extend(tasks)
+            self._stir()
+
+    def is_stalled(self) -> bool:
+        """Whether tasks wait although a thread could be woken: see `nudge`."""
+        return bool(self._tasks) and (bool(self._idle) or self._lent < self._threads)
+
+    def nudge(self) -> None:
+        """Wake as many threads as there are tasks: the ones at work are slower than was thought."""
+        with self._lock:
+            self._wake(len(self._tasks))
+
+    def _stir(self) -> None:
+        waiting = len(self._tasks)
+        if not waiting:
+            self._dismiss()
+        elif self.pace.mean_ms >= QUICK_MS:
+            self._wake(waiting)
+        elif self._active <= self._stuck:
+            self._wake(1)
+
+    def _dismiss(self) -> None:
+        """Let threads go that wait for nothing any more."""
+        while self._idle and len(self._idle) > self._coming():
+            self._idle.pop().release()
+
+    # What is in hand ------------------------------------------------------------------------------------------------
+
+    def demand(self) -> Demand | None:
+        """Say what this process can take now; `claimed` must follow, however the claim ends."""
+        with self._lock:
+            if not self._hungry or self._closed:
+                return None
+            ahead = self.pace.ahead if self._may_run_ahead() else 1
+            usable = max(0, self._lent - self._leaving - self._stuck)
+            room = min(usable * ahead - self._held + self._extra, self._async_limit - self._aside)
+            if room <= 0:
+                return None
+            answered, self._answered = tuple(self._answered), []
+            self._hungry, self._extra, self._asked = False, 0, room
+            return Demand(room, min(self._lent, self._held + self._stuck), self._in_hand.copy(), answered)
+
+    def claimed(self, rows: Sequence[Claimed], tasks: Iterable[Task] = ()) -> None:
+        """Take the answer to a demand, and tasks that have come with it."""
+        begun = [self._begin(row) for row in rows]
+        with self._lock:
+            self._hungry = self._hungry or (bool(rows) and len(rows) == self._asked)
+            self._asked = 0
+            self._held += len(rows)
+            for row in rows:
+                self._in_hand[row.queue] += 1
+            self._tasks.extend(tasks)
+            self._tasks.extend(begun)
+            self._stir()
+
+    def let_go(self, queue: str) -> None:
+        """A scope is not in hand any more: there is room for another."""
+        with self._lock:
+            self._with.discard(threading.get_ident())
+            self._held -= 1
+            self._in_hand[queue] -= 1
+            self._hungry = True
+
+    def step_aside(self, queue: str) -> None:
+        """A scope waits for a coroutine, and needs no thread."""
+        with self._lock:
+            self._with.discard(threading.get_ident())
+            self._held -= 1
+            self._in_hand[queue] -= 1
+            self._aside += 1
+            self._hungry = True
+
+    def step_in(self, queue: str, task: Task) -> None:
+        """The coroutine that a scope waited for has ended."""
+        with self._lock:
+            self._aside -= 1
+            self._held += 1
+            self._in_hand[queue] += 1
+            self._tasks.append(task)
+            self._stir()
+
+    def forget_aside(self, queue: str) -> None:
+        """A scope does not wait for its coroutine any more; it counts as in hand until it is let go."""
+        with self._lock:
+            self._aside -= 1
+            self._held += 1
+            self._in_hand[queue] += 1
+
+    def stuck(self, change: int) -> None:
+        """A thread's handler does not come back and its scope was let go (1), or it has come back (-1)."""
+        with self._lock:
+            self._stuck += change
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        with self._lock:
+            self._closed = True
+            self._dismiss()
+
+    def stale(self) -> list[Task]:
+        """Take out what has waited too long for a thread and can be given back."""
+        limit_ms = monotonic_ms() - STALE_MS
+        with self._lock:
+            found = [task for task in self._tasks if task.give_back is not None and task.since_ms < limit_ms]
+            if found:
+                gone = set(map(id, found))
+                self._tasks = deque(task for task in self._tasks if id(task) not in gone)
+                self.pace.slow_down()
+        return found
