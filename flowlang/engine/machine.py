@@ -694,4 +694,6 @@ class Machine:
         entry: dict[str, Any] = {"at": self.now_ms, "kind": kind}
         if step:
             entry["step"] = step
-        self.turn.journal.append(entry | {key: value for key, value in facts.items() if value is not None})
+        if facts:
+            entry.update((key, value) for key, value in facts.items() if value is not None)
+        self.turn.journal.append(entry)

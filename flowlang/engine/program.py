@@ -127,7 +127,7 @@ class Program:
         step = self.plan.steps[frame.step]
         if frame.item:
             return self.prefix((*step.loops, step.index), indexes)[:-1]
-        return self.instance(step, indexes)
+        return self.prefix(step.loops, indexes) + step.key if step.loops else step.key
 
     def initial_state(self) -> bytes:
         """The main scope of a new run."""

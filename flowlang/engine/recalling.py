@@ -90,6 +90,8 @@ def key_origin(machine: Machine, frame: StepFrame) -> str:
     A step that was undone, and one whose rendered input is another one, gets a key that derives from this run.
     """
     view = machine.view
+    if not view.pasts:
+        return view.origin
     past = view.pasts.get(machine.instance(frame))
     if past is None:
         return view.origin

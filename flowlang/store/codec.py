@@ -9,6 +9,7 @@ Layout: `F` · version (1 byte) · key id (2 bytes) · length of the origin (1 b
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from flowlang.errors import StoreError
 
@@ -35,10 +36,15 @@ def seal(payload: bytes, origin: str) -> bytes:
     Raises:
         CodecError: when the origin is no such id.
     """
+    return _header(origin) + payload
+
+
+@lru_cache(maxsize=4096)  # a run seals several payloads with each commit
+def _header(origin: str) -> bytes:
     if not origin.isascii() or len(origin) > MAX_ORIGIN:
         raise CodecError(f"origin {origin!r} is no id of a run or event (ASCII, at most {MAX_ORIGIN} characters)")
     mark = origin.encode("ascii")
-    return _HEADER.pack(_MAGIC, _VERSION, _PLAIN, len(mark)) + mark + payload
+    return _HEADER.pack(_MAGIC, _VERSION, _PLAIN, len(mark)) + mark
 
 
 def open_sealed(data: bytes) -> tuple[bytes, str]:

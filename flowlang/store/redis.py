@@ -22,6 +22,7 @@ from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRo
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.plan import Durability
 from flowlang.store import script, wire
+from flowlang.store.connections import Connections
 from flowlang.store.durability import secure, why_not
 from flowlang.store.keys import Keys
 from flowlang.store.redis_health import read_health
@@ -73,6 +74,7 @@ class RedisStore:
             socket_connect_timeout=connect_timeout_s,
             socket_timeout=answer_timeout_s,
         )
+        self._connections = Connections(self._client.connection_pool)
         self._reads = Reads(self._client, self.keys)
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
@@ -86,15 +88,16 @@ class RedisStore:
         for op in ops:
             check(op)
         body = wire.encode(ops, claim)
-        arguments = (self.keys.base, flush.worker, f"{flush.seq:016d}", body, "test" if self._test_clock else "")
+        clock = "test" if self._test_clock else ""
+        call = ("FCALL", script.name(), 1, self.keys.base, flush.worker, f"{flush.seq:016d}", body, clock)
         with _answers():
             try:
-                blob: Any = self._client.fcall(script.name(), 1, *arguments)
+                blob = self._connections.call(*call)
             except redis.exceptions.ResponseError as error:
                 if "Function not found" not in str(error):
                     raise
                 self._client.function_load(script.source(), replace=True)
-                blob = self._client.fcall(script.name(), 1, *arguments)
+                blob = self._connections.call(*call)
         return _replies.decode(blob)
 
     def now_ms(self) -> int:
@@ -223,6 +226,7 @@ class RedisStore:
 
     def close(self) -> None:
         """Give back connections."""
+        self._connections.close()
         self._client.close()
 
 

@@ -47,8 +47,12 @@ def _struct_converter(kind: type[msgspec.Struct]) -> _Convert:
     fields = tuple(found.items())
 
     def copy(value: Any) -> Any:
-        changed = {name: convert(body) for name, convert in fields if (body := getattr(value, name)) is not None}
-        return msgspec.structs.replace(value, **changed)
+        changed = {}
+        for name, convert in fields:
+            body = getattr(value, name)
+            if body or body == b"":  # most fields of most operations are empty, and hold no payload then
+                changed[name] = convert(body)
+        return msgspec.structs.replace(value, **changed) if changed else value
 
     return copy
 

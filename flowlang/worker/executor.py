@@ -136,12 +136,12 @@ class Executor:
         """Work on a thread that has been lent to the run queue already. See `drain`."""
         until = monotonic_ms() + SLICE_MS
 
-        def goes_on() -> bool:
-            return not self._stopping() and monotonic_ms() < until
+        def goes_on(now_ms: float) -> bool:
+            return now_ms < until and not self._stopping()
 
         self._flusher.poke()
         done = self.run_queue.work(goes_on, lent=True)
-        if queue is not None and not goes_on():
+        if queue is not None and not goes_on(monotonic_ms()):
             self._on_more(queue)
         return done
 
@@ -223,7 +223,7 @@ class Executor:
     def _call_and_go_on(self, hand: Hand, call: Call) -> None:
         """Make a call; what follows is done on this thread, or when the coroutine has ended."""
         row = hand.held.row
-        began_ms = self._now_ms()
+        began_ms = self._now_ms() if self._watched() else 0
         completion = self._runner.start(
             attempts.Attempt(
                 handler=call.handler,
@@ -268,7 +268,7 @@ class Executor:
             end = _failed(call, _timeout(call))
         else:
             end = self._end(call, outcome)
-        if self._observers is not None:
+        if began_ms and self._observers is not None:
             self._observers.attempt_ended(lambda: attempt_seen(hand.held, call, end, (began_ms, self._now_ms())))
         self._go_on(hand, self._turn(hand, (), attempt=end))
 
@@ -398,6 +398,10 @@ class Executor:
         now = self._now_ms()
         for timer in commit.timers:
             self._on_timer(now + timer.delay_ms if timer.at_ms is None else timer.at_ms)
+
+    def _watched(self) -> bool:
+        """Whether somebody wants to know of attempts."""
+        return self._observers is not None and self._observers.watches_attempts
 
     def _tell_end(self, hand: Hand, turn: Turn) -> None:
         if turn.run_end is not None and self._observers is not None:

@@ -126,12 +126,12 @@ class RunQueue:
 
     # Threads --------------------------------------------------------------------------------------------------------
 
-    def work(self, goes_on: Callable[[], bool], *, lent: bool = False) -> int:
+    def work(self, goes_on: Callable[[float], bool], *, lent: bool = False) -> int:
         """Work on this thread until there is nothing to do for it.
 
         Args:
-            goes_on: Whether it may begin with something new; asked before each task. What is in hand is still ended
-                when no other thread can.
+            goes_on: Whether it may begin with something new; asked before each task, with the time, monotonic ms. What
+                is in hand is still ended when no other thread can.
             lent: It was counted when it was started.
 
         Returns:
@@ -140,19 +140,23 @@ class RunQueue:
         if not lent:
             self.lend()
         done, leaving = 0, False
+        now_ms = monotonic_ms()
         try:
             while True:
-                if not leaving and not goes_on():
+                if not leaving and not goes_on(now_ms):
                     leaving = True
                     with self._lock:
                         self._leaving += 1
-                task = self._take(leaving=leaving, first=done == 0)
+                task, waited = self._take(leaving=leaving, first=done == 0)
                 if task is None:
                     return done
+                if waited:
+                    now_ms = monotonic_ms()
                 done += 1
-                began_ms = monotonic_ms()
+                began_ms = now_ms
                 task.run()
-                self.pace.took(monotonic_ms() - began_ms)
+                now_ms = monotonic_ms()
+                self.pace.took(now_ms - began_ms)
         except BaseException:
             with self._lock:
                 self._end_task()
@@ -183,7 +187,8 @@ class RunQueue:
         """Whether all threads of the process are at work."""
         return self._lent >= self._threads
 
-    def _take(self, *, leaving: bool, first: bool) -> Task | None:
+    def _take(self, *, leaving: bool, first: bool) -> tuple[Task | None, bool]:
+        """Take the next task, waiting if one is to come; returns it and whether it was waited for."""
         door: threading.Lock | None = None
         while True:
             with self._lock:
@@ -192,13 +197,13 @@ class RunQueue:
                     first = True
                 if leaving and self._lent > self._leaving:
                     self._wake(len(self._tasks))
-                    return None
+                    return None, False
                 if self._tasks:
                     self._active += 1
                     self._with.add(threading.get_ident())
-                    return self._tasks.popleft()
+                    return self._tasks.popleft(), door is not None
                 if len(self._idle) >= self._coming():
-                    return None
+                    return None, False
                 door = threading.Lock()
                 door.acquire()
                 self._idle.append(door)

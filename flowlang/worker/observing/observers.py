@@ -70,6 +70,11 @@ class Observers:
                 self._looking = _Looking(letters, observe.slack)
                 self._looking.start()
 
+    @property
+    def watches_attempts(self) -> bool:
+        """Whether a receiver takes attempts."""
+        return self._spans is not None
+
     def run_ended(self, seen: Callable[[], RunSeen]) -> None:
         """A run has ended, and the store has it; `seen` is asked only when somebody wants to know."""
         senders = [sender for sender in (self._spans, self._outcomes) if sender is not None]

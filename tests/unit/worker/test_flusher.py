@@ -175,7 +175,7 @@ def test_what_is_submitted_is_told_of_its_outcome_and_its_task_is_queued() -> No
     with flushing(wire, hands) as flusher:
         hands.lend()
         flusher.submit(Cancel("r00-9"), then)
-        assert hands.work(lambda: not outcomes, lent=True) == 1
+        assert hands.work(lambda _: not outcomes, lent=True) == 1
     assert outcomes == [Done(found=False, changed=False), "went on"]
 
 
