@@ -41,6 +41,7 @@ from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
     Result,
+    RunMeta,
     StepFrame,
     decode_meta,
     decode_past,
@@ -71,10 +72,16 @@ class Held:
         program: Its pipeline, in the version that the run began with.
         sealer: Opens and closes payloads.
         secrets: What `secrets` is to expressions in `with`.
+        meta: The run's meta data, when they are known; else the row has them.
     """
 
     def __init__(
-        self, claimed: Claimed, program: Program, sealer: Sealer, secrets: Mapping[str, str] | None = None
+        self,
+        claimed: Claimed,
+        program: Program,
+        sealer: Sealer,
+        secrets: Mapping[str, str] | None = None,
+        meta: RunMeta | None = None,
     ) -> None:
         self.row = claimed
         self.program = program
@@ -84,7 +91,7 @@ class Held:
             claimed.run,
             claimed.pipeline,
             claimed.version,
-            decode_meta(sealer.open(claimed.meta)),
+            decode_meta(sealer.open(claimed.meta)) if meta is None else meta,
             created_ms=claimed.created_ms,
             index=claimed.index,
             secrets=secrets,

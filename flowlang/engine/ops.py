@@ -418,6 +418,9 @@ class ClaimRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     refuses: tuple[str, ...] = ()  #: versions that this worker cannot run: their rows are left to others
     defers: tuple[str, ...] = ()  #: versions whose handlers it has in another form: left to those that have them as is
     terms: dict[str, QueueTerms] = {}  #: of queues that have any
+    known: tuple[
+        str, ...
+    ] = ()  #: runs whose meta data the claimer has, and need not get with rows below their main one
 
 
 class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -429,7 +432,7 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     state: bytes
     pipeline: str
     version: str
-    meta: bytes
+    meta: bytes  #: empty when the claimer has it: see `ClaimRequest.known`
     created_ms: int = 0  #: when the run was
     queue: str = "default"
     parent: str | None = None

@@ -22,7 +22,7 @@ from flowlang.engine.ops import Claimed, Commit, Committed, Hold, Lost, Outcome,
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import Program
 from flowlang.engine.route import Router
-from flowlang.engine.state import ErrorInfo
+from flowlang.engine.state import ErrorInfo, RunMeta
 from flowlang.engine.turn import AttemptEnd, Call, Turn
 from flowlang.errors import FlowError, StoreError
 from flowlang.handler.classify import Failure
@@ -30,6 +30,7 @@ from flowlang.handler.context import RunInfo
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
+from flowlang.worker.metas import Metas
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.observing.receivers import attempt_seen, run_seen
 from flowlang.worker.runner import Runner
@@ -57,6 +58,7 @@ class Executor:
         now_ms: The store's time.
         refresh: Reads the active manifest anew after a stale accept.
         sealer: Opens and closes payloads.
+        metas: Has meta data of runs between the claims of their items.
         runner: Calls handlers.
         rng: For jitter.
         secrets: What `secrets` is to expressions in `with`.
@@ -81,6 +83,7 @@ class Executor:
         now_ms: Callable[[], int],
         refresh: Callable[[], object],
         sealer: Sealer,
+        metas: Metas,
         runner: Runner,
         rng: Rng,
         secrets: Mapping[str, str],
@@ -99,6 +102,7 @@ class Executor:
         self._now_ms = now_ms
         self._refresh = refresh
         self._sealer = sealer
+        self._metas = metas
         self._runner = runner
         self._rng = rng
         self._secrets = secrets
@@ -146,8 +150,9 @@ class Executor:
         return done
 
     def task_of(self, row: Claimed) -> Task:
-        """The task of a row that has been claimed."""
-        return Task(lambda: self._begin(row), lambda: self._return_row(row), monotonic_ms())
+        """The task of a row that has been claimed; called on the flusher's thread."""
+        meta = self._metas.of(row)
+        return Task(lambda: self._begin(row, meta), lambda: self._return_row(row), monotonic_ms())
 
     def hand_back_stale(self) -> None:
         """Hand back what has waited too long for a thread of this process."""
@@ -178,7 +183,7 @@ class Executor:
 
     # Tasks, on lent threads -----------------------------------------------------------------------------------------
 
-    def _begin(self, row: Claimed) -> None:
+    def _begin(self, row: Claimed, meta: RunMeta | None) -> None:
         """Begin with a claimed row."""
         if self._stopping():
             self._return_row(row)
@@ -188,7 +193,7 @@ class Executor:
             if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
                 self._return_row(row)  # claimed before its version was known; from now on no such row comes
                 return
-            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets))
+            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets, meta))
         except (FlowError, LookupError, ValueError) as error:
             # Not ours to fail: the store may answer again.
             log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)

@@ -1,6 +1,8 @@
 """Group commit: one flusher a process sends what all threads have queued as one call of the store.
 
-While a flush is under way the next batch gathers; no timer is needed. A scope goes on only when its own commit has been
+While a flush is under way the next batch gathers. Where threads go from one short task to the next, it gathers until
+they have done about half of what is in hand, so that server and threads both have something to do; it goes out at once
+when there is nothing else to do. A scope goes on only when its own commit has been
 acknowledged. When the store gives no answer the same flush is sent again under the same id until one comes, so a lost
 reply, or an outage of any length, neither loses nor doubles anything.
 """
@@ -10,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from flowlang.engine.ops import Claimed, ClaimRequest, Op, Outcome, Renew, Renewed, Reply
 from flowlang.engine.ports import FlushId, Store
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Bounds on one flush: as many entries as one script call carries well.
 MAX_BATCH = 64
+#: Seconds that a flush waits for more while threads go from one short task to the next.
+GATHER_S = 0.0005
 #: Seconds that tasks may wait beside an idle thread.
 STALL_S = 0.001
 #: Seconds between two tries while the store does not answer: first, and at most.
@@ -63,6 +67,7 @@ class Flusher:
         lease_ms: For claimed rows.
         threads: How many threads this process runs steps on.
         run_queue: Says what the process can take, and gets it.
+        known: Tells the runs whose meta data this process has; asked on the flusher's thread.
         declined: Tells the versions that this process refuses, and those that it defers.
         on_reply: Called on the flusher's thread with every reply; must not block.
     """
@@ -78,6 +83,7 @@ class Flusher:
         threads: int,
         run_queue: RunQueue,
         on_reply: Callable[[Reply], None],
+        known: Callable[[], tuple[str, ...]] = tuple,
         declined: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = lambda: ((), ()),
     ) -> None:
         self._store = store
@@ -88,13 +94,17 @@ class Flusher:
         self._threads = threads
         self._run_queue = run_queue
         self._on_reply = on_reply
+        self._known = known
         self._declined = declined
         self._seq = 0
-        self._entries: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._gate = threading.Lock()  #: of what follows
+        self._entries: deque[_Entry] = deque()
+        self._asleep: Literal["", "empty", "gathering"] = ""  #: the flusher's thread waits for `_bell`, rung once
+        self._ended = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._stopping = threading.Event()
         self._hurried = threading.Event()
-        self._gate = threading.Lock()
-        self._ended = False
         self._thread = threading.Thread(target=self._run, name="flowlang-flusher", daemon=True)
 
     def start(self) -> None:
@@ -109,7 +119,7 @@ class Flusher:
         """Send what is queued, then end. An outage ends the waiting after `timeout` seconds."""
         self.hurry()
         self._stopping.set()
-        self._entries.put(None)
+        self.press()
         self._thread.join(timeout)
 
     def apply(self, op: Op) -> Outcome:
@@ -153,11 +163,24 @@ class Flusher:
         assert isinstance(outcome, Renewed)
         return outcome
 
+    def press(self) -> None:
+        """Send what has gathered: no more is to come for the moment."""
+        if self._asleep:
+            with self._gate:
+                self._wake()
+
     def _put(self, entry: _Entry) -> None:
         with self._gate:
             if self._ended or self._stopping.is_set():
                 raise FlusherStopped("the process is stopping")
-            self._entries.put(entry)
+            self._entries.append(entry)
+            if self._asleep == "empty" or len(self._entries) >= self._run_queue.worth_a_flush:
+                self._wake()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._asleep = ""
+            self._bell.release()
 
     # The flusher's thread -------------------------------------------------------------------------------------------
 
@@ -173,11 +196,10 @@ class Flusher:
             self._hand_out(batch, rows)
         with self._gate:  # whoever passed it before has queued; whoever comes now is turned away
             self._ended = True
-        while not self._entries.empty():
-            late = self._entries.get()
-            if late is not None:
-                late.error = FlusherStopped("the process is stopping")
-                self._hand_out([late], ())
+            late = list(self._entries)
+        for entry in late:
+            entry.error = FlusherStopped("the process is stopping")
+        self._hand_out(late, ())
 
     def _hand_out(self, batch: list[_Entry], rows: tuple[Claimed, ...]) -> None:
         tasks: list[Task] = []
@@ -191,26 +213,31 @@ class Flusher:
         self._run_queue.claimed(rows, tasks)
 
     def _gather(self) -> list[_Entry]:
-        batch: list[_Entry] = []
-        while len(batch) < MAX_BATCH:
-            if batch and self._entries.empty():
-                break
-            entry = self._entries.get() if batch else self._next()
-            if entry is None:
-                if batch:
-                    self._entries.put(None)  # end after this batch
-                break
-            batch.append(entry)
-        return batch
-
-    def _next(self) -> _Entry | None:
-        """Wait for an entry, and meanwhile see to it that no task waits beside an idle thread."""
-        while self._run_queue.is_stalled():
-            try:
-                return self._entries.get(timeout=STALL_S)
-            except Empty:
+        """Wait until there is something to send, and take it; nothing when the process is stopping."""
+        gathered = False
+        while True:
+            with self._gate:
+                waiting = len(self._entries)
+                if waiting and (gathered or waiting >= self._run_queue.worth_a_flush or self._stopping.is_set()):
+                    return [self._entries.popleft() for _ in range(min(waiting, MAX_BATCH))]
+                if self._stopping.is_set():
+                    return []
+                self._asleep = "gathering" if waiting else "empty"
+            gathered = bool(waiting)  # once is enough
+            stalled = self._run_queue.is_stalled()
+            if not self._sleep(GATHER_S if waiting else STALL_S if stalled else None) and stalled:
                 self._run_queue.nudge()
-        return self._entries.get()
+
+    def _sleep(self, seconds: float | None) -> bool:
+        """Wait for the bell; whether it has rung."""
+        if self._bell.acquire(timeout=-1 if seconds is None else seconds):
+            return True
+        with self._gate:
+            if self._asleep:
+                self._asleep = ""
+                return False
+        self._bell.acquire()  # it rang just now
+        return True
 
     def _flush(self, batch: list[_Entry]) -> tuple[Claimed, ...]:
         ops = [entry.op for entry in batch if entry.op is not None]
@@ -241,6 +268,7 @@ class Flusher:
             refuses=refuses,
             defers=defers,
             terms=terms_of(self._rules(), self._threads, demand.at_work),
+            known=self._known(),
         )
 
     def _send(self, ops: list[Op], request: ClaimRequest | None) -> Reply:

@@ -26,6 +26,7 @@ from flowlang.worker.filling import DeadLetterWatch
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
+from flowlang.worker.metas import Metas
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
@@ -94,11 +95,13 @@ class WorkerProcess:
         self._limits: Mapping[str, int] = {}
         self._dead_letters = DeadLetterWatch()
         self._serving = Serving(active.program, registry)
+        self._metas = Metas(sealer)
         self._spare = SpareThreads(lambda: self._executor.help())  # noqa: PLW0108 - it is made below
         self._run_queue = RunQueue(
             threads,
             begin=lambda row: self._executor.task_of(row),  # noqa: PLW0108 - the same
             start_spare=self._spare.start,
+            on_idle=lambda: self._flusher.press(),  # noqa: PLW0108 - the same
             may_run_ahead=lambda: (
                 lease_ms >= SHORTEST_LEASE_MS and not any(rule.share or rule.limit for rule in rules().values())
             ),
@@ -112,6 +115,7 @@ class WorkerProcess:
             threads=threads,
             run_queue=self._run_queue,
             on_reply=self._replied,
+            known=self._metas.known,
             declined=self._serving.declined,
         )
         self._observers = Observers(store, sealer, environment.secrets)
@@ -128,6 +132,7 @@ class WorkerProcess:
             now_ms=active.now_ms,
             refresh=active.refresh,
             sealer=sealer,
+            metas=self._metas,
             runner=self._runner,
             rng=system_rng(),
             secrets=SecretsView(environment.secrets),

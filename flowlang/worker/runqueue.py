@@ -20,13 +20,15 @@ from flowlang.clock import monotonic_ms
 from flowlang.engine.ops import Claimed
 
 #: Most rows that are claimed for each thread.
-MOST_AHEAD = 4
+MOST_AHEAD = 8
 #: What a row may wait for a thread of its process by the pace of late, milliseconds.
 PATIENCE_MS = 10.0
 #: After so long in the queue a row is handed back, milliseconds.
 STALE_MS = 250.0
 #: Below this a task is so short that a second thread would only be in its way, milliseconds.
 QUICK_MS = 0.5
+#: More operations than this are no reason to wait for more.
+LARGEST = 32
 #: Weight of the latest task in the mean.
 WEIGHT = 1 / 32
 
@@ -89,6 +91,7 @@ class RunQueue:
         begin: Makes the task of a claimed row.
         start_spare: Starts a thread that calls `work`, counted as lent already.
         may_run_ahead: Whether rows may wait here: not where each thread counts, as with shares of queues.
+        on_idle: Called when a thread finds nothing to do at the moment; must not block.
         async_limit: Scopes that may wait for coroutines at once.
     """
 
@@ -99,6 +102,7 @@ class RunQueue:
         begin: Callable[[Claimed], Task],
         start_spare: Callable[[], object],
         may_run_ahead: Callable[[], bool] = lambda: True,
+        on_idle: Callable[[], object] = lambda: None,
         async_limit: int = 200,
     ) -> None:
         self.pace = Pace()
@@ -106,6 +110,7 @@ class RunQueue:
         self._begin = begin
         self._start_spare = start_spare
         self._may_run_ahead = may_run_ahead
+        self._on_idle = on_idle
         self._async_limit = async_limit
         self._lock = threading.Lock()
         self._tasks: deque[Task] = deque()
@@ -149,6 +154,7 @@ class RunQueue:
                         self._leaving += 1
                 task, waited = self._take(leaving=leaving, first=done == 0)
                 if task is None:
+                    self._on_idle()
                     return done
                 if waited:
                     now_ms = monotonic_ms()
@@ -207,6 +213,7 @@ class RunQueue:
                 door = threading.Lock()
                 door.acquire()
                 self._idle.append(door)
+            self._on_idle()
             door.acquire()
 
     def _end_task(self) -> None:
@@ -234,6 +241,13 @@ class RunQueue:
         with self._lock:
             self._tasks.extend(tasks)
             self._stir()
+
+    @property
+    def worth_a_flush(self) -> int:
+        """How many operations a flush should wait for, while threads go from one short task to the next."""
+        if not self._tasks or self.pace.mean_ms >= QUICK_MS:
+            return 1
+        return min(LARGEST, max(1, self._held // 2))
 
     def is_stalled(self) -> bool:
         """Whether tasks wait although a thread could be woken: see `nudge`."""

@@ -6,6 +6,7 @@ import pytest
 
 from flowlang.engine.ops import (
     Cancel,
+    ClaimRequest,
     Commit,
     Committed,
     DeadLetter,
@@ -77,6 +78,17 @@ def test_reads_are_looked_up_by_the_claim_that_follows(rig: Rig) -> None:
 
     assert child.scope == "g[0]"
     assert again.reads == {"a": b"\xff", "g[0]": b"r0", "g[2]": b"r2", "=g[0]": b"i0", "=g[1]": b"", "=g[2]": b"i2"}
+
+
+def test_meta_data_that_the_claimer_has_come_with_the_main_scope_alone(rig: Rig) -> None:
+    run = rig.start_group(2).run
+    request = ClaimRequest("w", ("default",), 1, LEASE_MS, 8, 0, known=(run,))
+    (known,) = rig.flush(claim=request).claimed
+    (other,) = rig.claim(1)
+    assert [(row.scope, row.meta) for row in (known, other)] == [("g[0]", b""), ("g[1]", b"meta")]
+    rig.flush(end_child(known), end_child(other))
+    (main,) = rig.flush(claim=request).claimed
+    assert (main.scope, main.meta) == ("", b"meta")
 
 
 def test_a_child_reads_its_own_input(rig: Rig) -> None:

@@ -79,7 +79,7 @@ def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
         state=scope.state,
         pipeline=run.pipeline,
         version=run.version,
-        meta=run.meta,
+        meta=b"" if scope_id and run_id in request.known else run.meta,
         created_ms=run.created_ms,
         queue=scope.queue,
         parent=scope.parent,

@@ -106,7 +106,8 @@ local function resolve_reads(run_id, reads)
 end
 
 -- Holds a row that came out of its queue; nil when its run or a scope above it has ended.
-local function take(member, lease, defers)
+-- known: runs whose meta data need not be sent with rows below their main one.
+local function take(member, lease, defers, known)
   local parts = split(member)
   local run_id, scope_id = parts[1], parts[2]
   local run = get_run(run_id)
@@ -127,7 +128,7 @@ local function take(member, lease, defers)
   local got = redis.call('HMGET', K.run .. run_id, 'version', 'meta', 'created_ms')
   return mp_map({
     mp('run'), mp(run_id), mp('scope'), mp(scope_id), mp('fence'), mp(row.fence), mp('state'), mp_bin(row.state),
-    mp('pipeline'), mp(run.pipeline), mp('version'), mp(got[1]), mp('meta'), mp_bin(got[2]),
+    mp('pipeline'), mp(run.pipeline), mp('version'), mp(got[1]), mp('meta'), mp_bin(scope_id ~= '' and known[run_id] and '' or got[2]),
     mp('created_ms'), mp(tonumber(got[3])),
     mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
     mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
@@ -144,7 +145,7 @@ local function claim(request)
   fire_timers(CLAIM_TIMERS)
   gates.settle()
   local taken, ahead, dropped, state = {}, {}, 0, terms.begin(request)
-  local left, defers = left_to_others(request), set_of(request.defers)
+  local left, defers, known = left_to_others(request), set_of(request.defers), set_of(request.known)
   local sources = sources_of(request.queues, left)
   while #taken < request.limit and dropped < CLAIM_DROPS do
     local member, source, score = pop_best(ahead, sources, math.min(request.limit, 100), state)
@@ -156,7 +157,7 @@ local function claim(request)
       dropped = dropped + 1
     else
       fresh[member] = nil
-      local row = take(member, request.lease_ms, defers)
+      local row = take(member, request.lease_ms, defers, known)
       if row then
         taken[#taken + 1] = row
         terms.took(state, terms.queue_of(source))

@@ -109,7 +109,7 @@ def test_what_gathers_while_a_flush_is_under_way_goes_out_as_one() -> None:
         first = in_threads(lambda: flusher.apply(accept(0)))
         assert wire.waiting.wait(30)
         others = in_threads(*(lambda number=number: flusher.apply(accept(number)) for number in range(1, 6)))
-        while flusher._entries.qsize() < 5:
+        while len(flusher._entries) < 5:
             threading.Event().wait(0.001)
         wire.open.set()
         for thread in first + others:

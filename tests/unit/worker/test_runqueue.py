@@ -1,0 +1,272 @@
+"""What a process has in hand: threads that come and go, rows ahead of them, coroutines, and what waits too long."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from flowlang.engine.ops import Claimed
+from flowlang.worker import runqueue
+from flowlang.worker.runqueue import MOST_AHEAD, Demand, RunQueue, Task
+
+PATIENCE = 30
+
+
+def row(name: str, queue: str = "default") -> Claimed:
+    return Claimed(run=name, scope="", fence=1, state=b"", pipeline="p", version="v", meta=b"", queue=queue)
+
+
+class Process:
+    """A run queue whose tasks note their names, and do what the test says."""
+
+    def __init__(self, threads: int = 2, *, ahead: bool = False, async_limit: int = 200) -> None:
+        self.done: list[str] = []
+        self.spare = 0
+        self.idle = threading.Semaphore(0)
+        self.given_back: list[str] = []
+        self.queue = RunQueue(
+            threads,
+            begin=lambda row: self.task(row.run),
+            start_spare=self._start_spare,
+            may_run_ahead=lambda: ahead,
+            on_idle=self.idle.release,
+            async_limit=async_limit,
+        )
+
+    def task(self, name: str, then: Callable[[], object] = lambda: None, *, since_ms: float = 0.0) -> Task:
+        def run() -> None:
+            self.done.append(name)
+            then()
+
+        return Task(run, lambda: self.given_back.append(name), since_ms)
+
+    def _start_spare(self) -> None:
+        self.spare += 1
+
+    def claims(self, *names: str) -> Demand:
+        """Answer the demand with these rows."""
+        demand = self.queue.demand()
+        assert demand is not None
+        self.queue.claimed([row(name) for name in names])
+        return demand
+
+    def work(self, *, times: int | None = None) -> threading.Thread:
+        """A thread that works until it finds nothing, or so many times."""
+        thread = threading.Thread(
+            target=self.queue.work, args=(lambda _: times is None or len(self.done) < times,), kwargs={"lent": True}
+        )
+        thread.start()
+        return thread
+
+
+def quick(process: Process) -> None:
+    for _ in range(500):
+        process.queue.pace.took(0.01)
+
+
+def test_a_process_asks_for_a_row_for_each_thread_that_is_lent_to_it() -> None:
+    process = Process(4)
+    assert process.queue.demand() is None
+    process.queue.lend()
+    process.queue.lend()
+    process.queue.answer("default")
+    assert process.claims("a") == Demand(2, 0, Counter(), ("default",))
+    assert process.queue.demand() is None, "the store had no more"
+    process.queue.lend()
+    assert process.queue.demand() == Demand(2, 1, Counter(default=1), ())
+
+
+def test_a_claim_that_was_answered_in_full_is_followed_by_another_as_soon_as_there_is_room() -> None:
+    process = Process(2)
+    process.queue.lend()
+    process.claims("a")
+    assert process.queue.demand() is None, "there is no room"
+    process.queue.let_go("default")
+    assert process.claims().limit == 1
+
+
+def test_rows_run_ahead_of_threads_only_while_tasks_are_quick_and_threads_do_not_count() -> None:
+    process = Process(2, ahead=True)
+    process.queue.lend()
+    assert process.claims("a").limit == 1
+    quick(process)
+    process.queue.let_go("default")
+    assert process.claims().limit == MOST_AHEAD
+    process.queue.pace.took(10_000)
+    process.queue.lend()
+    assert process.claims().limit == 2
+    counted = Process(2)
+    quick(counted)
+    counted.queue.lend()
+    assert counted.claims().limit == 1
+
+
+def test_a_thread_does_what_is_there_and_leaves_when_nothing_is_to_come() -> None:
+    process = Process(1)
+    process.queue.lend()
+    process.claims("a")
+
+    def end() -> None:
+        process.queue.let_go("default")
+        process.queue.demand()
+        process.queue.claimed([])
+
+    process.queue.push([process.task("b", end)])
+    thread = process.work()
+    thread.join(PATIENCE)
+    assert process.done == ["a", "b"]
+    assert not process.queue.is_full()
+
+
+def test_a_thread_waits_while_a_scope_in_hand_waits_for_the_store() -> None:
+    process = Process(1)
+    process.queue.lend()
+    process.claims("a")
+    thread = process.work()
+    assert process.idle.acquire(timeout=PATIENCE)
+    assert (process.done, thread.is_alive()) == (["a"], True)
+    process.queue.let_go("default")
+    process.queue.demand()
+    process.queue.claimed([], [process.task("its answer")])
+    thread.join(PATIENCE)
+    assert process.done == ["a", "its answer"]
+
+
+def test_of_several_threads_only_as_many_wait_as_there_are_scopes_in_hand() -> None:
+    process = Process(3)
+    for _ in range(3):
+        process.queue.lend()
+    process.claims("a")
+    threads = [process.work() for _ in range(3)]
+    for _ in range(3):
+        assert process.idle.acquire(timeout=PATIENCE)
+    while sum(thread.is_alive() for thread in threads) > 1:
+        threading.Event().wait(0.001)
+    process.queue.let_go("default")
+    process.queue.close()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert process.done == ["a"]
+
+
+def test_a_coroutine_needs_no_thread_and_makes_room_until_there_are_too_many() -> None:
+    process = Process(1, async_limit=2)
+    process.queue.lend()
+    process.claims("a")
+    process.queue.step_aside("default")
+    assert process.claims("b").limit == 1
+    process.queue.step_aside("default")
+    assert process.queue.demand() is None
+    process.queue.step_in("default", process.task("a again"))
+    process.queue.let_go("default")
+    assert process.claims().limit == 1
+
+
+def test_what_comes_back_while_all_lent_threads_are_busy_gets_a_thread_of_its_own() -> None:
+    process = Process(2)
+    process.queue.lend()
+    busy, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        free.wait(PATIENCE)
+        process.queue.let_go("default")
+        process.queue.close()
+
+    process.claims()
+    process.queue.step_in("default", process.task("slow", hold))
+    thread = process.work()
+    assert busy.wait(PATIENCE)
+    process.queue.step_in("default", process.task("back"))
+    assert process.spare == 1
+    free.set()
+    thread.join(PATIENCE)
+
+
+def test_a_thread_whose_slice_is_over_leaves_its_tasks_to_the_others() -> None:
+    process = Process(2)
+    process.queue.lend()
+    process.queue.lend()
+    process.claims("a", "b")
+    first = process.work(times=0)
+    first.join(PATIENCE)
+    assert process.done == []
+    process.queue.close()
+    process.queue.let_go("default")
+    process.queue.let_go("default")
+    second = process.work()
+    second.join(PATIENCE)
+    assert process.done == ["a", "b"]
+
+
+def test_the_last_thread_does_what_is_in_hand_though_its_slice_is_over() -> None:
+    process = Process(1)
+    process.queue.lend()
+    process.claims("a")
+    process.queue.let_go("default")
+    thread = process.work(times=0)
+    thread.join(PATIENCE)
+    assert process.done == ["a"]
+
+
+def test_what_waits_too_long_for_a_thread_is_handed_back_and_no_more_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runqueue, "monotonic_ms", lambda: 1_000.0)
+    process = Process(2, ahead=True)
+    quick(process)
+    process.queue.lend()
+    process.queue.push(
+        [
+            process.task("old", since_ms=700.0),
+            process.task("young", since_ms=900.0),
+            Task(lambda: None, None, 0.0),
+        ]
+    )
+    stale = process.queue.stale()
+    for task in stale:
+        assert task.give_back is not None
+        task.give_back()
+    assert process.given_back == ["old"]
+    assert process.queue.pace.ahead == 1
+    assert process.queue.stale() == []
+
+
+def test_a_thread_that_does_not_come_back_does_not_count() -> None:
+    process = Process(2)
+    process.queue.lend()
+    process.queue.lend()
+    process.claims("a")
+    process.queue.stuck(1)
+    process.queue.let_go("default")
+    assert process.claims().limit == 1
+    process.queue.stuck(-1)
+    process.queue.look_further()
+    assert process.claims().limit == 3
+
+
+def test_a_task_that_is_interrupted_leaves_its_thread_counted_out() -> None:
+    process = Process(1)
+    process.queue.lend()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    process.queue.push([process.task("a", interrupt)])
+    with pytest.raises(KeyboardInterrupt):
+        process.queue.work(lambda _: True, lent=True)
+    assert not process.queue.is_full()
+
+
+def test_flushes_are_worth_waiting_for_only_while_short_tasks_wait() -> None:
+    process = Process(4, ahead=True)
+    quick(process)
+    process.queue.lend()
+    assert process.queue.worth_a_flush == 1
+    process.claims(*"abcdef")
+    assert process.queue.worth_a_flush == 3
+    process.queue.pace.slow_down()
+    assert process.queue.worth_a_flush == 1
