@@ -83,6 +83,8 @@ class Compared:
     Attributes:
         per_s: The rate.
         raw_per_s: Messages a second, beside it.
+        raw_lowest: Of them.
+        raw_highest: Of them.
         ratio: Of the one to the other, measured beside each other.
         lowest: Of the ratios.
         highest: Of the ratios.
@@ -92,6 +94,8 @@ class Compared:
 
     per_s: float
     raw_per_s: float
+    raw_lowest: float
+    raw_highest: float
     ratio: float
     lowest: float
     highest: float
@@ -99,7 +103,8 @@ class Compared:
     raw_server_us: float
 
     def row(self, what: str, goal: float | None = None) -> Row:
-        shown = f"{self.per_s:8,.0f}/s  {self.ratio:5.2f}x raw ({self.lowest:.2f}-{self.highest:.2f})"
+        raw = f"raw {self.raw_per_s:,.0f}/s ({self.raw_lowest:,.0f}-{self.raw_highest:,.0f})"
+        shown = f"{self.per_s:8,.0f}/s  {self.ratio:5.2f}x ({self.lowest:.2f}-{self.highest:.2f}) of {raw}"
         return Row(what, shown, "" if goal is None else f"≥ {goal:g}x", None if goal is None else self.ratio >= goal)
 
 
@@ -144,6 +149,8 @@ class Bench:
         return Compared(
             per_s=statistics.median(rates),
             raw_per_s=statistics.median(each.messages_per_s for each in yardsticks),
+            raw_lowest=min(each.messages_per_s for each in yardsticks),
+            raw_highest=max(each.messages_per_s for each in yardsticks),
             ratio=statistics.median(ratios),
             lowest=min(ratios),
             highest=max(ratios),
