@@ -17,6 +17,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Measured]] = {
     "chain": partial(steps, length=CHAIN),
     "single": partial(steps, length=1),
     "fanout": fanout,
+    "fanout-event": partial(fanout, source="event"),
     "chain2": partial(steps, length=CHAIN, processes=2),
     "single2": partial(steps, length=1, processes=2),
     "processes": processes,

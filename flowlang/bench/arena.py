@@ -11,9 +11,11 @@ import redis
 
 from flowlang import bootstrap
 from flowlang.bench.workers import Workers
+from flowlang.errors import StoreUnavailableError
 from flowlang.plan import Manifest, Plan
 from flowlang.service import IncomingEvent, Service
 from flowlang.settings import Settings
+from flowlang.store import script
 from flowlang.store.keys import Keys
 
 #: Statuses of runs that have ended.
@@ -50,6 +52,7 @@ class Arena:
         self.service = service
         self.client = client
         self._keys = Keys(settings.namespace)
+        self._had_library = self._has_library()
 
     def deploy(self, *plans: Plan) -> None:
         """Make these pipelines the active ones."""
@@ -94,11 +97,16 @@ class Arena:
         return found
 
     def clear(self) -> None:
-        """Remove every key of this store and of its broker."""
+        """Remove every key of this store and of its broker, and the store's functions if they were not there before."""
+        if not self._had_library and self._has_library():
+            self.client.function_delete(script.name())
         for url in (self.settings.redis_url, self.settings.broker):
             assert url is not None
             with redis.Redis.from_url(url) as client:
                 _remove(client, f"{self.settings.namespace}:*")
+
+    def _has_library(self) -> bool:
+        return bool(self.client.function_list(script.name()))
 
 
 @contextmanager
@@ -106,11 +114,14 @@ def opened(settings: Settings) -> Iterator[Arena]:
     """Open a store to measure in.
 
     Raises:
-        StoreUnavailableError: when it does not answer.
+        StoreUnavailableError: when it does not answer, then or later.
     """
     assert settings.redis_url is not None
-    with redis.Redis.from_url(settings.redis_url) as client, bootstrap.open_service(settings) as service:
-        yield Arena(settings, service, client)
+    try:
+        with redis.Redis.from_url(settings.redis_url) as client, bootstrap.open_service(settings) as service:
+            yield Arena(settings, service, client)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StoreUnavailableError(str(error)) from error
 
 
 def _remove(client: redis.Redis, pattern: str) -> None:

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "cancel": ("cancel", "Cancel runs; their clean-up still runs."),
     "replay": ("replay", "Run an ended run again: whole, or from a step on."),
     "dead-letters": ("dead_letters", "List, show, correct, retry and discard what failed for good."),
+    "bench": ("bench", "Measure how many steps a second this machine does."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
 }

@@ -16,6 +16,11 @@ def work(n: int) -> int:
     return n + 1
 
 
+@handler("bench.numbers", effect="pure")
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
 @handler("bench.note")
 def note(n: int) -> int:
     """Note the time on both clocks: the one for spans, and the one that timers go by."""
