@@ -31,8 +31,9 @@ class Fanout:
     server_us: float
 
     def rows(self) -> list[Row]:
+        where = "a step" if self.source == "step" else "an event"
         return [
-            self.rate.row(f"fan-out, {self.items:,} items of a {self.source}, with join: items", 1.5),
+            self.rate.row(f"fan-out, {self.items:,} items of {where}, with join: items", 1.5),
             Row("  CPU of an item: worker, server", f"{microseconds(self.workers_us)}, {microseconds(self.server_us)}"),
         ]
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from flowlang import bootstrap
 from flowlang.bench.workers import Workers
-from flowlang.errors import StoreUnavailableError
+from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.plan import Manifest, Plan
 from flowlang.service import IncomingEvent, Service
 from flowlang.settings import Settings
@@ -102,7 +104,7 @@ class Arena:
             self.client.function_delete(script.name())
         for url in (self.settings.redis_url, self.settings.broker):
             assert url is not None
-            with redis.Redis.from_url(url) as client:
+            with _connected(url) as client:
                 _remove(client, f"{self.settings.namespace}:*")
 
     def _has_library(self) -> bool:
@@ -115,13 +117,21 @@ def opened(settings: Settings) -> Iterator[Arena]:
 
     Raises:
         StoreUnavailableError: when it does not answer, then or later.
+        StoreError: when it refuses what is asked of it.
     """
     assert settings.redis_url is not None
     try:
-        with redis.Redis.from_url(settings.redis_url) as client, bootstrap.open_service(settings) as service:
+        with _connected(settings.redis_url) as client, bootstrap.open_service(settings) as service:
             yield Arena(settings, service, client)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailableError(str(error)) from error
+    except redis.RedisError as error:
+        raise StoreError(str(error)) from error
+
+
+def _connected(url: str) -> redis.Redis:
+    """A connection that says at once when the server has gone."""
+    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
 
 
 def _remove(client: redis.Redis, pattern: str) -> None:

@@ -119,7 +119,7 @@ def borrowed(settings: Settings) -> Iterator[Arena]:
             try:
                 arena.clear()
             except redis.RedisError as error:
-                left = f"keys that begin with {arena.settings.namespace}: are still there"
+                left = f"keys that begin with {arena.settings.namespace}: may still be there"
                 raise StoreUnavailableError(f"{error}; {left}") from error
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from flowlang.clock import monotonic_ms
 from flowlang.errors import FlowError
 from flowlang.settings import PREFIX, Settings
 from flowlang.worker.tether import tethered
 
-#: Seconds that a process has to end before it is killed: what it leaves behind is thrown away.
-_GRACE_S = 5.0
+#: How long processes may take to end before they are killed, ms: what they leave behind is thrown away.
+_GRACE_MS = 5_000.0
 
 
 class WorkerDiedError(FlowError):
@@ -75,9 +76,10 @@ class Workers:
         """End all of them; those that do not end in time are killed."""
         for process in self._processes:
             process.terminate()
+        deadline_ms = monotonic_ms() + _GRACE_MS
         for process in self._processes:
             try:
-                process.wait(_GRACE_S)
+                process.wait(max(0.0, deadline_ms - monotonic_ms()) / 1000)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

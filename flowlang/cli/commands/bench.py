@@ -34,8 +34,9 @@ _TITLES: Final = {"filling": "sending events", "working": "working them off"}
     "--handler-ms",
     type=click.FloatRange(0, 60_000),
     metavar="MS",
-    default=0.0,
-    help="Each call of the handler waits so long, as for another service.  [default: 0]",
+    default=0,
+    show_default=True,
+    help="Each call of the handler waits so long, as for another service.",
 )
 @click.option(
     "--fsync", type=click.Choice(["everysec", "always"]), help="Of the server that is started.  [default: everysec]"
