@@ -223,9 +223,10 @@ class Flusher:
                 if self._stopping.is_set():
                     return []
                 self._asleep = "gathering" if waiting else "empty"
-            gathered = bool(waiting)  # once is enough
-            stalled = self._run_queue.is_stalled()
-            if not self._sleep(GATHER_S if waiting else STALL_S if stalled else None) and stalled:
+            if waiting:
+                self._sleep(GATHER_S)
+                gathered = True  # once is enough
+            elif not self._sleep(STALL_S if self._run_queue.is_stalled() else None):
                 self._run_queue.nudge()
 
     def _sleep(self, seconds: float | None) -> bool:
