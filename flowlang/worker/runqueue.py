@@ -30,7 +30,9 @@ QUICK_MS = 0.5
 #: More operations than this are no reason to wait for more.
 LARGEST = 32
 #: Weight of the latest task in the mean.
-WEIGHT = 1 / 32
+WEIGHT = 1 / 16
+#: What tasks are taken to last before any has been seen, and after they have turned out slower than thought.
+SLOW_MS = 50.0
 
 
 class Task(NamedTuple):
@@ -67,7 +69,7 @@ class Pace:
     """How long threads take for a task: a moving mean, milliseconds. It begins slow."""
 
     def __init__(self) -> None:
-        self.mean_ms = 1_000.0
+        self.mean_ms = SLOW_MS
 
     def took(self, ms: float) -> None:
         """Count a task."""
@@ -75,7 +77,12 @@ class Pace:
 
     def slow_down(self) -> None:
         """Forget that tasks were quick."""
-        self.mean_ms = 1_000.0
+        self.mean_ms = SLOW_MS
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether tasks are so short that threads are in each other's way."""
+        return self.mean_ms < QUICK_MS
 
     @property
     def ahead(self) -> int:
@@ -245,7 +252,7 @@ class RunQueue:
     @property
     def worth_a_flush(self) -> int:
         """How many operations a flush should wait for, while threads go from one short task to the next."""
-        if not self._tasks or self.pace.mean_ms >= QUICK_MS:
+        if not self._tasks or not self.pace.is_quick:
             return 1
         return min(LARGEST, max(1, self._held // 2))
 
@@ -262,7 +269,7 @@ class RunQueue:
         waiting = len(self._tasks)
         if not waiting:
             self._dismiss()
-        elif self.pace.mean_ms >= QUICK_MS:
+        elif not self.pace.is_quick:
             self._wake(waiting)
         elif self._active <= self._stuck:
             self._wake(1)
@@ -279,8 +286,12 @@ class RunQueue:
         with self._lock:
             if not self._hungry or self._closed:
                 return None
-            ahead = self.pace.ahead if self._may_run_ahead() else 1
-            usable = max(0, self._lent - self._leaving - self._stuck)
+            ahead, here = 1, self._lent
+            if self._may_run_ahead():
+                ahead = self.pace.ahead
+                if self.pace.is_quick and here > self._leaving:
+                    here = self._threads  # one does the work of all; the others come when it does not
+            usable = max(0, here - self._leaving - self._stuck)
             room = min(usable * ahead - self._held + self._extra, self._async_limit - self._aside)
             if room <= 0:
                 return None

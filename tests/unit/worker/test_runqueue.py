@@ -92,12 +92,16 @@ def test_rows_run_ahead_of_threads_only_while_tasks_are_quick_and_threads_do_not
     process = Process(2, ahead=True)
     process.queue.lend()
     assert process.claims("a").limit == 1
+    for _ in range(500):
+        process.queue.pace.took(1.0)
+    process.queue.let_go("default")
+    assert process.claims("b").limit == MOST_AHEAD
     quick(process)
     process.queue.let_go("default")
-    assert process.claims().limit == MOST_AHEAD
+    assert process.claims().limit == MOST_AHEAD * 2, "one thread does the work of both"
     process.queue.pace.took(10_000)
     process.queue.lend()
-    assert process.claims().limit == 2
+    assert process.claims().limit == 2 + process.spare
     counted = Process(2)
     quick(counted)
     counted.queue.lend()
