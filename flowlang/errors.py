@@ -6,6 +6,7 @@ FlowError
 ├── ProjectError           a project does not compile; carries diagnostics
 ├── StoreError             the store refused or cannot be reached
 │   ├── StoreUnavailable   no answer; whether it was applied is unknown until the same flush is sent again
+│   ├── StoreFull          refused before its memory is full; nothing was stored
 │   ├── NotDurable         applied, but not as safe as it should be
 │   └── StaleEpoch         routed by an old manifest; route again by the active one
 └── HandlerError           raised by handlers to say how a failure is to be treated
@@ -38,6 +39,10 @@ class StoreError(FlowError):
 
 class StoreUnavailableError(StoreError):
     """The store gave no answer; the same flush may be sent again without applying it twice."""
+
+
+class StoreFullError(StoreError):
+    """The store's memory is nearly full; nothing was stored, and the sender may send it again later."""
 
 
 class NotDurableError(StoreError):

@@ -14,7 +14,7 @@ import click
 from flowlang.cli.arguments import seconds
 from flowlang.cli.progress import progress
 from flowlang.cli.session import OK, REFUSED, Session
-from flowlang.errors import FlowError, StoreUnavailableError
+from flowlang.errors import FlowError, StoreFullError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from flowlang.service import Service
@@ -69,7 +69,7 @@ def each(
                 show(f"{number} of {len(chosen)}")
             try:
                 answer = do(one)
-            except StoreUnavailableError:
+            except (StoreFullError, StoreUnavailableError):
                 raise
             except FlowError as error:
                 answer = {"id": getattr(one, "id", one), "ok": False, "message": str(error)}

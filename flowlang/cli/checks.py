@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowlang.cli.shapes import plural
 from flowlang.engine.limits import is_near
+from flowlang.service.headroom import HIGH_WATER_PERCENT
 from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ _BAD_SKEW_MS: Final = 240_000
 _STALE_MS: Final = 30_000
 
 _OLDEST_SERVER: Final = 7
+
+#: So much of the server's memory used is worth a warning, percent.
+_FILLING_PERCENT: Final = 75
+_MB: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ def server_checks(health: Health, settings: Settings) -> Iterator[Check]:
     store = health.store
     yield _version(store, settings)
     yield _eviction(store)
+    yield _memory(store)
     yield _persistence(store)
     yield _clock(store["clock_difference_ms"])
     yield _test_clock(health.test_clock_ms, settings)
@@ -75,6 +81,21 @@ def _eviction(store: Any) -> Check:
         return Check("eviction", "fail", f"the server may throw runs away ({policy})", advice)
     advice = "set `maxmemory-policy noeviction` before somebody sets a limit"
     return Check("eviction", "warn", f"with a memory limit the server would throw runs away ({policy})", advice)
+
+
+def _memory(store: Any) -> Check:
+    used, limit = store["used_memory"], store["maxmemory"]
+    if not limit:
+        return Check("memory", "ok", f"{used / _MB:.0f} MB used; the server has no limit of its own")
+    percent = used * 100 // limit
+    found = f"{used / _MB:.0f} of {limit / _MB:.0f} MB used ({percent} %)"
+    if percent >= HIGH_WATER_PERCENT:
+        advice = "raise `maxmemory` at once; then shorten `retention`, resolve dead letters, or keep less in steps"
+        return Check("memory", "fail", f"{found}: events are refused from {HIGH_WATER_PERCENT} % on", advice)
+    if percent >= _FILLING_PERCENT:
+        advice = f"raise `maxmemory`, or keep less: from {HIGH_WATER_PERCENT} % on events are refused"
+        return Check("memory", "warn", found, advice)
+    return Check("memory", "ok", found)
 
 
 def _persistence(store: Any) -> Check:

@@ -126,6 +126,13 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     workers: tuple[WorkerRow, ...] = ()
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What of a store's memory is used, and how much it may be; bytes."""
+
+    used: int = 0
+    limit: int = 0  #: 0: there is none
+
+
 class Store(Protocol):
     """Where runs live. `apply` writes, `once` its mark; the others only read. All may be called from any thread.
 
@@ -175,6 +182,9 @@ class Store(Protocol):
 
     def once(self, name: str, ttl_ms: int) -> bool:
         """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
+
+    def memory(self) -> Memory:
+        """How much memory is used."""
 
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. Raises: NotDurableError."""

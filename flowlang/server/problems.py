@@ -12,7 +12,14 @@ from flowlang.engine.admission import EventRefusedError
 from flowlang.engine.checkpoints import StartError
 from flowlang.engine.replay import ReplayError
 from flowlang.engine.schemas import Failure
-from flowlang.errors import ConfigError, FlowError, NotDurableError, StaleEpochError, StoreUnavailableError
+from flowlang.errors import (
+    ConfigError,
+    FlowError,
+    NotDurableError,
+    StaleEpochError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, TooLargeError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -107,6 +114,9 @@ def as_problem(error: Exception) -> HttpProblem:
         case NotDurableError():
             detail = "it is not known to be safe yet; send the same request again"
             return HttpProblem(503, "store.not-durable", detail, headers={"retry-after": "1"})
+        case StoreFullError():
+            detail = "the store is nearly full, and finishes what it has; send the same request again later"
+            return HttpProblem(503, "store.full", detail, headers={"retry-after": "10"})
         case StoreUnavailableError() | StaleEpochError():
             detail = "the store did not answer; send the same request again"
             return HttpProblem(503, "store.unavailable", detail, headers={"retry-after": "1"})

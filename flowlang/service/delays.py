@@ -29,7 +29,7 @@ def send_due(store: Store, intake: Intake, sealer: Sealer) -> int:
     """
     sent = 0
     while due := store.delayed(_MOST):
-        answers = intake.send([_maker(row, sealer) for row in due])
+        answers = intake.send([_maker(row, sealer) for row in due], begun=True)
         sent += sum(answer.status in {"accepted", "dead_letter"} for answer in answers)
         if len(due) < _MOST:
             break

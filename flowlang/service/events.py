@@ -25,6 +25,7 @@ from flowlang.ids import new_event_id, run_id_for
 from flowlang.service.answers import Answer, DataError, IncomingEvent, NotFoundError, StartedRun, TooLargeError
 from flowlang.service.callers import OPERATOR, Caller, NotAllowedError
 from flowlang.service.catalogs import Catalogs
+from flowlang.service.headroom import Headroom, size_of
 from flowlang.service.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,15 @@ class Intake:
     Args:
         store: Tells the time; answers reads.
         writer: Writes.
+        headroom: Refuses what comes from outside while the store is nearly full.
         catalogs: The active manifest.
         sealer: Seals what is stored.
     """
 
-    def __init__(self, store: Store, writer: Writer, catalogs: Catalogs, sealer: Sealer) -> None:
+    def __init__(self, store: Store, writer: Writer, headroom: Headroom, catalogs: Catalogs, sealer: Sealer) -> None:
         self._store = store
         self._writer = writer
+        self._headroom = headroom
         self._catalogs = catalogs
         self._sealer = sealer
 
@@ -133,14 +136,18 @@ class Intake:
                 raise
         return answers
 
-    def send(self, makers: Sequence[Callable[[Router], Prepared]], *, raising: bool = False) -> list[Answer]:
+    def send(
+        self, makers: Sequence[Callable[[Router], Prepared]], *, raising: bool = False, begun: bool = False
+    ) -> list[Answer]:
         """Route and write; route again whatever met another epoch.
 
         Args:
             makers: Each makes one accept, or refuses.
             raising: Let refusals out as the exceptions that they are.
+            begun: It belongs to what the store has taken before, so it may use the room that is kept for that.
 
         Raises:
+            StoreFullError: when there is no room for what comes from outside.
             StaleEpochError: when manifests change faster than events can be routed.
         """
         answers: list[Answer | None] = [None] * len(makers)
@@ -156,6 +163,8 @@ class Intake:
             for at in refused:
                 answers[at] = _refusal(prepared[at], raising=raising)
             accepts = {at: result for at, result in prepared.items() if isinstance(result, Accept)}
+            if not begun:
+                self._headroom.take(size_of(accepts.values()))
             self._write(accepts, answers)
         if any(answer is None for answer in answers):
             raise StaleEpochError("the project is being deployed again and again; send the event once more")

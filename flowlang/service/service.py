@@ -24,6 +24,7 @@ from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
 from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
+from flowlang.service.headroom import Headroom
 from flowlang.service.live_waits import awaited_by_others
 from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
@@ -81,7 +82,7 @@ class Service:
         self._ring = ring
         self._catalogs = Catalogs(store, salt)
         self._writer = Writer(store, incarnation or f"service-{random_token()}", on_reply=self._replied, pause=pause)
-        self._intake = Intake(store, self._writer, self._catalogs, sealer)
+        self._intake = Intake(store, self._writer, Headroom(store.memory), self._catalogs, sealer)
         self._replays = Replays(store, self._writer, self._intake, self._catalogs, sealer=sealer, forecaster=forecaster)
         self._dead = DeadLetters(store, self._writer, self._intake, self._replays, sealer)
         self._scheduler = Scheduler(store, self._intake, self._catalogs)
@@ -191,6 +192,7 @@ class Service:
         Raises:
             NotDeployedError: when nothing is deployed.
             StoreUnavailableError: when the store does not answer; the sender may send all of them again.
+            StoreFullError: the same, when its memory is nearly full.
         """
         answers = self._intake.events(events, source)
         self.counters.update(f"events.{answer.status}" for answer in answers)

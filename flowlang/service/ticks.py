@@ -77,7 +77,7 @@ class Scheduler:
     def _fire(self, due: list[tuple[CronEntry, Tick]]) -> int:
         if not due:
             return 0
-        answers = self._intake.send([_maker(entry, tick) for entry, tick in due])
+        answers = self._intake.send([_maker(entry, tick) for entry, tick in due], begun=True)
         return sum(1 for answer in answers if answer.status in {"accepted", "dead_letter"})
 
 

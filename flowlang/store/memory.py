@@ -9,7 +9,7 @@ import msgspec
 
 from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, Memory, RunRow, RunRows, Stats, VersionRow
 from flowlang.engine.reference import Partition
 from flowlang.plan import Durability
 
@@ -112,6 +112,10 @@ class MemoryStore:
             if first:
                 self._asked[name] = now_ms + ttl_ms
             return first
+
+    def memory(self) -> Memory:
+        """This process's, which has no limit of ours."""
+        return Memory()
 
     def secure(self, durability: Durability) -> None:
         """Nothing here is safe, and nobody is told so who asked for a store of a test."""

@@ -18,14 +18,14 @@ from redis.retry import Retry
 
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow
+from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, Memory, RunRow, RunRows, Stats, VersionRow
 from flowlang.errors import StoreError, StoreUnavailableError
 from flowlang.plan import Durability
 from flowlang.store import script, wire
 from flowlang.store.connections import Connections
 from flowlang.store.durability import secure, why_not
 from flowlang.store.keys import Keys
-from flowlang.store.redis_health import read_health
+from flowlang.store.redis_health import read_health, read_memory
 from flowlang.store.redis_reads import Reads
 
 #: How long to wait for a connection and for an answer, seconds.
@@ -203,6 +203,11 @@ class RedisStore:
         """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
         with _answers():
             return bool(self._client.set(self.keys.family("asked", name), b"", nx=True, px=ttl_ms))
+
+    def memory(self) -> Memory:
+        """How much memory of the server is used."""
+        with _answers():
+            return read_memory(self._client)
 
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. See `durability`.

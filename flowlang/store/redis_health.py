@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from flowlang.clock import SystemClock
+from flowlang.engine.ports import Memory
 
 
 def read_health(client: redis.Redis) -> dict[str, Any]:
@@ -35,6 +36,14 @@ def read_health(client: redis.Redis) -> dict[str, Any]:
         "replicas": int(info.get("connected_slaves", 0)),
         "clock_difference_ms": int(seconds) * 1000 + int(micros) // 1000 - SystemClock().now_ms(),
     }
+
+
+def read_memory(client: redis.Redis) -> Memory:
+    """Ask a server for the memory that counts towards its limit."""
+    asked: Any = client
+    info = asked.info("memory")
+    used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
+    return Memory(used, int(info.get("maxmemory", 0)))
 
 
 def read_appendfsync(asked: Any) -> str | None:

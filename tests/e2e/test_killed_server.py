@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
-from flowlang.server.app import create_app
-from flowlang.server.run import HttpServer
+from tests.e2e.edge import served
 from tests.e2e.pipelines import CALLS, CHECKPOINTS, chain, fan
 from tests.e2e.waiting import until
 from tests.e2e.world import World, checkpoints
 
 KILLS = 3
 BATCH = 30
-
-
-@contextlib.contextmanager
-def served(world: World) -> Iterator[httpx.Client]:
-    server = HttpServer(create_app(world.service, secrets={}), port=0)
-    server.start()
-    try:
-        with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
-            yield client
-    finally:
-        server.stop()
 
 
 def post(client: httpx.Client, name: str, n: int, refused: list[int]) -> str:

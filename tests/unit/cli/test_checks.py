@@ -19,6 +19,7 @@ SERVER = {
     "version": "9.1.2",
     "role": "master",
     "maxmemory": 0,
+    "used_memory": 4_000_000,
     "maxmemory_policy": "noeviction",
     "aof_enabled": True,
     "appendfsync": "everysec",
@@ -38,7 +39,7 @@ def judged(name: str, facts: Health, settings: Settings = SETTINGS) -> Check:
 
 def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
     checks = list(server_checks(health(), SETTINGS))
-    assert [check.status for check in checks] == ["ok"] * 6
+    assert [check.status for check in checks] == ["ok"] * 7
     assert checks[0].message == "Valkey 9.1.2 at redis://:***@store/0"
 
 
@@ -51,6 +52,9 @@ def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
         ("eviction", health(maxmemory_policy="allkeys-lru", maxmemory=1_000_000), "fail", "noeviction"),
         ("eviction", health(maxmemory_policy="volatile-lru"), "warn", "noeviction"),
         ("eviction", health(maxmemory_policy=None), "ok", ""),
+        ("memory", health(maxmemory=5_000_000), "warn", "90 %"),
+        ("memory", health(maxmemory=4_400_000), "fail", "raise `maxmemory` at once"),
+        ("memory", health(maxmemory=8_000_000), "ok", ""),
         ("persistence", health(aof_enabled=False), "fail", "appendonly yes"),
         ("persistence", health(appendfsync="no"), "warn", "everysec"),
         ("persistence", health(appendfsync=None), "ok", ""),
@@ -149,7 +153,7 @@ def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch
     assert checks["persistence"]["status"] == "fail"
     assert checks["python"] == {**checks["python"], "status": "ok", "advice": None}
     assert set(checks) == {
-        "python", "packages", "settings", "project", "handlers", "store", "eviction", "persistence", "clock",
+        "python", "packages", "settings", "project", "handlers", "store", "eviction", "memory", "persistence", "clock",
         "test clock", "broker", "deployed", "durable", "workers", "work", "dead letters",
     }  # fmt: skip
 
