@@ -14,6 +14,7 @@ import dramatiq
 
 from flowlang.bootstrap import WorkerRuntime
 from flowlang.cli.logs import set_up_logs
+from flowlang.cli.starting import check_servers
 from flowlang.errors import FlowError
 from flowlang.settings import Settings
 
@@ -55,4 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     sys.exit(main())
 else:
+    # `flowlang worker` has looked at the servers before it started us; nobody did for the `dramatiq` command.
+    check_servers(Settings.from_env(os.environ), lambda line: print(f"flowlang: {line}", file=sys.stderr))  # noqa: T201
     broker = make_runtime().broker

@@ -1,4 +1,4 @@
-"""What `doctor` looks at, and what `worker` warns of at its start: facts in, judgements with advice out.
+"""What `doctor` looks at, and other commands at their start (`starting`): facts in, judgements with advice out.
 
 Each check is a pure function. Gathering the facts is left to the commands.
 """
@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from flowlang.engine.ports import Stats
 
 #: A clock that differs more is worth a warning; more than the second makes signatures of webhooks fail. Milliseconds.
-_SKEW_MS: Final = 2_000
+_SKEW_MS: Final = 1_000
 _BAD_SKEW_MS: Final = 240_000
 
 #: A row that is ready and that nobody took for so long is worth a warning, in milliseconds.
 _STALE_MS: Final = 30_000
 
 _OLDEST_SERVER: Final = 7
+
+#: The first releases without the holes in Lua that were found in 2025 and 2026 (CVE-2025-49844 and others): of each
+#: branch that got a fix, and of all that come after the last of them.
+_FIXED: Final = {
+    "redis": {(7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2, (8, 6): 3},
+    "valkey": {(7, 2): 11, (8, 0): 6, (8, 1): 4},
+}
 
 #: So much of the server's memory used is worth a warning, percent.
 _FILLING_PERCENT: Final = 75
@@ -54,6 +61,7 @@ def server_checks(health: Health, settings: Settings) -> Iterator[Check]:
     """Judge the servers by the promises that rest on them."""
     store = health.store
     yield _version(store, settings)
+    yield _fixes(store)
     yield _eviction(store)
     yield _memory(store)
     yield _persistence(store)
@@ -72,15 +80,24 @@ def _version(store: Any, settings: Settings) -> Check:
     return Check("store", "ok", found)
 
 
+def _fixes(store: Any) -> Check:
+    numbers = [int(part) for part in re.findall(r"\d+", str(store["version"]))[:3]]
+    major, minor, patch = (*numbers, 0, 0, 0)[:3]
+    branches = _FIXED[store["server"]]
+    fixed = patch >= branches[major, minor] if (major, minor) in branches else (major, minor) > max(branches)
+    if fixed:
+        return Check("fixes", "ok", "the server has the known fixes of its Lua")
+    advice = "update the server, unless whoever packaged it has put the fixes in"
+    return Check("fixes", "warn", f"{store['version']} is older than fixes of its Lua (CVE-2025-49844)", advice)
+
+
 def _eviction(store: Any) -> Check:
     policy = store["maxmemory_policy"]
     if policy in {"noeviction", None}:
         return Check("eviction", "ok", "the server throws nothing away when memory is short")
-    if store["maxmemory"]:
-        advice = "set `maxmemory-policy noeviction`, and alarm on memory"
-        return Check("eviction", "fail", f"the server may throw runs away ({policy})", advice)
-    advice = "set `maxmemory-policy noeviction` before somebody sets a limit"
-    return Check("eviction", "warn", f"with a memory limit the server would throw runs away ({policy})", advice)
+    # Without a limit it throws nothing away yet; but a limit is set in a moment, and nobody would look here again.
+    found = f"the server {'may' if store['maxmemory'] else 'would, with a memory limit,'} throw runs away ({policy})"
+    return Check("eviction", "fail", found, "set `maxmemory-policy noeviction`, and alarm on memory")
 
 
 def _memory(store: Any) -> Check:

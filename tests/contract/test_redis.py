@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -209,6 +210,22 @@ def test_health_says_what_doctor_asks(redis_store: RedisStore) -> None:
     assert health["maxmemory_policy"] == "noeviction"
     assert health["aof_enabled"] in {True, False}
     assert abs(health["clock_difference_ms"]) < 5_000
+
+
+def test_a_server_that_forbids_config_tells_its_eviction_all_the_same(redis_url: str, client: redis.Redis) -> None:
+    client.acl_setuser("managed", enabled=True, nopass=True, commands=["+@all", "-config"], keys=["*"])
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    parts = urlsplit(redis_url)
+    url = parts._replace(netloc=f"managed:any@{parts.hostname}:{parts.port}").geturl()
+    try:
+        with contextlib.closing(RedisStore(url)) as store:
+            health = store.health()
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.acl_deluser("managed")
+
+    assert health["maxmemory_policy"] == "allkeys-lru"
+    assert health["appendfsync"] is None
 
 
 def test_the_check_for_leaks_finds_one(redis_url: str, client: redis.Redis) -> None:

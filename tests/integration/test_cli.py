@@ -15,6 +15,7 @@ from queue import Empty, Queue
 from typing import Any
 
 import pytest
+import redis
 
 FLOWLANG = [sys.executable, "-m", "flowlang"]
 
@@ -233,6 +234,25 @@ def test_worker_replaces_a_killed_child(shop: Path, redis_url: str, any_broker_u
         assert worker.end() == 0
     finally:
         worker.close()
+
+
+def test_a_server_that_throws_runs_away_is_refused_at_every_start(shop: Path, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as server:
+        server.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            for arguments in (["deploy"], ["worker"], ["serve", "--port", "0"]):
+                refused = call(shop, *arguments, status=2, env={"FLOWLANG_REDIS_URL": redis_url})
+                assert "throw runs away (allkeys-lru): set `maxmemory-policy noeviction`" in refused.stderr
+            named = [sys.executable, "-m", "dramatiq", "flowlang.app", "--processes", "1"]
+            variables = environment(FLOWLANG_REDIS_URL=redis_url)
+            done = subprocess.run(
+                named, cwd=shop, env=variables, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            )
+            assert done.returncode != 0
+            assert "set `maxmemory-policy noeviction`" in done.stderr
+        finally:
+            server.config_set("maxmemory-policy", "noeviction")
+        assert server.dbsize() == 0
 
 
 def test_without_a_server_every_command_says_what_to_do(shop: Path) -> None:

@@ -7,6 +7,7 @@ import click
 from flowlang.cli.deploying import change_as_json, counted, deploy, deployable, preview
 from flowlang.cli.progress import progress
 from flowlang.cli.session import OK, REFUSED, Command, Session
+from flowlang.cli.starting import check_servers
 from flowlang.cli.wiring import load_project, located, open_service
 
 
@@ -27,7 +28,9 @@ def command(session: Session, *, dry_run: bool) -> int:
         if not deployable(console, project):
             return REFUSED
         show(counted(project))
-        with open_service(located(settings)) as service:
+        settings = located(settings)
+        check_servers(settings, console.warn)
+        with open_service(settings) as service:
             if dry_run:
                 change = preview(service, project)
                 if session.as_json:

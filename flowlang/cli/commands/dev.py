@@ -9,6 +9,7 @@ import click
 from flowlang.cli import children
 from flowlang.cli.development import Development, free_port, stored
 from flowlang.cli.session import OK, REFUSED, Command, Session
+from flowlang.cli.starting import check_servers
 from flowlang.cli.wiring import load_project, open_service
 
 
@@ -32,5 +33,7 @@ def command(session: Session, host: str | None, port: str | None, processes: str
     project = load_project(session.settings(None, **flags), deploying=True)
     settings = free_port(session.settings(project.settings, **flags))
     with stored(settings) as (settings, server), open_service(settings) as service:
+        if server is None:
+            check_servers(settings, session.console.warn)
         development = Development(session.console, settings, service, server)
         return OK if development.run(project) else REFUSED

@@ -6,6 +6,7 @@ import click
 
 from flowlang.cli.logs import set_up_logs
 from flowlang.cli.session import Command, Session
+from flowlang.cli.starting import check_servers
 from flowlang.cli.wiring import located, serve
 
 
@@ -21,6 +22,7 @@ def command(session: Session, host: str | None, port: str | None) -> int:
     settings = located(session.settings(http_host=host, http_port=port))
     set_up_logs(settings)
     session.as_lines = True
+    check_servers(settings, session.console.warn)
 
     def ready(url: str) -> None:
         if session.as_json:

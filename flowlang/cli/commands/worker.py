@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from flowlang.cli import children, deploying
-from flowlang.cli.checks import server_checks
 from flowlang.cli.session import REFUSED, Command, Session
-from flowlang.cli.wiring import Project, health, load_project, located, open_service
+from flowlang.cli.starting import check_servers
+from flowlang.cli.wiring import Project, load_project, located, open_service
 from flowlang.service import NotDeployedError, Service
 from flowlang.worker.supervisor import Supervisor
 
@@ -29,9 +29,7 @@ def command(session: Session, processes: str | None, threads: str | None, queues
     settings = located(session.settings(project.settings, **flags))
     session.as_lines = True
     console = session.console
-    for check in server_checks(health(settings), settings):
-        if check.status != "ok":
-            console.warn(f"{check.message}; {check.advice}")
+    check_servers(settings, console.warn)
     with open_service(settings) as service:
         if deploy and not _deployed(session, service, project):
             return REFUSED

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flowlang import bootstrap
+from flowlang.bootstrap import Health
 from flowlang.cli.root import cli
 from flowlang.clock import ManualClock
 from flowlang.diagnostics import Diagnostic
@@ -40,6 +41,20 @@ def pipeline(name: str, **more: Any) -> Plan:
 
 WELCOME = pipeline("welcome", triggers=(EventTrigger(("member/joined",)),))
 FAREWELL = pipeline("farewell")
+
+
+#: What a server says of itself that keeps all promises.
+SOUND: Mapping[str, Any] = {
+    "server": "valkey",
+    "version": "9.1.2",
+    "role": "master",
+    "maxmemory": 0,
+    "used_memory": 4_000_000,
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": True,
+    "appendfsync": "everysec",
+    "clock_difference_ms": 12,
+}
 
 
 @dataclass
@@ -78,6 +93,8 @@ class Desk:
         self.service = Service(self.store, self.sim.sealer, pause=lambda _: None)
         self.away = False
         self.project = loaded(WELCOME, FAREWELL)
+        self.server = dict(SOUND)
+        monkeypatch.setattr(bootstrap, "health", self._health)
         monkeypatch.setattr(bootstrap, "open_service", self._open)
         monkeypatch.setattr(bootstrap, "load_project", self._load, raising=False)
 
@@ -88,6 +105,11 @@ class Desk:
         if call.arguments["name"] == "busy":
             raise SimulatedError("transient", "greet.busy", "somebody is busy")
         return f"Welcome, {call.arguments['name']}!"
+
+    def _health(self, _: Settings) -> Health:
+        if self.away:
+            raise StoreUnavailableError("Connection refused")
+        return Health(self.server, 0, None, same_server=False)
 
     @contextmanager
     def _open(self, _: Settings) -> Iterator[Service]:

@@ -12,24 +12,13 @@ from flowlang.bootstrap import Health
 from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
 from flowlang.engine.ports import Stats, WorkerRow
 from flowlang.settings import Settings
-from tests.unit.cli.desk import Desk
+from tests.unit.cli.desk import SOUND, Desk
 
-SERVER = {
-    "server": "valkey",
-    "version": "9.1.2",
-    "role": "master",
-    "maxmemory": 0,
-    "used_memory": 4_000_000,
-    "maxmemory_policy": "noeviction",
-    "aof_enabled": True,
-    "appendfsync": "everysec",
-    "clock_difference_ms": 12,
-}
 SETTINGS = Settings(redis_url="redis://:hunter2@store/0")
 
 
 def health(test_clock_ms: int = 0, broker_error: str | None = None, *, same: bool = False, **server: Any) -> Health:
-    return Health({**SERVER, **server}, test_clock_ms, broker_error, same)
+    return Health({**SOUND, **server}, test_clock_ms, broker_error, same)
 
 
 def judged(name: str, facts: Health, settings: Settings = SETTINGS) -> Check:
@@ -39,7 +28,7 @@ def judged(name: str, facts: Health, settings: Settings = SETTINGS) -> Check:
 
 def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
     checks = list(server_checks(health(), SETTINGS))
-    assert [check.status for check in checks] == ["ok"] * 7
+    assert [check.status for check in checks] == ["ok"] * 8
     assert checks[0].message == "Valkey 9.1.2 at redis://:***@store/0"
 
 
@@ -50,7 +39,14 @@ def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
         ("store", health(server="redis", version="7.0.15"), "ok", ""),
         ("store", health(role="slave"), "fail", "primary"),
         ("eviction", health(maxmemory_policy="allkeys-lru", maxmemory=1_000_000), "fail", "noeviction"),
-        ("eviction", health(maxmemory_policy="volatile-lru"), "warn", "noeviction"),
+        ("eviction", health(maxmemory_policy="volatile-lru"), "fail", "noeviction"),
+        ("fixes", health(server="redis", version="7.0.15"), "warn", "update"),
+        ("fixes", health(server="redis", version="7.2.11"), "ok", ""),
+        ("fixes", health(server="redis", version="8.4.0"), "warn", "update"),
+        ("fixes", health(server="redis", version="8.6.3"), "ok", ""),
+        ("fixes", health(server="redis", version="9.0.0"), "ok", ""),
+        ("fixes", health(server="valkey", version="8.1.3"), "warn", "update"),
+        ("fixes", health(server="valkey", version="8.1.10"), "ok", ""),
         ("eviction", health(maxmemory_policy=None), "ok", ""),
         ("memory", health(maxmemory=5_000_000), "warn", "90 %"),
         ("memory", health(maxmemory=4_400_000), "fail", "raise `maxmemory` at once"),
@@ -58,7 +54,8 @@ def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
         ("persistence", health(aof_enabled=False), "fail", "appendonly yes"),
         ("persistence", health(appendfsync="no"), "warn", "everysec"),
         ("persistence", health(appendfsync=None), "ok", ""),
-        ("clock", health(clock_difference_ms=-5_000), "warn", "NTP"),
+        ("clock", health(clock_difference_ms=-1_001), "warn", "NTP"),
+        ("clock", health(clock_difference_ms=1_000), "ok", ""),
         ("clock", health(clock_difference_ms=300_000), "fail", "NTP"),
         ("test clock", health(test_clock_ms=60_000), "warn", "FLOWLANG_ENV=test"),
         ("broker", health(broker_error="Connection refused"), "fail", "FLOWLANG_BROKER_URL"),
@@ -142,7 +139,7 @@ def test_what_is_active_is_compared_with_the_folder(
 
 
 def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "health", lambda _: health(aof_enabled=False))
+    desk.server["aof_enabled"] = False
     result = desk.call("doctor")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
@@ -153,7 +150,7 @@ def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch
     assert checks["persistence"]["status"] == "fail"
     assert checks["python"] == {**checks["python"], "status": "ok", "advice": None}
     assert set(checks) == {
-        "python", "packages", "settings", "project", "handlers", "store", "eviction", "memory", "persistence", "clock",
+        "python", "packages", "settings", "project", "handlers", "store", "fixes", "eviction", "memory", "persistence", "clock",
         "test clock", "broker", "deployed", "durable", "workers", "work", "dead letters",
     }  # fmt: skip
 
@@ -165,6 +162,7 @@ def test_doctor_is_content_when_only_warnings_are_left(desk: Desk, monkeypatch: 
 
 def test_doctor_goes_on_without_a_store_and_without_a_project(desk: Desk) -> None:
     (desk.folder / "flowlang.yaml").unlink()
+    desk.away = True
     checks = {check["name"]: check for check in desk.read("doctor", status=1)["checks"]}
     assert (checks["project"]["status"], checks["store"]["status"]) == ("fail", "fail")
     assert "store:6379" in checks["store"]["message"]
