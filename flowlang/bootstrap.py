@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from flowlang.service import Service
     from flowlang.settings import Settings
     from flowlang.store.redis import RedisStore
-    from flowlang.worker.process import WorkerProcess
+    from flowlang.worker.process import WorkerProcess, Worn
 
 log = logging.getLogger(__name__)
 
@@ -191,9 +192,11 @@ class WorkerRuntime:
 
     Args:
         settings: Of the process.
+        on_worn: Called once, with the reason, when the process should `retire` and be replaced. By default it goes on
+            without the threads that do not come back, and ends where it cannot go on.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_worn: Callable[[Worn], object] | None = None) -> None:
         from dramatiq.middleware import CurrentMessage  # noqa: PLC0415 - Dramatiq is slow to import
 
         from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
@@ -201,6 +204,7 @@ class WorkerRuntime:
         from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
 
         self._settings = settings
+        self._on_worn = on_worn or _end_if_lost
         lifecycle = Lifecycle(on_boot=self._boot, on_stop=self._stop, on_stopped=self._stopped)
         self.broker = make_broker(
             _broker_url(settings), namespace=settings.namespace, middleware=[CurrentMessage(), lifecycle]
@@ -222,6 +226,11 @@ class WorkerRuntime:
     def call(self, pipeline: str, data: Any) -> None:
         """Start a pipeline by name."""
         self._service.call(pipeline, data, source="dramatiq")
+
+    def retire(self) -> None:
+        """Begin to end a process that is to be replaced, before its worker is stopped."""
+        if self._process is not None:
+            self._process.retire()
 
     def queues(self) -> tuple[str, ...]:
         """The queues that this process serves, best first, by the manifest that was last read."""
@@ -286,6 +295,7 @@ class WorkerRuntime:
             lease_ms=round(self._settings.lease.total_seconds() * 1000),
             errors=self._errors,
             on_epoch=self._declare,
+            on_worn=self._on_worn,
             shutdown_ms=round(self._settings.shutdown.total_seconds() * 1000),
         )
         self._process.start()
@@ -331,6 +341,11 @@ def _settle_down() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     sys.setswitchinterval(0.002)
+
+
+def _end_if_lost(why: Worn) -> None:
+    if why == "history":
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _secret_places(service: Service) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ FlowError
 ├── ProjectError           a project does not compile; carries diagnostics
 ├── StoreError             the store refused or cannot be reached
 │   ├── StoreUnavailable   no answer; whether it was applied is unknown until the same flush is sent again
+│   ├── HistoryLost        the store has gone back in time: what it had acknowledged to us is gone
 │   ├── StoreFull          refused before its memory is full; nothing was stored
 │   ├── NotDurable         applied, but not as safe as it should be
 │   └── StaleEpoch         routed by an old manifest; route again by the active one
@@ -39,6 +40,10 @@ class StoreError(FlowError):
 
 class StoreUnavailableError(StoreError):
     """The store gave no answer; the same flush may be sent again without applying it twice."""
+
+
+class HistoryLostError(StoreError):
+    """The store has lost what it had acknowledged to this process (a failover, a power cut); nothing was applied."""
 
 
 class StoreFullError(StoreError):

@@ -10,7 +10,7 @@ from typing import IO
 
 from flowlang.cli.console import Console
 from flowlang.settings import Settings
-from flowlang.worker.supervisor import ChildEvent, ChildSpec
+from flowlang.worker.supervisor import REPLACE_ME, ChildEvent, ChildSpec
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -56,7 +56,8 @@ def sentence(event: ChildEvent) -> str:
         case "started":
             return f"{event.name} runs (process {event.pid})"
         case "exited":
-            return f"{event.name} (process {event.pid}) has ended {_how(event.returncode)}"
+            how = "to be replaced" if event.returncode == REPLACE_ME else _how(event.returncode)
+            return f"{event.name} (process {event.pid}) has ended {how}"
         case "delayed":
             return f"{event.name} ends again and again; the next start is in {event.delay_s:g} s"
         case "stopping":

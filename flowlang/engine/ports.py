@@ -22,10 +22,16 @@ class Sealer(Protocol):
 
 
 class FlushId(msgspec.Struct, frozen=True):
-    """Names one flush of one process; sent again, it gets the stored reply."""
+    """Names one flush of one process; sent again, it gets the stored reply.
+
+    A store that has not heard of the flush `acked` has gone back in time, so what the process knows of its scopes is of
+    a history that is gone: the flush is refused. Nobody else need notice; whoever got no reply out of the lost part has
+    seen nothing of it.
+    """
 
     worker: str  #: incarnation: new for each start of a process
     seq: int  #: rises by one
+    acked: int = 0  #: the last one that was answered; 0: not said
 
 
 class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,7 +146,7 @@ class Store(Protocol):
     """
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
-        """Apply operations in order, then claim. See `ops`."""
+        """Apply operations in order, then claim. See `ops`. Raises: HistoryLostError, see `FlushId`."""
 
     def now_ms(self) -> int:
         """The server's time, test clock included."""

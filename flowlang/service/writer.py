@@ -7,12 +7,16 @@ the store is away, and the client sends its event again.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from flowlang.clock import random_token
 from flowlang.engine.ops import Op, Outcome, Reply
 from flowlang.engine.ports import FlushId, Store
-from flowlang.errors import StoreUnavailableError
+from flowlang.errors import HistoryLostError, StoreUnavailableError
+
+log = logging.getLogger(__name__)
 
 MAX_BATCH = 64  #: operations in one flush
 TRIES = 3
@@ -53,7 +57,7 @@ class Writer:
         self._worker = worker
         self._on_reply = on_reply
         self._pause = pause or threading.Event().wait
-        self._seq = 0
+        self._seq = self._acked = 0
         self._waiting: list[_Request] = []
         self._waiting_lock = threading.Lock()
         self._turn = threading.Lock()
@@ -92,9 +96,8 @@ class Writer:
             return batch
 
     def _send_together(self, batch: list[_Request]) -> None:
-        self._seq += 1
         try:
-            reply = self._apply(FlushId(self._worker, self._seq), [op for request in batch for op in request.ops])
+            reply = self._flush([op for request in batch for op in request.ops])
             self._on_reply(reply)
             at = 0
             for request in batch:
@@ -108,6 +111,18 @@ class Writer:
         finally:
             for request in batch:
                 request.done.set()
+
+    def _flush(self, ops: Sequence[Op]) -> Reply:
+        self._seq += 1
+        try:
+            reply = self._apply(FlushId(self._worker, self._seq, self._acked), ops)
+        except HistoryLostError as error:
+            # Nobody here holds anything, so nothing is wrong but that senders were told too much.
+            log.error("%s; events of the last moment may be gone, though their senders were answered", error)  # noqa: TRY400
+            self._worker, self._seq = f"service-{random_token()}", 1
+            reply = self._apply(FlushId(self._worker, self._seq), ops)
+        self._acked = self._seq
+        return reply
 
     def _apply(self, flush: FlushId, ops: Sequence[Op]) -> Reply:
         for tried in range(1, TRIES):

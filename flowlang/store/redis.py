@@ -19,7 +19,7 @@ from redis.retry import Retry
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
 from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, Memory, RunRow, RunRows, Stats, VersionRow
-from flowlang.errors import StoreError, StoreUnavailableError
+from flowlang.errors import HistoryLostError, StoreError, StoreUnavailableError
 from flowlang.plan import Durability
 from flowlang.store import script, wire
 from flowlang.store.connections import Connections
@@ -82,14 +82,15 @@ class RedisStore:
 
         Raises:
             StoreUnavailableError: when no answer came; send the same flush again.
+            HistoryLostError: when the server does not know what it has answered to this worker.
             StoreError: when the worker has sent a later flush already, or the script failed.
             ValueError: when an operation contradicts itself; nothing was sent.
         """
         for op in ops:
             check(op)
         body = wire.encode(ops, claim)
-        clock = "test" if self._test_clock else ""
-        call = ("FCALL", script.name(), 1, self.keys.base, flush.worker, f"{flush.seq:016d}", body, clock)
+        clock, acked = "test" if self._test_clock else "", f"{flush.acked:016d}"
+        call = ("FCALL", script.name(), 1, self.keys.base, flush.worker, f"{flush.seq:016d}", body, clock, acked)
         with _answers():
             try:
                 blob = self._connections.call(*call)
@@ -243,4 +244,6 @@ def _answers() -> Iterator[None]:
     except _UNAVAILABLE as error:
         raise StoreUnavailableError(f"no answer from the store: {error}") from error
     except redis.exceptions.RedisError as error:
+        if str(error).startswith("REWOUND"):
+            raise HistoryLostError(f"the store has gone back in time: {error}") from error
         raise StoreError(f"the store refused: {error}") from error

@@ -3,6 +3,9 @@
 Dramatiq's threads call `work` when a hint comes; what no hint has told of is found by the sweep and run by spare
 threads. Stopping is graceful: nothing new is claimed, running attempts may end within the limit, what is left is handed
 back without using an attempt.
+
+A process can be worn: half of its threads are held by handlers that do not come back, or the store has lost what it had
+told it (`history`). It then begins nothing more and says so; who started it lets it `retire` and starts another.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from typing import Literal, cast
 
 from flowlang.clock import monotonic_ms, random_token, system_rng
 from flowlang.engine.ops import Leave, Reply, Sweep, Swept
@@ -24,6 +28,7 @@ from flowlang.service.answers import NotDeployedError
 from flowlang.worker.executor import Executor
 from flowlang.worker.filling import DeadLetterWatch
 from flowlang.worker.flusher import Flusher
+from flowlang.worker.history import Followed
 from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.metas import Metas
@@ -36,6 +41,16 @@ from flowlang.worker.serving import Serving
 from flowlang.worker.spare import SpareThreads
 
 log = logging.getLogger(__name__)
+
+#: Why a process should be replaced: threads that do not come back, or a store that has gone back in time.
+Worn = Literal["overrun", "history"]
+
+#: How long handlers may take to end when the process closes and they have been cancelled, seconds. Those of a worn
+#: process have had their time, or cannot be recorded.
+_CLOSE_S, _WORN_CLOSE_S = 5.0, 0.5
+
+#: How often a worn process looks whether its handlers have ended, seconds.
+_LOOK_S = 0.05
 
 #: With a shorter lease no row waits for a thread: it would take up too much of it.
 SHORTEST_LEASE_MS = 3_000
@@ -58,6 +73,7 @@ class WorkerProcess:
         lease_ms: Length of a lease.
         env: Settings and secrets of handlers.
         errors: The project's exceptions, to classes.
+        on_worn: Called once, with the reason, when this process should be replaced; from any thread, must not block.
         on_epoch: Called when another manifest has become active and has been read.
         grace_ms: How long a sync handler may go on after its time before its attempt is recorded without it.
         shutdown_ms: How long running attempts may go on after `stop_claiming`.
@@ -80,6 +96,7 @@ class WorkerProcess:
         env: Env | None = None,
         errors: Mapping[str, ErrorClass] | None = None,
         on_epoch: Callable[[], object] = lambda: None,
+        on_worn: Callable[[Worn], object] = lambda _: None,
         grace_ms: int = GRACE_MS,
         shutdown_ms: int = 30_000,
     ) -> None:
@@ -88,6 +105,9 @@ class WorkerProcess:
         self._stop_by_ms = 0.0
         self._active = active
         self._on_epoch = on_epoch
+        self._on_worn = on_worn
+        self._worn: Worn | None = None
+        self._threads = threads
         self._stopping = threading.Event()
         environment = env or Env()
         self._ringer = Ringer(ring)
@@ -107,7 +127,7 @@ class WorkerProcess:
             ),
         )
         self._flusher = Flusher(
-            store,
+            cast("Store", Followed(store, lambda: self._wear("history"))),  # the flusher only applies
             self.id,
             queues=queues,
             rules=rules,
@@ -178,6 +198,15 @@ class WorkerProcess:
         """Give back what is still held: its handlers have had their time."""
         self._executor.hand_back()
 
+    def retire(self) -> None:
+        """Begin to end a worn process: wait for handlers that may still come back; `close` waits for no other."""
+        self.stop_claiming()
+        pause = threading.Event()
+        # With the history their results are void, so their threads are not waited for either.
+        while self._worn != "history" and self._executor.holds.all() and monotonic_ms() < self._stop_by_ms:
+            pause.wait(_LOOK_S)
+        self._stop_by_ms = monotonic_ms()
+
     def close(self) -> None:
         """End: hand back, leave, send what is queued, close resources."""
         self.stop_claiming()
@@ -192,7 +221,7 @@ class WorkerProcess:
         self._flusher.stop()
         self._ringer.stop()
         self._observers.close()
-        self._runner.close()
+        self._runner.close(_CLOSE_S if self._worn is None else _WORN_CLOSE_S)
 
     def ring(self, rings: Mapping[str, int]) -> None:
         """Send hints, by queue."""
@@ -220,12 +249,23 @@ class WorkerProcess:
     def _sweep(self) -> Swept:
         """Sweep; with threads idle, also claim a row that no hint has brought us."""
         self._executor.hand_back_stale()
+        stuck = self._run_queue.stuck_threads
+        if stuck * 2 >= self._threads and self._worn is None:
+            log.error("%s of %s threads are held by handlers that do not come back", stuck, self._threads)
+            self._wear("overrun")
         if not self._run_queue.is_full():
             self._run_queue.look_further()
         swept = self._flusher.apply(Sweep())
         assert isinstance(swept, Swept)
         self._dead_letters.look(swept.dead, self._limits.get("dead_letters"))
         return swept
+
+    def _wear(self, why: Worn) -> None:
+        """This process should be replaced: begin nothing more, and say so once."""
+        if self._worn is None:
+            self._worn = why
+            self.stop_claiming()
+            self._on_worn(why)
 
     def _timer_set(self, due_ms: int) -> None:
         self._maintenance.expect(due_ms)

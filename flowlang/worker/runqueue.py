@@ -350,6 +350,11 @@ class RunQueue:
         with self._lock:
             self._stuck += change
 
+    @property
+    def stuck_threads(self) -> int:
+        """Threads whose handler does not come back and whose scope was let go."""
+        return self._stuck
+
     def close(self) -> None:
         """Ask for nothing more."""
         with self._lock:

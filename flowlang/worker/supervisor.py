@@ -1,9 +1,9 @@
 """The supervisor of `flowlang worker`: keeps N child processes alive, and ends them all in order.
 
 Dramatiq's own master ends every child when one dies. Here a child that dies is replaced and its siblings do not notice;
-one that dies again and again at once is replaced more and more slowly. A stop is asked for with SIGTERM and enforced
-with SIGKILL after a grace time. No child outlives the supervisor: on Linux each is tied to it (`tether`), and what a
-child itself has started lies in the child's process group and goes with it.
+one that dies again and again at once is replaced more and more slowly, and one that asks for it (`REPLACE_ME`) at once.
+A stop is asked for with SIGTERM and enforced with SIGKILL after a grace time. No child outlives the supervisor: on
+Linux each is tied to it (`tether`), and what a child itself has started lies in its process group and goes with it.
 
 Owns processes and signals only. What the children do, and what is printed about them, is the caller's.
 """
@@ -31,6 +31,9 @@ FIRST_DELAY_S = 0.5
 
 #: Longest wait before a replacement (seconds).
 LONGEST_DELAY_S = 30.0
+
+#: Exit status of a child that cannot go on and is to be replaced at once, however short it has lived.
+REPLACE_ME = 75
 
 #: How often children are looked at where the system cannot report their end (seconds).
 _LOOK_S = 0.2
@@ -278,7 +281,8 @@ class Supervisor:
             os.close(child.pidfd)
         child.process, child.pidfd = None, None
         now = self._clock()
-        child.failures = child.failures + 1 if now - child.started < STABLE_S else 0
+        short = now - child.started < STABLE_S and returncode != REPLACE_ME
+        child.failures = child.failures + 1 if short else 0
         delay = restart_delay(child.failures)
         child.due = now + delay
         self._on_event(ChildEvent("exited", child.spec.name, process.pid, returncode))

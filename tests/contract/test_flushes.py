@@ -6,7 +6,7 @@ import pytest
 
 from flowlang.engine.ops import Accepted, Cancel, ClaimRequest, Done, Duplicate, Lost
 from flowlang.engine.ports import FlushId
-from flowlang.errors import StoreError
+from flowlang.errors import HistoryLostError, StoreError
 from tests.contract.rig import Rig, accept, commit, finish, seed_of
 
 
@@ -36,6 +36,26 @@ def test_a_lower_number_is_refused(rig: Rig) -> None:
     with pytest.raises(StoreError):
         rig.store.apply(FlushId("w", 6), [accept("e1", seed_of("r1"))])
     assert rig.store.run("r1") is None
+
+
+def test_a_store_that_has_not_heard_of_an_answered_flush_takes_nothing_of_that_worker(rig: Rig) -> None:
+    rig.store.apply(FlushId("w", 1), [])
+    rig.store.apply(FlushId("w", 3, acked=1), [])  # 2 was given up, and may have been applied or not
+
+    for flush in (FlushId("w", 5, acked=4), FlushId("other", 2, acked=1)):
+        with pytest.raises(HistoryLostError):
+            rig.store.apply(flush, [accept("e1", seed_of("r1"))])
+    assert rig.store.run("r1") is None
+    assert rig.store.apply(FlushId("w", 4, acked=3), [accept("e1", seed_of("r1"))]).outcomes == (
+        Accepted("e1", (("r1", True),)),
+    )
+
+
+def test_the_last_flush_again_is_answered_also_when_it_was_the_first_after_an_answered_one(rig: Rig) -> None:
+    rig.store.apply(FlushId("w", 1), [])
+    first = rig.store.apply(FlushId("w", 2, acked=1), [accept("e1", seed_of("r1"))])
+
+    assert rig.store.apply(FlushId("w", 2, acked=1), [accept("e1", seed_of("r1"))]) == first
 
 
 def test_numbers_are_compared_as_numbers(rig: Rig) -> None:

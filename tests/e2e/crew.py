@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from flowlang.worker.supervisor import ChildEvent, ChildSpec, Supervisor
+from tests.e2e import launch
 from tests.e2e.waiting import until
 
 #: The supervisor's clock runs so many times faster, so that a child that a test has killed is replaced at once.
@@ -23,7 +24,7 @@ class Crew:
     """Worker processes; a context manager that starts and stops them.
 
     Args:
-        environ: Their environment.
+        environ: Their environment. With a variable of `launch` they are changed as it says.
         count: How many.
         grace_s: Seconds that they have to end.
     """
@@ -31,7 +32,8 @@ class Crew:
     def __init__(self, environ: Mapping[str, str], count: int = 2, *, grace_s: float = 40.0) -> None:
         self.events: list[ChildEvent] = []
         self._pids: dict[str, int] = {}
-        argv = (sys.executable, "-m", "flowlang.app")
+        changed = any(name in environ for name in launch.VARIABLES)
+        argv = (sys.executable, launch.__file__) if changed else (sys.executable, "-m", "flowlang.app")
         self._supervisor = Supervisor(
             [ChildSpec(f"worker-{number}", argv, environ) for number in range(count)],
             grace_s * HASTE,
@@ -53,6 +55,10 @@ class Crew:
     def pids(self) -> list[int]:
         """Process ids of those that run."""
         return list(self._pids.values())
+
+    def ends(self) -> list[int | None]:
+        """Exit statuses of those that have ended so far."""
+        return [event.returncode for event in self.events if event.kind == "exited"]
 
     def stop(self) -> list[int | None]:
         """Ask all to end in order, wait for it, and return their exit statuses."""

@@ -61,9 +61,9 @@ class World:
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("FLOWLANG_")}
         return {**theirs, **ours, "E2E_LEDGER": str(self.ledger.path)}
 
-    def crew(self, count: int = 2, **settings: str) -> Crew:
-        """Worker processes of this world."""
-        return Crew(self.environ(**settings), count)
+    def crew(self, count: int = 2, *, variables: Mapping[str, str] | None = None, **settings: str) -> Crew:
+        """Worker processes of this world; `variables`: of `launch`."""
+        return Crew({**self.environ(**settings), **(variables or {})}, count)
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:

@@ -27,7 +27,7 @@ from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
 from flowlang.engine.reference.tables import RANKS, SEP, WORKER_LISTED_MS, Run, Tables
-from flowlang.errors import StoreError
+from flowlang.errors import HistoryLostError, StoreError
 
 
 class Partition:
@@ -48,11 +48,14 @@ class Partition:
 
         Raises:
             StoreError: when the sequence number is lower than the worker's last.
+            HistoryLostError: when the worker has had an answer to a later flush than is known here.
             ValueError: when an operation contradicts itself; nothing is written.
         """
         last = self._flushes.get(flush.worker)
         if last is not None and flush.seq == last[0]:
             return last[1]
+        if flush.acked > (0 if last is None else last[0]):
+            raise HistoryLostError(f"the store has not heard of flush {flush.acked} of {flush.worker}")
         if last is not None and flush.seq < last[0]:
             raise StoreError(f"flush {flush.seq} of {flush.worker} comes after its flush {last[0]}")
         for op in ops:

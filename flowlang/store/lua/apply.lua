@@ -5,7 +5,9 @@
 -- args[2]  sequence number, 16 digits
 -- args[3]  MessagePack of [operations, claim request or nil]
 -- args[4]  `test` where the test clock counts
--- Returns the reply as MessagePack, or an error `REPEATED …` when the worker has sent a later flush already.
+-- args[5]  sequence number of the last flush that was answered, 16 digits
+-- Returns the reply as MessagePack, or an error: `REPEATED …` when the worker has sent a later flush already, `REWOUND …`
+-- when it has had an answer that is not known here, since this server has lost the end of its history.
 
 local APPLY = {
   accept = {'Accept', accept}, commit = {'Commit', commit}, renew = {'Renew', renew}, release = {'Release', release},
@@ -13,10 +15,13 @@ local APPLY = {
   resolve_dead = {'ResolveDead', resolve_dead}, leave = {'Leave', leave},
 }
 
-local function apply(worker, seq, body)
+local function apply(worker, seq, body, acked)
   local flush_key = K.flush .. worker
   local last = redis.call('GETRANGE', flush_key, 0, 15)
   if last == seq then return redis.call('GETRANGE', flush_key, 16, -1) end
+  if acked > '0000000000000000' and last < acked then
+    return redis.error_reply('REWOUND the flush ' .. acked .. ' of this worker is not known')
+  end
   if last ~= '' and seq < last then
     return redis.error_reply('REPEATED the last flush of this worker is ' .. last)
   end
@@ -41,5 +46,5 @@ end
 
 redis.register_function(NAME, function(keys, args)
   begin(keys[1], args[4] == 'test')
-  return apply(args[1], args[2], args[3])
+  return apply(args[1], args[2], args[3], args[5])
 end)

@@ -61,6 +61,18 @@ def test_after_three_tries_the_sender_is_told_and_the_next_one_is_served() -> No
     assert [flush.seq for flush, _ in store.flushes] == [1, 1, 1, 2]
 
 
+def test_a_store_that_has_gone_back_in_time_is_told_again_under_another_name(caplog: pytest.LogCaptureFixture) -> None:
+    before, after = World(), World()
+    sender = Writer(before.store, "w", on_reply=lambda _: None)
+    sender.send([Cancel("r00-none")])
+    sender._store = after.store
+    assert sender.send([Cancel("r00-none")]) == (Done(found=False, changed=False),)
+    assert "may be gone" in caplog.text
+    caplog.clear()
+    sender.send([Cancel("r00-none")])
+    assert caplog.text == ""
+
+
 def test_what_waits_while_a_flush_is_under_way_goes_out_together_and_each_gets_its_own() -> None:
     store = Failing()
     store.gate = threading.Event()

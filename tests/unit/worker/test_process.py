@@ -53,19 +53,7 @@ class World:
         self, *functions: Callable[..., Any], threads: int = 2, lease_ms: int = 300, grace_ms: int = 30_000
     ) -> Iterator[WorkerProcess]:
         """A process with these handlers, or those of the world."""
-        process = WorkerProcess(
-            self.store,
-            Active(self.store, self.service.catalogs, PlainSealer()),
-            PlainSealer(),
-            Registry.of(*functions) if functions else self.registry,
-            ring=lambda queue: self._start(process, queue),
-            fire_crons=lambda: None,
-            send_delayed=lambda: None,
-            queues=lambda: ("default",),
-            threads=threads,
-            lease_ms=lease_ms,
-            grace_ms=grace_ms,
-        )
+        process = self.process(*functions, threads=threads, lease_ms=lease_ms, grace_ms=grace_ms)
         process.start()
         for _ in range(threads):
             self._start(process, "default")
@@ -76,6 +64,21 @@ class World:
             process.close()
             for thread in self.threads:
                 thread.join(PATIENCE)
+
+    def process(self, *functions: Callable[..., Any], **more: Any) -> WorkerProcess:
+        """One that has not been started."""
+        process = WorkerProcess(
+            self.store,
+            Active(self.store, self.service.catalogs, PlainSealer()),
+            PlainSealer(),
+            Registry.of(*functions) if functions else self.registry,
+            ring=lambda queue: self._start(process, queue),
+            fire_crons=lambda: None,
+            send_delayed=lambda: None,
+            queues=lambda: ("default",),
+            **more,
+        )
+        return process
 
     def _start(self, process: WorkerProcess, queue: str) -> None:
         thread = threading.Thread(target=process.work, args=(queue,))
@@ -179,7 +182,7 @@ def test_a_sync_handler_beyond_its_time(listens: bool) -> None:
 
     world = World(slow)
     world.deploy(Step(0, "a", Uses("t.slow", timeout_ms=50), retry=((SOON,),)))
-    with world.worker(grace_ms=30_000 if listens else 50):
+    with world.worker(threads=3, grace_ms=30_000 if listens else 50):
         detail = world.ended(world.send()[0])
         go_on.set()
     assert detail.run.status == "succeeded"

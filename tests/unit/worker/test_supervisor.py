@@ -220,6 +220,15 @@ def test_a_child_that_had_lived_long_is_replaced_at_once(supervise: Make, ready:
     assert recorder.of("delayed") == []
 
 
+def test_a_child_that_asks_for_it_is_replaced_at_once_however_short_it_lived(
+    supervise: Make, recorder: Recorder
+) -> None:
+    supervisor = supervise(("a", f"raise SystemExit({module.REPLACE_ME})"), clock=Clock())
+    supervisor.start()
+    _poll_until(supervisor, partial(recorder.has_started, 6))
+    assert recorder.of("delayed") == []
+
+
 def test_a_stop_lets_children_end_in_order(supervise: Make, ready: Ready, recorder: Recorder) -> None:
     supervisor = supervise(("a", POLITE), ("b", POLITE))
     supervisor.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 
 import pytest
@@ -15,7 +16,7 @@ from flowlang.store.codec import PlainSealer
 from flowlang.worker.executor import Executor
 from flowlang.worker.process import WorkerProcess
 from flowlang.worker.runqueue import Task
-from tests.unit.worker.test_process import PATIENCE, World
+from tests.unit.worker.test_process import PATIENCE, World, until
 
 
 def test_a_process_that_hears_no_hint_finds_the_work_by_itself() -> None:
@@ -93,7 +94,7 @@ def test_a_step_that_may_run_once_is_not_lost_behind_a_thread_that_does_not_come
         Step(0, "a", Uses("t.deaf", timeout_ms=20), tolerate=Tolerate(), retry=((RetryRule(attempts=1),),)),
         Step(1, "b", Uses("t.once", effect="once")),
     )
-    with world.worker(grace_ms=20):
+    with world.worker(threads=3, grace_ms=20):
         detail = world.ended(world.send()[0])
         finish.set()
     assert [(state.step, state.status) for state in detail.steps] == [("a", "failed"), ("b", "succeeded")]
@@ -127,3 +128,84 @@ def test_a_row_that_a_process_cannot_run_is_given_back_and_counts_as_no_loss(mon
         detail = world.ended(world.send()[0])
     assert detail.run.status == "succeeded"
     assert rescues == [0, 0, 0, 0]
+
+
+def test_a_process_with_half_of_its_threads_gone_says_so_and_waits_for_the_others_only() -> None:
+    come_back, finish, working, worn = (threading.Event() for _ in range(4))
+    said: list[str] = []
+
+    @handler("t.deaf", effect="pure")
+    def deaf() -> None:
+        come_back.wait(PATIENCE)
+
+    @handler("t.work", effect="pure")
+    def work() -> str:
+        working.set()
+        finish.wait(PATIENCE)
+        return "done"
+
+    def on_worn(why: str) -> None:
+        said.append(why)
+        worn.set()
+
+    world = World(deaf, work)
+    once = ((RetryRule(attempts=1),),)
+    world.deploy(
+        Step(0, "stuck", Uses("t.deaf", timeout_ms=20), condition="event.data.n > 0", retry=once),
+        Step(1, "sound", Uses("t.work"), condition="event.data.n == 0"),
+    )
+    process = world.process(threads=4, grace_ms=20, lease_ms=3_600_000, on_worn=on_worn)
+    process.start()
+    sound, *stuck = world.send(3)
+    assert worn.wait(PATIENCE)
+    assert working.wait(PATIENCE)
+    assert [world.ended(run).run.status for run in stuck] == ["failed", "failed"]
+    (later,) = world.send()
+
+    retired = threading.Thread(target=process.retire)
+    retired.start()
+    retired.join(0.1)
+    assert retired.is_alive(), "a handler that may still come back is waited for"
+    finish.set()
+    retired.join(PATIENCE)
+    process.close()
+    assert not come_back.is_set(), "the others are not"
+    come_back.set()
+    assert world.service.run(sound).run.status == "succeeded"
+    assert world.service.run(later).run.status == "pending", "a worn process begins nothing"
+    assert said == ["overrun"]
+
+
+def test_what_a_process_knows_of_a_history_that_is_gone_is_never_written(caplog: pytest.LogCaptureFixture) -> None:
+    called: list[str] = []
+    begun = {step: threading.Event() for step in "ab"}
+    go_on = {step: threading.Event() for step in "ab"}
+
+    @handler("t.work", effect="pure")
+    def work(ctx: Context) -> None:
+        called.append(ctx.step)
+        begun[ctx.step].set()
+        go_on[ctx.step].wait(PATIENCE)
+
+    said: list[str] = []
+    world = World(work)
+    world.deploy(Step(0, "a", Uses("t.work")), Step(1, "b", Uses("t.work")))
+    process = world.process(threads=2, lease_ms=600, on_worn=said.append)
+    process.start()
+    (run,) = world.send()
+    assert begun["a"].wait(PATIENCE)
+    before = copy.deepcopy(world.store._partition)  # which a lagging replica has, or a file whose end was lost
+    go_on["a"].set()
+    assert begun["b"].wait(PATIENCE)
+    world.store._partition = before
+    go_on["b"].set()  # the commit of `b` would be taken: its holder has the fence of then
+    until(lambda: said == ["history"])
+    process.retire()
+    process.close()
+    assert "knows what never was" in caplog.text
+    assert [entry["kind"] for entry in world.service.run(run).journal if entry["kind"] == "step.ended"] == []
+    with world.worker(threads=2, lease_ms=600):
+        detail = world.ended(run)
+    assert detail.run.status == "succeeded"
+    assert called == ["a", "b", "a", "b"]
+    assert [entry["step"] for entry in detail.journal if entry["kind"] == "step.ended"] == ["a", "b"]

@@ -78,6 +78,13 @@ def deaf_once(ctx: Context) -> None:
         _pause.wait(LONGEST_S)
 
 
+@handler("work.deaf", effect="idempotent", timeout="100ms")
+def deaf(ctx: Context) -> None:
+    """Never come back."""
+    _note(ctx, "begin")
+    _pause.wait(LONGEST_S)
+
+
 def _listen(ctx: Context) -> None:
     until = time.monotonic() + LONGEST_S
     while not ctx.cancelled and time.monotonic() < until:
