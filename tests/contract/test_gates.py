@@ -195,6 +195,22 @@ def test_a_run_keeps_its_place_while_any_of_its_scopes_is_active(rig: Rig) -> No
     assert [(row.run, row.scope) for row in rig.claim(10)] == [("a", "g[0]"), ("a", "g[1]")]
 
 
+def test_a_run_that_was_at_work_before_it_got_its_place_counts_as_active(rig: Rig) -> None:
+    for run in ("a", "b", "c"):
+        create(rig, run, ACTIVE)
+    first = rig.claim_one()
+    rig.one(Cancel("b"))
+    woken = rig.claim_one()
+    rig.one(finish(first))  # `b` has the place now
+    rig.one(commit(woken, "waiting", consumed=9, groups=(group_of(2),)))
+    one, other = rig.claim(10)
+
+    rig.one(commit(one, "waiting", timers=(Timer("t", 1_000),)))
+    assert claimed(rig) == []
+    rig.one(commit(other, "waiting", timers=(Timer("t", 1_000),)))
+    assert claimed(rig) == ["c"]
+
+
 @pytest.mark.parametrize("ending", ["cancel", "timeout"])
 def test_what_ends_a_run_does_not_wait_for_a_place(rig: Rig, ending: str) -> None:
     for run in ("a", "b"):

@@ -47,7 +47,8 @@ def run(tables: Tables, key: str) -> None:
             return
         _take_place(tables, key, member)
         if gate.active:
-            owner.slot = RunSlot(key, gate.limit, member)
+            at_work = owner.scopes[scope_id].status in {"ready", "held"}  # woken while it stood in line
+            owner.slot = RunSlot(key, gate.limit, member, active=int(at_work))
         else:
             owner.scopes[scope_id].slots[pending.id] = (key, member)
         lines.passes(tables, member, pending)

@@ -27,7 +27,8 @@ function slots.run(key)
         if redis.call('ZCARD', K.places .. key) >= gate.limit then return end
         slots.take(key, member)
         if gate.active then
-          run.slot = {key = key, limit = gate.limit, member = member, state = 'held', active = 0, wanting = {}}
+          local at_work = row.status == 'waiting' and 0 or 1 -- 1: woken while it stood in line
+          run.slot = {key = key, limit = gate.limit, member = member, state = 'held', active = at_work, wanting = {}}
           dirty_slots[run.id] = true
         else
           row.slots = row.slots or {}
