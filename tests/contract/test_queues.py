@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import Claimed, ClaimRequest, QueueTerms
-from tests.contract.rig import LEASE_MS, Rig, accept, commit, finish, seed_of
+from tests.contract.rig import LEASE_MS, Rig, accept, commit, finish, group_of, seed_of
 
 QUEUES = ("low", "high")
 
@@ -47,6 +47,22 @@ def test_a_limit_counts_the_rows_that_all_workers_hold(rig: Rig) -> None:
     rig.one(finish(first[0]))
 
     assert names(claim(rig, 5, terms)) == ["h3"]
+
+
+def test_what_was_at_work_below_a_run_that_has_ended_counts_until_its_lease_ends(rig: Rig) -> None:
+    rig.one(accept("e-h1", seed_of("h1", queue="high")))
+    main = rig.claim_one(queues=QUEUES)
+    rig.one(commit(main, "held", consumed=1, groups=(group_of(1),)))
+    terms = {"high": QueueTerms(0, limit=2)}
+    assert [row.scope for row in claim(rig, 5, terms)] == ["g[0]"]
+    rig.one(finish(main))
+    create(rig, "h2", "h3")
+    assert names(claim(rig, 5, terms)) == ["h2"]
+
+    rig.advance(LEASE_MS)
+    rig.sweep()
+
+    assert names(claim(rig, 5, terms)) == ["h2", "h3"]
 
 
 def test_a_row_counts_in_the_queue_that_it_is_in(rig: Rig) -> None:

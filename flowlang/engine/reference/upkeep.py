@@ -41,11 +41,11 @@ def _rescue(tables: Tables, limit: int) -> int:
     for member in tables.leases.up_to(tables.now_ms, limit):
         tables.leases.drop(member)
         run_id, scope_id = member.split(SEP)
-        run = tables.living(run_id)
+        run = tables.runs.get(run_id)
         scope = run.scopes.get(scope_id) if run is not None else None
         if run is None or scope is None:
             continue
-        if not under_living(run, scope):
+        if not run.live or not under_living(run, scope):
             tables.end_scope(run_id, scope_id, scope)
             continue
         scope.rescues += 1

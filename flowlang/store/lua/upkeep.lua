@@ -17,9 +17,9 @@ local function rescue(limit)
     local parts = split(member)
     local run_id, scope_id = parts[1], parts[2]
     local run = get_run(run_id)
-    local row = run and run.live and get_scope(run_id, scope_id)
+    local row = run and get_scope(run_id, scope_id)
     if row then
-      if under_living(run_id, row) then
+      if run.live and under_living(run_id, row) then
         row.rescues = row.rescues + 1
         make_ready(run_id, scope_id, row, MAX_AHEAD_MS) -- before all that has not begun
         rescued = rescued + 1
