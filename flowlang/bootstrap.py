@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import dramatiq
 
     from flowlang.engine.catalog import Catalog
+    from flowlang.engine.fsck import Report
     from flowlang.plan import QueueRule
     from flowlang.project import Project
     from flowlang.service import Service
@@ -149,6 +151,24 @@ def health(settings: Settings) -> Health:
             test_clock_ms=store.test_clock_ms(),
             broker_error=reachable(_broker_url(settings)),
             same_server=settings.broker == settings.redis_url,
+        )
+    finally:
+        store.close()
+
+
+def fsck(settings: Settings) -> Report:
+    """Check that all indexes of the store of the settings say what the rows of runs say.
+
+    Raises:
+        ConfigError: when no server is named.
+        StoreUnavailableError: when it does not answer.
+    """
+    from flowlang.store.fsck import check_server  # noqa: PLC0415 - brings redis
+
+    store = open_store(settings)
+    try:
+        return check_server(
+            settings.redis_url or "", namespace=settings.namespace, now_ms=store.now_ms, pause=threading.Event().wait
         )
     finally:
         store.close()

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "dead-letters": ("dead_letters", "List, show, correct, retry and discard what failed for good."),
     "bench": ("bench", "Measure how many steps a second this machine does."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
+    "fsck": ("fsck", "Check that the indexes of the store agree with the runs in it."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
 }
 

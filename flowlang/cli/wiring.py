@@ -19,6 +19,7 @@ from flowlang.settings import Settings, safe_url
 if TYPE_CHECKING:  # each would load msgspec and more for commands that need none of it
     from flowlang.bootstrap import Health
     from flowlang.diagnostics import Diagnostic
+    from flowlang.engine.fsck import Report
     from flowlang.plan import Manifest, Plan
     from flowlang.service import Service
     from flowlang.source import SourceText
@@ -134,6 +135,14 @@ def health(settings: Settings) -> Health:
 
     with explained(settings):
         return bootstrap.health(settings)
+
+
+def fsck(settings: Settings) -> Report:
+    """Check the indexes of the store. Raises: StoreUnavailableError."""
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings):
+        return bootstrap.fsck(settings)
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> int:

@@ -9,6 +9,7 @@ from typing import Literal
 from flowlang.clock import ManualClock
 from flowlang.engine.ops import Claimed, ClaimRequest, Commit, Committed, Op, Reply
 from flowlang.engine.ports import FlushId
+from flowlang.engine.reference.fsck import check
 from flowlang.simulate import SimulatedCrash, Simulation
 from flowlang.store.memory import MemoryStore
 
@@ -16,7 +17,9 @@ Moment = Literal["before", "after"]
 
 
 class CrashingStore(MemoryStore):
-    """The memory store; at some flushes the caller dies before or after it was applied. It also watches records.
+    """The memory store; at some flushes the caller dies before or after it was applied.
+
+    It also watches records, and after each flush looks whether all indexes agree and nothing is stuck.
 
     Args:
         clock: Virtual time.
@@ -36,6 +39,7 @@ class CrashingStore(MemoryStore):
         if moment == "before":
             raise SimulatedCrash(f"before flush {self.flushes}")
         reply = super().apply(flush, ops, claim)
+        assert check(self._partition._tables) == []
         for op, outcome in zip(ops, reply.outcomes, strict=True):
             if isinstance(op, Commit) and isinstance(outcome, Committed):
                 self._watch(op)
