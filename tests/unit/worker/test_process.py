@@ -192,6 +192,70 @@ def test_a_sync_handler_beyond_its_time(listens: bool) -> None:
     assert told == [True]
 
 
+def test_async_handlers_hold_no_thread_and_a_sync_one_runs_beside_them() -> None:
+    many = 30
+    started: list[str] = []
+    all_there = asyncio.Event()
+
+    @handler("t.together", effect="pure")
+    async def together(ctx: Context) -> None:
+        started.append(ctx.run.id)
+        if len(started) == many:
+            all_there.set()
+        await all_there.wait()
+
+    @handler("t.sync", effect="pure")
+    def plain() -> str:
+        return "done"
+
+    world = World(together, plain)
+    world.deploy(Step(0, "a", Uses("t.together")), Step(1, "b", Uses("t.sync")))
+    runs = world.send(many)
+    with world.worker(threads=1, lease_ms=3_000):
+        details = [world.ended(run) for run in runs]
+    assert {detail.run.status for detail in details} == {"succeeded"}
+    assert sorted(started) == sorted(runs)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_what_waits_behind_handlers_that_have_become_slow_goes_to_another_process(is_async: bool) -> None:
+    slow = threading.Event()
+    held, finish = threading.Event(), threading.Event()
+    by: list[str] = []
+
+    def behave(ctx: Context, process: str) -> None:
+        by.append(process)
+        if slow.is_set() and process == "first" and not held.is_set():
+            held.set()
+            finish.wait(PATIENCE)
+
+    @handler("t.turns_slow", effect="pure")
+    def first(ctx: Context) -> None:
+        behave(ctx, "first")
+
+    @handler("t.turns_slow", effect="pure")
+    def second(ctx: Context) -> None:
+        behave(ctx, "second")
+
+    @handler("t.turns_slow", effect="pure")
+    async def second_async(ctx: Context) -> None:
+        behave(ctx, "second")
+
+    world = World()
+    world.deploy(Step(0, "a", Uses("t.turns_slow")), Step(1, "b", Uses("t.turns_slow")))
+    with world.worker(first, threads=1, lease_ms=3_600_000):
+        for run in world.send(200):  # until it has seen that they are quick
+            world.ended(run)
+        slow.set()
+        runs = world.send(20)
+        assert held.wait(PATIENCE)
+        with world.worker(second_async if is_async else second, threads=2):
+            until(lambda: sum(world.service.run(run).run.status == "succeeded" for run in runs) >= len(runs) - 1)
+            finish.set()
+            assert {world.ended(run).run.status for run in runs} == {"succeeded"}
+    assert "second" in by
+
+
 def test_a_cancel_reaches_a_running_handler_and_its_result_is_recorded_first() -> None:
     started = threading.Event()
 
