@@ -44,7 +44,7 @@ def test_workers_and_http_ride_through_a_server_that_is_killed(tmp_path: Path, f
     with World(tmp_path, appendfsync="always", LEASE="30s") as world, served(world) as client:
         world.deploy(chain(), fan())
         with world.crew(2) as crew:
-            world.idle()
+            world.idle(2)
             for kill in range(KILLS):
                 numbers = range(kill * BATCH, (kill + 1) * BATCH)
                 runs += [post(client, "e2e/fan" if n % 5 == 0 else "e2e/chain", n, refused) for n in numbers]

@@ -101,9 +101,12 @@ class World:
         until(look, f"the end of {len(left)} runs", patience_s=patience_s, every_s=0.1)
         return found
 
-    def idle(self) -> None:
-        """Wait until a worker has said that it is there and has nothing to do."""
-        until(lambda: any(not worker.busy for worker in self.service.stats().workers), "an idle worker")
+    def idle(self, workers: int = 1) -> None:
+        """Wait until so many workers have said that they are there and have nothing to do."""
+        until(
+            lambda: sum(not worker.busy for worker in self.service.stats().workers) >= workers,
+            f"{workers} idle workers",
+        )
 
 
 def checkpoints(details: Iterable[RunDetail]) -> Counter[Place]:
