@@ -5,13 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.pipelines import CALLS, chain, one
+from tests.e2e.pipelines import CALLS, chain, fan, one
 from tests.e2e.waiting import PATIENCE_S, until
 from tests.e2e.world import World, checkpoints
 
 RUNS = 20
+
+#: Of the storm: stops, runs of each kind, and calls between two stops.
+STORMS, STORM_RUNS, BETWEEN = 5, 60, 90
 
 
 def test_running_attempts_end_and_the_next_workers_go_on_from_there(tmp_path: Path) -> None:
@@ -31,6 +35,30 @@ def test_running_attempts_end_and_the_next_workers_go_on_from_there(tmp_path: Pa
     expected = {(run, step) for run in runs for step in CALLS["chain"]}
     assert world.ledger.calls() == dict.fromkeys(expected, 1)
     assert checkpoints(details) == dict.fromkeys(expected, 1)
+
+
+def test_a_storm_of_stops_loses_no_attempt_and_leaves_nothing_held(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    # Nobody waits for so long a lease: what a stopping process has claimed and not begun, it must have handed back.
+    with World(tmp_path, LEASE="10m", THREADS="8") as world:
+        world.deploy(chain(ms=5), fan(ms=5))
+        runs = world.send("e2e/chain", STORM_RUNS) + world.send("e2e/fan", STORM_RUNS)
+        for storm in range(1, STORMS + 1):
+            with world.crew(2) as crew:
+                until(lambda: len(world.ledger.lines("begin")) >= storm * BETWEEN, "work under way")
+                assert crew.stop() == [0, 0]
+            assert world.service.stats().held == 0
+        begun = len(world.ledger.lines("begin"))
+        with world.crew(2):
+            details = world.ended(runs)
+    expected = {(detail.run.id, step) for detail in details for step in CALLS[detail.run.pipeline]}
+    assert begun < len(expected), "the stops came in the middle"
+    assert {detail.run.status for detail in details} == {"succeeded"}
+    assert {state.attempts for detail in details for state in detail.steps} <= {0, 1}
+    assert world.ledger.calls() == dict.fromkeys(expected, 1)
+    assert [entry for detail in details for entry in detail.journal if entry["kind"] == "attempt.failed"] == []
+    figure(f"{STORMS} stops of 2 processes, {len(expected)} calls, none repeated")
 
 
 def test_what_does_not_end_in_time_is_handed_back_without_using_an_attempt(tmp_path: Path) -> None:
