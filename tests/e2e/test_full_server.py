@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
-
-import httpx
+from typing import Any
 
 from tests.e2e.edge import served
 from tests.e2e.pipelines import CALLS, CHECKPOINTS, chain, fan
+from tests.e2e.senders import Senders
 from tests.e2e.waiting import until
 from tests.e2e.world import World, checkpoints
 
 SENDERS = 4
 ROOM = 1_000_000  #: bytes between what is used and the limit; a tenth of the limit is kept for commits
 PAD = "x" * 2_000
-
-
-class Senders:
-    """Clients that send one event after the other; a context manager that stops them.
-
-    Attributes:
-        taken: Runs of the events that were answered with 202.
-        refused: How often which code was answered instead.
-    """
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.taken: list[str] = []
-        self.refused: Counter[str] = Counter()
-        self.waits: set[str] = set()
-        self._client = client
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, number: int) -> None:
-        sent = 0
-        while not self._stop.is_set():
-            name = "e2e/fan" if sent % 5 == 0 else "e2e/chain"
-            sent += 1
-            data = {"n": sent, "pad": PAD}
-            response = self._client.post("/events", json={"name": name, "id": f"{number}-{sent}", "data": data})
-            if response.status_code == 202:
-                self.taken += [run["id"] for run in response.json()["runs"]]
-            else:
-                self.refused[response.json()["code"]] += 1
-                self.waits.add(response.headers["retry-after"])
-                self._stop.wait(0.1)
+NAMES = ("e2e/fan", *["e2e/chain"] * 4)
 
 
 def refusals(server: Any) -> int:
@@ -76,7 +33,7 @@ def test_a_server_that_runs_full_loses_nothing_and_leaves_nothing_half(
             world.idle()
             limit = world.service.store.memory().used + ROOM
             server.config_set("maxmemory", limit)
-            with Senders(client) as senders:
+            with Senders(client, SENDERS, NAMES, data={"pad": PAD}) as senders:
                 until(lambda: senders.refused["store.full"] >= SENDERS, "the high-water mark")
                 at_mark = world.service.store.memory().used
                 until(lambda: world.ledger.lines("end"), "commits")
@@ -96,5 +53,5 @@ def test_a_server_that_runs_full_loses_nothing_and_leaves_nothing_half(
     called = {(detail.run.id, step) for detail in details for step in CALLS[detail.run.pipeline]}
     assert world.ledger.calls() == dict.fromkeys(called, 1)
     assert set(senders.refused) == {"store.full"}
-    assert senders.waits == {"10"}
+    assert {answer.retry_after for answer in senders.answers if answer.status != 202} == {"10"}
     figure(f"{len(senders.taken)} runs taken, refused {dict(senders.refused)}; {at_mark / limit:.0%} used at the mark")

@@ -33,10 +33,6 @@ def post(client: httpx.Client, name: str, n: int, refused: list[int]) -> str:
     return str(runs[0]["id"] if isinstance(runs[0], dict) else runs[0])
 
 
-def under_way(world: World, calls: int) -> None:
-    until(lambda: world.ledger.calls().total() >= calls, "runs under way")
-
-
 def test_workers_and_http_ride_through_a_server_that_is_killed(tmp_path: Path, figure: Callable[[str], None]) -> None:
     refused: list[int] = []
     runs: list[str] = []
@@ -48,7 +44,7 @@ def test_workers_and_http_ride_through_a_server_that_is_killed(tmp_path: Path, f
             for kill in range(KILLS):
                 numbers = range(kill * BATCH, (kill + 1) * BATCH)
                 runs += [post(client, "e2e/fan" if n % 5 == 0 else "e2e/chain", n, refused) for n in numbers]
-                under_way(world, len(runs))
+                world.under_way(len(runs))
                 world.server.kill()
                 down = client.post("/events", json={"name": "e2e/chain", "id": "while down", "data": {"n": 0}})
                 assert down.status_code == 503

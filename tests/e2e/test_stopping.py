@@ -46,7 +46,7 @@ def test_a_storm_of_stops_loses_no_attempt_and_leaves_nothing_held(
         runs = world.send("e2e/chain", STORM_RUNS) + world.send("e2e/fan", STORM_RUNS)
         for storm in range(1, STORMS + 1):
             with world.crew(2) as crew:
-                until(lambda: len(world.ledger.lines("begin")) >= storm * BETWEEN, "work under way")
+                world.under_way(storm * BETWEEN)
                 assert crew.stop() == [0, 0]
             assert world.service.stats().held == 0
         begun = len(world.ledger.lines("begin"))

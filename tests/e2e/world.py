@@ -101,6 +101,10 @@ class World:
         until(look, f"the end of {len(left)} runs", patience_s=patience_s, every_s=0.1)
         return found
 
+    def under_way(self, calls: int) -> None:
+        """Wait until so many calls of handlers have begun."""
+        until(lambda: self.ledger.calls().total() >= calls, f"{calls} calls")
+
     def idle(self, workers: int = 1) -> None:
         """Wait until so many workers have said that they are there and have nothing to do."""
         until(

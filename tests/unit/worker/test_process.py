@@ -294,8 +294,7 @@ def test_a_stopping_process_lets_its_attempt_end_and_begins_nothing_new() -> Non
         assert started.wait(PATIENCE)
         process.stop_claiming()
         finish.set()
-        statuses = lambda: sorted(world.service.run(run).run.status for run in (first, second))  # noqa: E731
-        until(lambda: statuses() == ["pending", "succeeded"])
+        until(lambda: sorted(world.service.run(run).run.status for run in (first, second)) == ["pending", "succeeded"])
     with world.worker(threads=1):
         assert {world.ended(first).run.status, world.ended(second).run.status} == {"succeeded"}
     assert called == ["a", "a"]

@@ -16,7 +16,7 @@ from flowlang.store.codec import PlainSealer
 from flowlang.worker.executor import Executor
 from flowlang.worker.process import WorkerProcess
 from flowlang.worker.runqueue import Task
-from tests.unit.worker.test_process import PATIENCE, World, until, until
+from tests.unit.worker.test_process import PATIENCE, World, until
 
 
 def test_a_process_that_hears_no_hint_finds_the_work_by_itself() -> None:
@@ -63,8 +63,12 @@ def test_a_stopping_process_leaves_the_next_step_of_its_run_to_others() -> None:
         assert started.wait(PATIENCE)
         process.stop_claiming()
         finish.set()
-        steps = lambda: [(state.step, state.status) for state in world.service.run(run).steps]  # noqa: E731
-        until(lambda: steps() == [("a", "succeeded"), ("b", "pending")])
+        until(
+            lambda: (
+                [(state.step, state.status) for state in world.service.run(run).steps]
+                == [("a", "succeeded"), ("b", "pending")]
+            )
+        )
         assert called == ["a"]
     with world.worker(threads=1):
         detail = world.ended(run)
