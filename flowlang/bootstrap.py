@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowlang.crashpoints import ARMED, crashpoint
 from flowlang.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ def open_store(settings: Settings) -> RedisStore:
 
     if settings.redis_url is None:
         raise ConfigError("no store is named: set FLOWLANG_REDIS_URL, or start one with `flowlang dev`")
-    return RedisStore(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
+    kind: type[RedisStore] = RedisStore
+    if ARMED:
+        from flowlang.store.crashing import CrashingStore as kind  # noqa: N813, PLC0415 - only tests crash on purpose
+    return kind(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
 
 
 class Hints:
@@ -200,8 +204,10 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         secrets = Env(places=lambda: _secret_places(service)).secrets
         app = create_app(service, secrets=secrets, hosts=loopback_hosts(settings.http_host))
         server = HttpServer(app, settings.http_host, settings.http_port)
+        crashpoint("serve.listening")
         ready(server.url)
         server.run()
+        crashpoint("serve.ended")
     return 0
 
 

@@ -31,6 +31,7 @@ from redis.retry import Retry
 from flowlang.actors.consumer import HintConsumer
 from flowlang.actors.lifecycle import Lifecycle, SmallPrefetch
 from flowlang.actors.queues import DEAD_AFTER_MS, QueueScripts
+from flowlang.crashpoints import crashpoint
 from flowlang.errors import ConfigError
 
 __all__ = ["FlowBroker", "Lifecycle", "hint", "make_broker"]
@@ -117,6 +118,7 @@ class FlowBroker(RedisBroker):
             )
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        crashpoint("broker.enqueued")
         self.emit_after("enqueue", message, delay)
         return message
 

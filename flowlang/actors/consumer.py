@@ -21,6 +21,8 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.message import Message
 
+from flowlang.crashpoints import crashpoint
+
 if TYPE_CHECKING:
     from flowlang.actors.queues import QueueScripts
 
@@ -83,6 +85,7 @@ class HintConsumer(Consumer):
         for message in messages:
             holders.setdefault(message.options.get(_HOLDER, self._id), []).append(message.options["redis_message_id"])
         try:
+            crashpoint("consumer.requeue")
             for holder, ids in holders.items():
                 self._scripts.requeue(self._queue, holder, ids)
         except redis.RedisError as error:
@@ -95,7 +98,9 @@ class HintConsumer(Consumer):
         ids = [message_id for message_id, _ in self._fetched]
         self._fetched.clear()
         try:
+            crashpoint("consumer.leaving")
             self._scripts.requeue(self._queue, self._id, ids, leave=True)
+            crashpoint("consumer.left")
         except redis.RedisError as error:
             _log.debug("Left queue %r without telling the server: %s", self._queue, error)
 
@@ -118,7 +123,11 @@ class HintConsumer(Consumer):
             return max(0, self._prefetch - len(self._unsettled))
 
     def _fetch(self, count: int) -> None:
-        self._fetched.extend(self._scripts.fetch(self._queue, self._id, count))
+        crashpoint("consumer.before_fetch")
+        fetched = self._scripts.fetch(self._queue, self._id, count)
+        if fetched:
+            crashpoint("consumer.fetched")
+        self._fetched.extend(fetched)
         self._last_heartbeat = time.monotonic()
         with self._changed:
             self._unsettled.update(message_id for message_id, _ in self._fetched)
@@ -145,7 +154,9 @@ class HintConsumer(Consumer):
     def _tell(self, tell: Any, holder: str, message_id: str) -> None:
         # Raising would make Dramatiq hold the worker's thread for five seconds and try again; a hint is not worth it.
         try:
+            crashpoint("consumer.before_ack")
             tell(self._queue, holder, message_id)
+            crashpoint("consumer.acked")
         except redis.RedisError as error:
             _log.warning("Could not settle a message of queue %r: %s", self._queue, error)
             with self._changed:

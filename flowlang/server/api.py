@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 import flowlang
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.replay import Wish
 from flowlang.engine.schemas import Failure
 from flowlang.errors import FlowError
@@ -78,10 +79,12 @@ def _add_events(api: FastAPI, service: Service) -> None:
         tree = await read_json(request.receive, header_map(request.headers.raw), LIST_BYTES)
         if not isinstance(tree, list):
             answer = (await run_in_threadpool(service.ingest, [_converted(tree, IncomingEvent)]))[0]
+            crashpoint("http.event_stored")
             return _answered(answer)
         if not 1 <= len(tree) <= LIST_ITEMS:
             raise DataError(f"a list has 1 to {LIST_ITEMS} events, this one has {len(tree)}")
         answers = await run_in_threadpool(_ingest_list, service, tree)
+        crashpoint("http.list_stored")
         status = 202 if all(answer.stored for answer in answers) else 207
         return _response(json_reply(status, {"events": answers}))
 
@@ -98,6 +101,7 @@ def _add_runs(api: FastAPI, service: Service) -> None:
         body = CallBody() if empty else _converted(await read_json(request.receive, headers), CallBody)
         key = headers.get("idempotency-key")
         run = await run_in_threadpool(service.call, _ident(pipeline), body.data, key=key, caller=ANYBODY)
+        crashpoint("http.call_stored")
         return _response(json_reply(202, run, {"location": f"/runs/{run.id}"}))
 
     @api.get("/runs", summary="Runs, newest first")
@@ -126,6 +130,7 @@ def _add_runs(api: FastAPI, service: Service) -> None:
         key = headers.get("idempotency-key")
         replay = await run_in_threadpool(service.replay, _ident(run), body.wish, key=key, caller=ANYBODY)
         assert replay.run is not None
+        crashpoint("http.replay_made")
         return _response(json_reply(202, replay, {"location": f"/runs/{replay.run.id}"}))
 
     @api.post("/runs/{run}/cancel", status_code=202, summary="Cancel a run; its clean-up still runs")
@@ -133,6 +138,7 @@ def _add_runs(api: FastAPI, service: Service) -> None:
         await read_body(request.receive, header_map(request.headers.raw), 1024)  # it has none; a long one is refused
         if not await run_in_threadpool(service.cancel, _ident(run), caller=ANYBODY):
             raise HttpProblem(409, "run.ended", "the run has ended")
+        crashpoint("http.cancel_written")
         return _response(json_reply(202, {"id": run}, {"location": f"/runs/{run}"}))
 
 

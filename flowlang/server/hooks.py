@@ -13,6 +13,7 @@ from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
 from flowlang.errors import FlowError
 from flowlang.server.bodies import BODY_BYTES, Receive, check_type, read_body
@@ -63,7 +64,9 @@ class Hooks:
         if isinstance(verdict, Refused):
             self._service.webhook_refused(name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
+        crashpoint("webhook.verified")
         answer = await run_in_threadpool(self._service.ingest_webhook, name, headers, body, verdict.delivery)
+        crashpoint("webhook.answering")
         return json_reply(202, {"status": answer.status, "event": answer.event})
 
     def check(self, catalog: Catalog) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.ports import Store
 from flowlang.engine.program import Program
@@ -47,6 +48,7 @@ class Catalogs:
         """
         with self._lock:
             found = self._store.manifest()
+            crashpoint("manifest.read")
             known = self._catalog
             if found is None or (known is not None and known.epoch == found[0]):
                 return False

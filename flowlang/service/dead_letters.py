@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine import retry as retries
 from flowlang.engine.admission import check_data
 from flowlang.engine.intake import DeadEvent, Delivery, TriggerProblem, decode_dead_event
@@ -106,6 +107,7 @@ class DeadLetters:
     def discard(self, ident: str) -> None:
         """Take one off the list for good; a run's rows then expire after its retention. Raises: NotFoundError."""
         (outcome,) = self._writer.send([ResolveDead(ident)])
+        crashpoint("dead_letter.discarded")
         assert isinstance(outcome, Done)
         if not outcome.found:
             raise NotFoundError(f"no dead letter {ident!r}")
@@ -141,8 +143,10 @@ class DeadLetters:
             assert run is not None
             return Answer("accepted", runs=(run,))
         answer = self._again(ident, decode_dead_event(self._sealer.open(row.body)), data)
+        crashpoint("dead_letter.sent")
         replaced_by = answer.runs[0].id if answer.runs else answer.event
         self._writer.send([ResolveDead(ident, replaced_by)])
+        crashpoint("dead_letter.resolved")
         return answer
 
     def _again(self, ident: str, dead: DeadEvent, data: Any) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.intake import decode_delayed
 from flowlang.engine.ops import Accept
 from flowlang.engine.ports import DelayedRow, Sealer, Store
@@ -29,7 +30,9 @@ def send_due(store: Store, intake: Intake, sealer: Sealer) -> int:
     """
     sent = 0
     while due := store.delayed(_MOST):
+        crashpoint("delayed.due")
         answers = intake.send([_maker(row, sealer) for row in due], begun=True)
+        crashpoint("delayed.sent")
         sent += sum(answer.status in {"accepted", "dead_letter"} for answer in answers)
         if len(due) < _MOST:
             break

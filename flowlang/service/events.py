@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from flowlang import jsondata
 from flowlang.clock import random_token, rfc3339
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.admission import EventDataError, EventRefusedError, call_event, check_data, check_name
 from flowlang.engine.catalog import Catalog, Webhook
 from flowlang.engine.intake import CALLED, Delivery
@@ -119,6 +120,7 @@ class Intake:
                 raise DataError(str(error), error.problem.failures) from error
 
         answer = self.secured(self.send([make], raising=True))[0]
+        crashpoint("call.stored")
         if answer.status == "duplicate":
             kept = self._store.event(answer.event)
             run = kept.runs[0] if kept is not None and kept.runs else run_id_for(answer.event, pipeline, CALLED)
@@ -130,7 +132,9 @@ class Intake:
         durability = self._catalogs.current().manifest.durable
         if durability != "none" and any(answer.event for answer in answers):
             try:
+                crashpoint("accept.before_secure")
                 self._store.secure(durability)
+                crashpoint("accept.secured")
             except StoreError as error:
                 log.warning("taken, and not known to be safe; the sender is told to send it again: %s", error)
                 raise
@@ -173,7 +177,9 @@ class Intake:
     def _write(self, accepts: Mapping[int, Accept], answers: list[Answer | None]) -> None:
         if not accepts:
             return
+        crashpoint("accept.routed")
         outcomes = self._writer.send(list(accepts.values()))
+        crashpoint("accept.written")
         for (at, accept), outcome in zip(accepts.items(), outcomes, strict=True):
             match outcome:
                 case Accepted():

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from flowlang.clock import random_token
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Starter, starter_of
 from flowlang.engine.checkpoints import Again
 from flowlang.engine.intake import Delivery
@@ -105,9 +106,12 @@ class Replays:
             made[:] = [(prepared, starter.program)]
             return _accept(router, starter, prepared, row)
 
+        crashpoint("replay.asked")
         started = self._intake.secured(self._intake.send([make], raising=True))[0].runs[0]
+        crashpoint("replay.made")
         if dead:
             self._writer.send([ResolveDead(run, started.id)])
+            crashpoint("replay.resolved")
         prepared, program = made[0]
         return _told(rows, prepared, program, run=started)
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from flowlang.clock import random_token
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
@@ -129,9 +130,12 @@ class Service:
             plans={program.version: program.plan.to_json() for program in programs},
             crons=tuple(trial.crons),
         )
+        crashpoint("deploy.checked")
         (outcome,) = self._writer.send([deploy])
         assert isinstance(outcome, Deployed)
+        crashpoint("deploy.written")
         self._catalogs.refresh()
+        crashpoint("deploy.read")
         try:
             self.prune()
         except StoreError as error:  # it is deployed; the next one drops what this one could not
@@ -175,7 +179,9 @@ class Service:
         active = tuple(sorted(self._active_versions()))
         if not active:
             return ()
+        crashpoint("prune.chosen")
         (outcome,) = self._writer.send([Prune(self.catalog.epoch, active)])
+        crashpoint("prune.dropped")
         return outcome.versions if isinstance(outcome, Pruned) else ()
 
     def _active_versions(self) -> set[str]:
@@ -195,6 +201,7 @@ class Service:
             StoreFullError: the same, when its memory is nearly full.
         """
         answers = self._intake.events(events, source)
+        crashpoint("event.answered")
         self.counters.update(f"events.{answer.status}" for answer in answers)
         return answers
 
@@ -212,6 +219,7 @@ class Service:
             JsonError: when the body is no JSON that we take.
         """
         answer = self._intake.webhook(name, headers, body, delivery)
+        crashpoint("webhook.stored")
         self.counters[f"webhooks.{answer.status}"] += 1
         return answer
 
@@ -308,7 +316,9 @@ class Service:
             NotAllowedError: when the caller may not.
         """
         self._check(run, caller)
+        crashpoint("cancel.checked")
         (outcome,) = self._writer.send([Cancel(run, reason)])
+        crashpoint("cancel.written")
         assert isinstance(outcome, Done)
         if not outcome.found:
             raise NotFoundError(f"no run {run!r}")

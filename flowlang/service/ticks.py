@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.admission import tick_event
 from flowlang.engine.catalog import CronEntry
 from flowlang.engine.ops import Accept
@@ -77,7 +78,9 @@ class Scheduler:
     def _fire(self, due: list[tuple[CronEntry, Tick]]) -> int:
         if not due:
             return 0
+        crashpoint("tick.due")
         answers = self._intake.send([_maker(entry, tick) for entry, tick in due], begun=True)
+        crashpoint("tick.fired")
         return sum(1 for answer in answers if answer.status in {"accepted", "dead_letter"})
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from flowlang.clock import random_token
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import Op, Outcome, Reply
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import HistoryLostError, StoreUnavailableError
@@ -97,8 +98,11 @@ class Writer:
 
     def _send_together(self, batch: list[_Request]) -> None:
         try:
+            crashpoint("writer.before_flush")
             reply = self._flush([op for request in batch for op in request.ops])
+            crashpoint("writer.answered")
             self._on_reply(reply)
+            crashpoint("writer.rung")
             at = 0
             for request in batch:
                 request.outcomes = reply.outcomes[at : at + len(request.ops)]

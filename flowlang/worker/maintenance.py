@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 
 from flowlang.clock import monotonic_ms
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import Swept
 from flowlang.errors import FlowError
 from flowlang.worker.holds import Holds
@@ -126,22 +127,27 @@ class Maintenance:
         self._holds.check_deadlines()
         if now - self._renewed >= self._renew_ms:
             self._renewed = now
+            crashpoint("lease.due")
             self._holds.renew()
+            crashpoint("lease.renewed")
             self._unpark()
         due = self._due_ms is not None and self._now_ms() >= self._due_ms
         if due or now - self._swept >= SWEEP_MS:
             self._swept = now
             self._look()
+            crashpoint("sweep.done")
             self._send_delayed()
         if self._stale_epoch:
             self._read_manifest()
         if now - self._ticked >= SWEEP_MS:
             self._ticked = now
             self._fire_crons()
+            crashpoint("tick.looked")
 
     def _look(self) -> None:
         with self._wake:
             self._due_ms = None
+        crashpoint("sweep.due")
         swept = self._sweep()
         if swept.next_ms is not None:
             self.expect(swept.next_ms)
@@ -149,6 +155,7 @@ class Maintenance:
     def _read_manifest(self) -> None:
         self._stale_epoch = False
         try:
+            crashpoint("epoch.changed")
             self._refresh()
         except BaseException:
             self._stale_epoch = True  # once more, after a pause

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 from flowlang.clock import monotonic_ms, random_token, system_rng
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import Leave, Reply, Sweep, Swept
 from flowlang.engine.ports import Sealer, Store
 from flowlang.errors import StoreError
@@ -175,12 +176,14 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the process's own threads and read what is deployed."""
+        crashpoint("worker.booting")
         if self._active.refresh():
             self._on_epoch()
         self._review()
         self._ringer.start()
         self._flusher.start()
         self._maintenance.start()
+        crashpoint("worker.started")
 
     def work(self, queue: str) -> None:
         """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
@@ -192,6 +195,7 @@ class WorkerProcess:
         if not self._stopping.is_set():
             self._stop_by_ms = monotonic_ms() + self._shutdown_ms
             self._stopping.set()
+            crashpoint("worker.stopping")
             self._run_queue.close()
 
     def hand_back(self) -> None:
@@ -213,8 +217,11 @@ class WorkerProcess:
         self._spare.join(max(0.0, self._stop_by_ms - monotonic_ms()) / 1000)
         self._flusher.hurry()
         try:
+            crashpoint("worker.hand_back")
             self._executor.hand_back()
+            crashpoint("worker.leaving")
             self._flusher.apply(Leave(self.id))
+            crashpoint("worker.left")
         except StoreError as error:
             log.warning("the store does not answer (%s); leases will run out instead", error)
         self._maintenance.stop()

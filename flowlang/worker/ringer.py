@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 
+from flowlang.crashpoints import crashpoint
+
 #: More hints than this in one go say nothing new.
 MOST_AT_ONCE = 64
 
@@ -43,4 +45,6 @@ class Ringer:
                 return
             for queue, count in rings.items():
                 for _ in range(min(count, MOST_AT_ONCE)):
+                    crashpoint("hint.wanted")
                     self._send(queue)
+                    crashpoint("hint.sent")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
+from flowlang.crashpoints import crashpoint
 from flowlang.worker.tether import tethered
 
 #: A child that lived this long (seconds) is replaced at once when it dies; its earlier deaths are forgotten.
@@ -229,6 +230,7 @@ class Supervisor:
             child.due = self._clock() + delay
             self._tell("failed", child, delay_s=delay)
             return
+        crashpoint("supervisor.spawned")
         child.started = self._clock()
         child.pidfd = _open_pidfd(child.process.pid)
         if child.pidfd is not None:
@@ -258,6 +260,7 @@ class Supervisor:
     def _obey(self) -> None:
         """Begin what was asked for since the last look."""
         if self._asked and self._deadline is None:
+            crashpoint("supervisor.stopping")
             self._deadline = self._clock() + self._grace
             for child in self._children:
                 if child.process:
@@ -273,6 +276,7 @@ class Supervisor:
                 self._bury(child, child.process)
 
     def _bury(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
+        crashpoint("supervisor.died")
         # The group is ended before the child is waited for: until then nobody else can get its number.
         _kill_group(process.pid)
         returncode = process.wait()
@@ -280,6 +284,7 @@ class Supervisor:
             self._selector.unregister(child.pidfd)
             os.close(child.pidfd)
         child.process, child.pidfd = None, None
+        crashpoint("supervisor.buried")
         now = self._clock()
         short = now - child.started < STABLE_S and returncode != REPLACE_ME
         child.failures = child.failures + 1 if short else 0
