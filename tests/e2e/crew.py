@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,21 +21,29 @@ HASTE = 50
 
 
 class Crew:
-    """Worker processes; a context manager that starts and stops them.
+    """Processes of a kind, workers mostly; a context manager that starts and stops them.
 
     Args:
         environ: Their environment. With a variable of `launch` they are changed as it says.
         count: How many.
         grace_s: Seconds that they have to end.
+        module: What they run, with its arguments: `python -m` this.
     """
 
-    def __init__(self, environ: Mapping[str, str], count: int = 2, *, grace_s: float = 40.0) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        count: int = 2,
+        *,
+        grace_s: float = 40.0,
+        module: Sequence[str] = ("flowlang.app",),
+    ) -> None:
         self.events: list[ChildEvent] = []
         self._pids: dict[str, int] = {}
         changed = any(name in environ for name in launch.VARIABLES)
-        argv = (sys.executable, launch.__file__) if changed else (sys.executable, "-m", "flowlang.app")
+        argv = (sys.executable, launch.__file__) if changed else (sys.executable, "-m", *module)
         self._supervisor = Supervisor(
-            [ChildSpec(f"worker-{number}", argv, environ) for number in range(count)],
+            [ChildSpec(f"{module[0]}-{number}", argv, environ) for number in range(count)],
             grace_s * HASTE,
             self._happened,
             clock=lambda: time.monotonic() * HASTE,

@@ -1,0 +1,218 @@
+"""F1: runs go on and end as they must while workers, the server and HTTP are killed and answers are lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.faults.orders import COMMITS, deliveries, tally
+from tests.faults.proxy import Odds
+from tests.faults.sender import Sender
+from tests.faults.stage import Stage, steady
+from tests.proofs.figure import Figure, Proof, Say
+
+WORKERS = 4
+LOST_ANSWERS = 0.01
+DOUBLED = 0.05
+#: Of the orders, so many more are sent once only.
+CARELESS = 0.02
+#: Seconds after the last fault within which everything must have ended.
+HEAL_S = 60.0
+#: Seconds without any progress, faults or not, after which it is given up.
+STUCK_S = 120.0
+#: Share of the orders that have ended when the faults end; the others end in peace.
+IN_CHAOS = 0.95
+#: Seconds between two looks.
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Seconds between two kills of each kind, how long they go on at least, and how many orders are sent a second."""
+
+    worker: float
+    server: float
+    http: float
+    least: float
+    per_s: float
+
+
+FULL = Rhythm(worker=1.0, server=10.0, http=15.0, least=60.0, per_s=100.0)
+SMALL = Rhythm(worker=1.0, server=4.0, http=5.0, least=16.0, per_s=10.0)
+#: Fewer orders than this have the small rhythm.
+MANY = 1_000
+
+
+class Chaos:
+    """Kills, each kind at its own times; all from the thread that started the server, which is tied to it.
+
+    Args:
+        stage: What is killed.
+        rhythm: How often.
+        rng: Which worker.
+    """
+
+    def __init__(self, stage: Stage, rhythm: Rhythm, rng: Random) -> None:
+        self.done: Counter[str] = Counter()
+        self._stage = stage
+        self._rng = rng
+        now = time.monotonic()
+        self._plan: list[tuple[str, float, Callable[[], bool]]] = [
+            ("workers", rhythm.worker, self._kill_worker),
+            ("server", rhythm.server, self._kill_server),
+            ("http", rhythm.http, self._kill_http),
+        ]
+        self._due = {name: now + every for name, every, _ in self._plan}
+
+    def poll(self) -> None:
+        """Kill what is due."""
+        for name, every, kill in self._plan:
+            if time.monotonic() >= self._due[name]:
+                self.done[name] += kill()
+                self._due[name] = time.monotonic() + every
+
+    def _kill_worker(self) -> bool:
+        return _killed(self._rng.choice(self._stage.crew.pids or [0]))
+
+    def _kill_http(self) -> bool:
+        return _killed(self._rng.choice(self._stage.http.pids or [0]))
+
+    def _kill_server(self) -> bool:
+        self._stage.world.server.kill()
+        self._stage.world.server.restart()
+        return True
+
+
+def _killed(pid: int) -> bool:
+    if pid:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+    return bool(pid)
+
+
+class Stuck(Exception):  # noqa: N818 - it says what happened
+    """Nothing has gone on for too long."""
+
+
+class Watch:
+    """Sees how far the orders are, and whether anything goes on.
+
+    Args:
+        stage: Where they are.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.ended: set[str] = set()
+        self.alive = 0
+        self._seen: object = None
+        self._moved = time.monotonic()
+
+    def look(self) -> None:
+        """Look once. Raises: Stuck."""
+        self.ended, self.alive = self._stage.ended("order", self.ended)
+        seen = len(self.ended), self.alive, self._stage.world.ledger.path.stat().st_size
+        now = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        elif now - self._moved > STUCK_S:
+            raise Stuck(f"{self.alive} runs are alive and nothing has gone on for {STUCK_S:g} s")
+
+    def dump(self, say: Say) -> None:
+        """Say all that can be known of what has not ended."""
+        service = self._stage.world.service
+        say(f"stats: {steady(service.stats)}")
+        left = [row for row, _ in self._stage.rows("order") if row.status in {"pending", "running"}]
+        say(f"{len(left)} runs have not ended; the first of them:")
+        for row in left[:5]:
+            rows = steady(lambda row=row: service.store.run(row.id))  # type: ignore[misc]
+            detail = steady(lambda row=row: service.run(row.id))  # type: ignore[misc]
+            say(
+                f"{row.id} {row.status}: scopes {rows and rows.scopes}, timers {detail.timers}, waits {rows and rows.waits}"
+            )
+            for entry in detail.journal[-6:]:
+                say(f"  {entry}")
+
+
+def measure(size: int, seed: int, say: Say) -> Figure:
+    """Send orders, kill everything, and count."""
+    rng = Random(seed)
+    rhythm = FULL if size >= MANY else SMALL
+    with tempfile.TemporaryDirectory(prefix="flowlang-f1-") as folder:
+        stage = Stage(Path(folder), workers=WORKERS, seed=seed, LEASE="3s", SHUTDOWN="5s", LOG_LEVEL="error")
+        plan = list(deliveries(size, doubled=DOUBLED, careless=CARELESS, rng=rng))
+        with stage, Sender(stage.url, plan, per_s=rhythm.per_s) as sender:
+            watch = Watch(stage)
+            try:
+                chaos, healed_s = _rage(stage, sender, watch, rhythm, rng, len(plan), say)
+            except Stuck as stuck:
+                watch.dump(say)
+                say(stage.said())
+                return Figure(f"stuck: {stuck}", holds=False)
+            stage.crew.stop()
+            stage.http.stop()
+            found = tally(stage, sender.answered, sender.unanswered)
+        for example in found.examples:
+            say(example)
+        if sender.refused:
+            say(f"refused: {sender.refused[:5]}")
+        lost_answers = stage.proxy.done["swallow"]
+    text = (
+        f"{found.runs:,} runs, {found.commits:,} step commits, {found.calls:,} calls; killed {chaos['workers']} workers, "
+        f"{chaos['server']} x Valkey, {chaos['http']} x HTTP; {lost_answers:,} answers lost, "
+        f"{sender.counts['copies']:,} deliveries doubled: {found.lost} lost, {found.stuck} stuck {HEAL_S:g} s after heal "
+        f"(all had ended after {healed_s:.1f} s), {found.doubled_commits} double commits, "
+        f"joins {found.joins_once:,}/{found.runs:,} once, outcome events {found.outcomes_once:,}/{found.runs:,} once, "
+        f"{found.beats} ticks once; {found.wrong + found.doubled_runs + found.missing_commits} wrong runs, "
+        f"{found.odd_calls + found.uncalled} calls and {found.odd_beats} ticks that the model does not have"
+    )
+    enough = chaos["workers"] > 0 and chaos["server"] > 0 and chaos["http"] > 0 and lost_answers > 0
+    answered = size <= len([name for name in sender.answered if name.startswith("order-")])
+    whole = found.commits == found.runs * COMMITS
+    return Figure(text, holds=found.holds and enough and answered and whole and not sender.refused)
+
+
+def _rage(
+    stage: Stage, sender: Sender, watch: Watch, rhythm: Rhythm, rng: Random, size: int, say: Say
+) -> tuple[Counter[str], float]:
+    """Kill until nearly all has ended, then let it heal.
+
+    Returns:
+        What was killed, and the seconds from the last fault to the last end.
+    """
+    pause = threading.Event()
+    chaos = Chaos(stage, rhythm, rng)
+    stage.hurt(Odds(swallow=LOST_ANSWERS))
+    began = told = time.monotonic()
+    while not sender.is_done or len(watch.ended) < IN_CHAOS * size or time.monotonic() - began < rhythm.least:
+        chaos.poll()
+        watch.look()
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say(f"{len(watch.ended):,} ended, {watch.alive:,} alive, {dict(chaos.done)}, {dict(sender.counts)}")
+        pause.wait(LOOK_S)
+    stage.hurt()
+    healed = time.monotonic()
+    while watch.alive and time.monotonic() - healed < HEAL_S:
+        watch.look()
+        pause.wait(LOOK_S)
+    return chaos.done, time.monotonic() - healed
+
+
+PROOF = Proof(
+    "F1",
+    "0 runs lost, stuck or doubled while workers, Valkey and HTTP are killed and 1 % of the answers are lost",
+    measure,
+    small=60,
+    full=10_000,
+)
