@@ -200,14 +200,15 @@ def _check_ledger(found: Tally, ledger: Ledger, runs: set[str]) -> None:
 
 
 def _check_beats(found: Tally, stage: Stage) -> None:
-    ticks = Counter(_second(event.data["scheduled_at"]) for _, event in stage.rows("beat"))
+    ticks = Counter(second(event.data["scheduled_at"]) for _, event in stage.rows("beat"))
     found.beats = len(ticks)
     for at in range(min(ticks, default=0), max(ticks, default=-1) + 1):
         if ticks[at] != 1:
             found.say("odd_beats", f"second {at} has {ticks[at]} runs")
 
 
-def _second(moment: str) -> int:
+def second(moment: str) -> int:
+    """The number of a second in its month."""
     hours, minutes, seconds = moment.partition("T")[2].rstrip("Z").split(":")
     day = int(moment[8:10])
     return ((day * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(float(seconds))

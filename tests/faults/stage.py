@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import msgspec
@@ -48,6 +48,8 @@ class Stage:
         folder: For data, the ledger and what processes say.
         workers: How many processes.
         seed: Of the proxy.
+        supervised: The workers are children of one `flowlang worker`, which is what `crew` keeps alive.
+        armed: Variables of all processes but ours, which strike them down.
         appendfsync: Of the server.
         settings: Of all processes, by variable without its prefix.
     """
@@ -56,11 +58,22 @@ class Stage:
     http: Crew
 
     def __init__(
-        self, folder: Path, *, workers: int, seed: int = 0, appendfsync: str = "everysec", **settings: str
+        self,
+        folder: Path,
+        *,
+        workers: int,
+        seed: int = 0,
+        supervised: bool = False,
+        armed: Mapping[str, str] = MappingProxyType({}),
+        appendfsync: str = "everysec",
+        **settings: str,
     ) -> None:
         self.world = World(folder, appendfsync=appendfsync, **{"PROJECT": str(PROJECT), **settings})
         self.port = free_port()
         self._said = folder / "said.log"
+        self._environment = settings.get("ENV", "development")
+        self._supervised = supervised
+        self._armed = armed
         self._workers = workers
         self._seed = seed
         self._stack = ExitStack()
@@ -71,12 +84,15 @@ class Stage:
             stack.enter_context(self.world)
             port = int(self.world.server.url.rpartition(":")[2].partition("/")[0])
             self.proxy = stack.enter_context(FaultProxy(port, seed=self._seed))
-            manifest, plans = project()
+            manifest, plans = project(self._environment)
             self.world.service.deploy(manifest, plans)
-            environ = self.world.environ(REDIS_URL=self.proxy.in_front_of(self.world.server.url))
-            environ = {**environ, "SHOP_SECRET": SECRET}
+            environ = self.environ()
             self.http = stack.enter_context(Crew(environ, 1, module=("flowlang", "serve", "--port", str(self.port))))
-            self.crew = stack.enter_context(Crew(environ, self._workers))
+            if self._supervised:
+                module = ("flowlang", "worker", "--processes", str(self._workers))
+                self.crew = stack.enter_context(Crew(environ, 1, module=module))
+            else:
+                self.crew = stack.enter_context(Crew(environ, self._workers))
             self._stack = stack.pop_all()
         return self
 
@@ -84,6 +100,11 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    def environ(self) -> dict[str, str]:
+        """Variables of a process that goes through the proxy and may be struck."""
+        environ = self.world.environ(REDIS_URL=self.proxy.in_front_of(self.world.server.url))
+        return {**environ, "SHOP_SECRET": SECRET, **self._armed}
 
     def said(self) -> str:
         """The end of what all processes have written to stderr."""
@@ -124,9 +145,9 @@ class Stage:
         return steady(look)
 
 
-def project() -> tuple[Manifest, list[Plan]]:
+def project(environment: str = "development") -> tuple[Manifest, list[Plan]]:
     """The project of this folder and the pipeline that has a run a second."""
-    found = bootstrap.load_project(PROJECT)
+    found = bootstrap.load_project(PROJECT, environment=environment)
     assert found.manifest is not None, [finding.message for finding in found.diagnostics]
     plans = [*found.plans.values(), BEAT]
     versions = {plan.pipeline: plan.digest for plan in plans}

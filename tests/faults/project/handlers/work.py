@@ -46,7 +46,7 @@ def back(n: int, ctx: Context) -> int:
 
 
 @handler("work.picky", effect="idempotent")
-def picky(n: int, ok: bool, ctx: Context) -> int:  # noqa: FBT001 - as the pipeline writes it
+def picky(n: int, ok: bool, ctx: Context) -> int:
     """Refuse, unless all is right."""
     _note(ctx)
     if not ok:
