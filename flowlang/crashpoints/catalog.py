@@ -57,6 +57,18 @@ _PLACES: Final = {
     "sweep.done": "A sweep has fired timers and rescued scopes, and its worker does not know.",
     "lease.due": "Leases are not renewed: their scopes are taken over, and their commits must be refused.",
     "lease.renewed": "Leases are renewed and the answer not looked at: a cancel in it must come again.",
+    # A scope in a worker's hands.
+    "scope.claimed": "A scope is claimed and nobody runs it: its lease must end.",
+    "turn.made": "A turn was made and is not written: whoever claims the scope makes it again, from the same facts.",
+    "handler.before": "What must be known before a call is written, and the call is not made.",
+    "attempt.begun": "An attempt has begun and its handler has not: it is made again, under the same number and key.",
+    "handler.after": "A handler has done its work and nobody knows: it is called again, unless it must not be.",
+    "commit.made": "The result of a handler is put together and not sent: the handler is called again.",
+    "commit.acknowledged": "A commit is acknowledged and its worker does not go on: nothing of it may be done again.",
+    "scope.handing_back": "A worker stops and has not handed a scope back: its lease must end.",
+    "flush.gathered": "What several threads have to write is gathered and not sent.",
+    "flush.answered": "A flush is written, and none of the threads that wait for it knows.",
+    "store.sent": "A flush is on its way, and its sender will not hear what comes of it.",
     # Hints.
     "hint.wanted": "A hint is lost: the sweep must find the row.",
     "hint.sent": "A hint is sent, and more that were wanted are lost.",

@@ -14,6 +14,7 @@ from typing import Any
 import redis
 
 from flowlang.clock import monotonic_ms
+from flowlang.crashpoints import crashpoint
 
 #: Errors after which a connection is as good as before.
 _HARMLESS = frozenset({redis.exceptions.ResponseError, redis.exceptions.OutOfMemoryError})
@@ -42,6 +43,7 @@ class Connections:
         connection = self._take()
         try:
             connection.send_command(*command, check_health=False)
+            crashpoint("store.sent")
             answer = connection.read_response()
         except redis.exceptions.ResponseError as error:
             if type(error) not in _HARMLESS:  # a server that has become a replica, say: look for another

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 from flowlang.clock import Rng, monotonic_ms
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.attempts import MAX_RESCUES
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.drive import Held
@@ -179,12 +180,14 @@ class Executor:
                 row = hand.held.row
                 if hand.completion is not None:
                     hand.completion.cancel()
+                crashpoint("scope.handing_back")
                 self._flusher.apply(Release(row.run, row.scope, row.fence))
 
     # Tasks, on lent threads -----------------------------------------------------------------------------------------
 
     def _begin(self, row: Claimed, meta: RunMeta | None) -> None:
         """Begin with a claimed row."""
+        crashpoint("scope.claimed")
         if self._stopping():
             self._return_row(row)
             return
@@ -207,6 +210,7 @@ class Executor:
 
     def _resume(self, hand: Hand, turn: Turn, facts: tuple[dict[str, Any], ...]) -> None:
         """Go on with a scope whose commit was acknowledged."""
+        crashpoint("commit.acknowledged")
         if facts:
             self._go_on(hand, self._turn(hand, facts))
         elif self._stopping() and turn.call is not None and turn.call.effect != "once":
@@ -217,6 +221,7 @@ class Executor:
 
     def _go_on(self, hand: Hand, turn: Turn) -> None:
         """Carry out what a turn has decided."""
+        crashpoint("turn.made")
         if self._stopping():
             _leave_call(turn)
         if hand.held.must_commit(turn):
@@ -227,6 +232,7 @@ class Executor:
 
     def _call_and_go_on(self, hand: Hand, call: Call) -> None:
         """Make a call; what follows is done on this thread, or when the coroutine has ended."""
+        crashpoint("handler.before")
         row = hand.held.row
         began_ms = self._now_ms() if self._watched() else 0
         completion = self._runner.start(
@@ -262,6 +268,7 @@ class Executor:
 
     def _called(self, hand: Hand, call: Call, outcome: attempts.Outcome, began_ms: int) -> None:
         """Take the end of a call, unless somebody else has taken it, or the scope is lost."""
+        crashpoint("handler.after")
         if not hand.settle():
             if hand.overrun_recorded:
                 self.run_queue.stuck(-1)
@@ -351,6 +358,7 @@ class Executor:
         commit = hand.held.commit(turn, self._router())
         if turn.status != "held":
             self._make_room(hand)  # so that the same flush claims another
+        crashpoint("commit.made")
         self._flusher.submit(commit, lambda outcome: self._answered(hand, turn, commit, outcome))
 
     def _make_room(self, hand: Hand) -> None:

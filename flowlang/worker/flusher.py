@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import Claimed, ClaimRequest, Op, Outcome, Renew, Renewed, Reply
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import StoreError, StoreUnavailableError
@@ -245,7 +246,9 @@ class Flusher:
         request = None if self._stopping.is_set() else self._request()
         if not ops and request is None:
             return ()
+        crashpoint("flush.gathered")
         reply = self._send(ops, request)
+        crashpoint("flush.answered")
         outcomes = iter(reply.outcomes)
         for entry in batch:
             if entry.op is not None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flowlang.clock import Clock, SystemClock, monotonic_ms
+from flowlang.crashpoints import crashpoint
 from flowlang.errors import DefinitionError, Snooze
 from flowlang.handler.classify import ErrorClass, Failure, bounded_seconds, classify
 from flowlang.handler.context import Context
@@ -144,6 +145,7 @@ class Runner:
 
     def _call(self, definition: HandlerDefinition, attempt: Attempt, completion: Completion) -> Outcome:
         """Call a sync handler on this thread, in a copy of its context variables."""
+        crashpoint("attempt.begun")
         bind(log_fields(attempt))
         context = completion.context
         try:
