@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dramatiq
+from dramatiq.middleware import MiddlewareError
 
 from flowlang.bootstrap import WorkerRuntime
 from flowlang.cli.logs import set_up_logs
@@ -60,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
         runtime = make_runtime(vars(options), lambda _: os.write(tell, _WORN))
         worker = dramatiq.Worker(runtime.broker, worker_threads=settings.threads)
         worker.start()
-    except FlowError as error:
+    except (FlowError, MiddlewareError) as error:
+        if isinstance(error, MiddlewareError) and not isinstance(error.__cause__, FlowError):
+            raise
         print(f"flowlang worker: {error}", file=sys.stderr)  # noqa: T201 - its only word to who started it
         return 2
     if os.read(told, 1) == _WORN:

@@ -62,13 +62,16 @@ class World:
 
 
 def strikes(rng: Random) -> list[Strike]:
-    """Every label with every action, in an order that is drawn."""
+    """Every label with every action, in an order that is drawn: each label comes once before any comes again."""
+    labels = list(CATALOG)
+    rng.shuffle(labels)
+    first = rng.randrange(len(ACTIONS))
     found = []
-    for label in CATALOG:
-        for action in ACTIONS:
+    for turn in range(len(ACTIONS)):
+        for at, label in enumerate(labels):
             often = label in OFTEN or label.partition(".")[0] in OFTEN
-            found.append(Strike(label, rng.randint(1, LATEST) if often else 1, action))
-    rng.shuffle(found)
+            nth = rng.randint(1, LATEST) if often else 1
+            found.append(Strike(label, nth, ACTIONS[(first + turn + at) % len(ACTIONS)]))
     return found
 
 
