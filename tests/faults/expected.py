@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from flowlang.engine.ports import RunRow
@@ -63,13 +63,13 @@ def output(pipeline: str, n: int) -> Any:
             return n + 1
 
 
-def expected(rounds: int, *, steered: int, stopped: bool) -> Runs:
+def expected(rounds: int, *, steered: int, stopped: Collection[int]) -> Runs:
     """The runs that there must be.
 
     Args:
         rounds: That were sent.
         steered: Of them, so many whose families were cancelled and whose dead letters were dealt with.
-        stopped: Processes were stopped in slow work, and a call was replayed.
+        stopped: In these processes were stopped in slow work, and a call was replayed.
     """
     found: Runs = Counter()
     for round_ in range(rounds):
@@ -83,9 +83,9 @@ def expected(rounds: int, *, steered: int, stopped: bool) -> Runs:
             found["called", round_ * 100 + n, "succeeded"] += 1
         if round_ < steered:
             found["paid", 0, "succeeded"] += BAD_WEBHOOKS
-    if stopped:
-        found["called", 0, "succeeded"] += 1
-        found.update({("slow", n, "succeeded"): 1 for n in range(SLOW)})
+    for round_ in stopped:
+        found["called", round_ * 100, "succeeded"] += 1
+        found.update({("slow", round_ * 100 + n, "succeeded"): 1 for n in range(SLOW)})
     return found
 
 

@@ -21,7 +21,6 @@ import httpx
 
 from flowlang.clock import SystemClock
 from tests.e2e.waiting import until
-from tests.e2e.world import ENDED
 from tests.faults.stage import SECRET, Stage
 from tests.standin.webhooks import encode, stripe_headers
 
@@ -40,6 +39,7 @@ EVENTS = {
 #: Of the orders so many come as one list.
 LISTED = 2
 WEBHOOKS, BAD_WEBHOOKS, CALLS, SLOW = 2, 1, 2, 4
+#: Rounds of a world; processes are told to stop in the first of them, and the second shows that all goes on.
 ROUNDS = 2
 
 #: Patience with everything that is struck, in seconds.
@@ -141,10 +141,10 @@ class Work:
         for row, _ in self._stage.rows("family"):
             self.insist(f"/runs/{row.id}/cancel", settled=409)
 
-    def replay_a_call(self) -> None:
-        """Run one of the called pipelines again."""
-        first = min((event.data["n"], row.id) for row, event in self._stage.rows("called"))[1]
-        self.insist(f"/runs/{first}/replay", {}, {"idempotency-key": "again"})
+    def replay_a_call(self, round_: int) -> None:
+        """Run the first call of a round again."""
+        (run, *_) = [row.id for row, event in self._stage.rows("called") if event.data["n"] == round_ * 100]
+        self.insist(f"/runs/{run}/replay", {}, {"idempotency-key": "again"})
 
     def operate(self) -> None:
         """Let the operator do his work, however often he is struck."""
@@ -155,22 +155,22 @@ class Work:
 
         until(done, "the operator", patience_s=PATIENCE_S)
 
-    def stop_in_slow_work(self) -> None:
+    def stop_in_slow_work(self, round_: int) -> None:
         """Tell all processes to stop while handlers are at work; others take their places. Kill a worker, too."""
-        for n in range(SLOW):
-            self.insist("/events", {"name": "faults/slow", "id": f"slow-{n}", "data": {"n": n}})
         ledger = self._stage.world.ledger
-        until(lambda: any(line.step == "taken" for line in ledger.lines("begin")), "slow work", patience_s=PATIENCE_S)
+        begun = sum(line.step == "taken" for line in ledger.lines("begin"))
+        for n in range(round_ * 100, round_ * 100 + SLOW):
+            self.insist("/events", {"name": "faults/slow", "id": f"slow-{n}", "data": {"n": n}})
+
+        def at_work() -> bool:
+            return sum(line.step == "taken" for line in ledger.lines("begin")) > begun
+
+        until(at_work, "slow work", patience_s=PATIENCE_S)
         for crew in (self._stage.crew, self._stage.http):
             for pid in crew.pids:
                 _signal(pid, signal.SIGTERM)
                 until(lambda crew=crew, pid=pid: pid not in crew.pids, "an end in order", patience_s=PATIENCE_S)  # type: ignore[misc]
         until(self._killed_worker, "a worker that can be killed", patience_s=PATIENCE_S)
-
-        def over() -> bool:
-            return sum(row.status in ENDED for row, _ in self._stage.rows("slow")) == SLOW
-
-        until(over, "the end of slow work", patience_s=PATIENCE_S, every_s=0.1)
 
     def _killed_worker(self) -> bool:
         """Kill a child of the supervisor, so that it must be replaced."""
