@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -51,6 +52,28 @@ SMALL = Rhythm(worker=1.0, server=4.0, http=5.0, least=16.0, per_s=10.0)
 MANY = 1_000
 
 
+class AtWork:
+    """Tells which processes have called a handler, from what has been added to the ledger.
+
+    Args:
+        path: Of the ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._pids: set[int] = set()
+
+    def pids(self) -> set[int]:
+        """Processes that have begun a call."""
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        self._pids.update(json.loads(line)["pid"] for line in whole.splitlines())
+        return self._pids
+
+
 class Chaos:
     """Kills, each kind at its own times; all from the thread that started the server, which is tied to it.
 
@@ -64,6 +87,7 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self._stage = stage
         self._rng = rng
+        self._at_work = AtWork(stage.world.ledger.path)
         now = time.monotonic()
         self._plan: list[tuple[str, float, Callable[[], bool]]] = [
             ("workers", rhythm.worker, self._kill_worker),
@@ -80,7 +104,9 @@ class Chaos:
                 self._due[name] = time.monotonic() + every
 
     def _kill_worker(self) -> bool:
-        return _killed(self._rng.choice(self._stage.crew.pids or [0]))
+        """Kill one that has begun a call: on a busy machine others would die before they have done anything, for ever."""
+        at_work = self._at_work.pids()
+        return _killed(self._rng.choice([pid for pid in self._stage.crew.pids if pid in at_work] or [0]))
 
     def _kill_http(self) -> bool:
         return _killed(self._rng.choice(self._stage.http.pids or [0]))
