@@ -6,16 +6,23 @@ written; what others wrote before lies before it, in the file as on the way to r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import redis
 
+from flowlang.clock import monotonic_ms
 from flowlang.errors import NotDurableError
 from flowlang.plan import Durability
 from flowlang.store.redis_health import read_appendfsync
 
 #: Longest wait; with `appendfsync everysec` the server needs up to a second or two. Milliseconds.
 PATIENCE_MS = 5_000
+
+#: A server with `appendfsync everysec` begins a sync a second after the one before, and says so up to a tenth later:
+#: answers that are less apart were given without one. Milliseconds, and how often in a row that must be.
+_SYNCS_APART_MS = 700
+_SYNCS_PROBED = 3
 
 #: How long the mark of a write is kept, milliseconds.
 _MARK_MS = 60_000
@@ -48,8 +55,17 @@ def secure(client: redis.Redis, mark: str, durability: Durability, patience_ms: 
             raise NotDurableError(f"`durable: replica`: no replica had it after {patience_ms} ms")
 
 
-def why_not(client: redis.Redis, durability: Durability) -> str:
-    """Why a server can never say that something is safe, and what would be right; empty when it can."""
+def why_not(
+    client: redis.Redis, mark: str, durability: Durability, monotonic: Callable[[], float] = monotonic_ms
+) -> str:
+    """Why a server can never say that something is safe, and what would be right; empty when it can.
+
+    Args:
+        client: Of the store.
+        mark: Key for writes of our own.
+        durability: How safe.
+        monotonic: Milliseconds of a clock that never goes back.
+    """
     if durability != "fsync":
         return ""  # a replica may come at any time
     asked: Any = client
@@ -59,6 +75,27 @@ def why_not(client: redis.Redis, durability: Durability) -> str:
         return "`durable: fsync` asks the server with WAITAOF, which it does not know: it needs Redis 7.2 or Valkey"
     if not asked.info("persistence").get("aof_enabled", 0):
         return "`durable: fsync` needs a server with an append-only file: set its `appendonly yes`"
-    if read_appendfsync(asked) == "no":
+    policy = read_appendfsync(asked)
+    if policy == "no":
         return "`durable: fsync` needs a server that syncs its file: set its `appendfsync everysec` or `always`"
+    if policy == "everysec" and _says_so_too_soon(asked, mark, monotonic):
+        return (
+            "`durable: fsync`: with `appendfsync everysec` this server says that something is on its disk before it is "
+            "(a fault of WAITAOF in Valkey and in Redis 7.4, github.com/redis/redis/pull/13793): set its "
+            "`appendfsync always`"
+        )
     return ""
+
+
+def _says_so_too_soon(asked: Any, mark: str, monotonic: Callable[[], float]) -> bool:
+    """Whether a server that syncs once a second says more often that it has."""
+    answered: list[float] = []
+    for _ in range(_SYNCS_PROBED):
+        pipe = asked.pipeline(transaction=False)
+        pipe.set(mark, b"", px=_MARK_MS)
+        pipe.execute_command("WAITAOF", 1, 0, PATIENCE_MS)
+        on_disk, _ = pipe.execute()[1]
+        answered.append(monotonic())
+        if on_disk < 1 or (len(answered) > 1 and answered[-1] - answered[-2] >= _SYNCS_APART_MS):
+            return False
+    return True

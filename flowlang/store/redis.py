@@ -223,7 +223,7 @@ class RedisStore:
     def why_not_secure(self, durability: Durability) -> str:
         """Why this server can never say that something is safe, and what would be right; empty when it can."""
         with _answers():
-            return why_not(self._client, durability)
+            return why_not(self._client, self.keys.family("mark", durability), durability)
 
     def health(self) -> dict[str, Any]:
         """What `doctor` needs to know of the server. See `redis_health`."""

@@ -35,7 +35,7 @@ def test_what_was_written_is_on_disk_when_the_server_says_so(client: redis.Redis
 
     secure(client, "mark", "fsync")
 
-    assert why_not(client, "fsync") == ""
+    assert why_not(client, "mark", "fsync") == ""
     assert 0 < client.pttl("mark") <= 60_000
 
 
@@ -57,7 +57,7 @@ def test_a_repeat_on_another_connection_waits_for_what_the_first_has_written(cli
 
 
 def test_without_a_replica_nothing_is_with_one(client: redis.Redis) -> None:
-    assert why_not(client, "replica") == ""
+    assert why_not(client, "mark", "replica") == ""
 
     with pytest.raises(NotDurableError, match="no replica had it after 50 ms"):
         secure(client, "mark", "replica", 50)
@@ -81,7 +81,7 @@ def test_with_a_replica_it_is(server: EmbeddedServer, client: redis.Redis, tmp_p
 def test_nothing_is_asked_when_nothing_is_to_be_sure(client: redis.Redis) -> None:
     client.config_set("appendonly", "no")
 
-    assert why_not(client, "none") == ""
+    assert why_not(client, "mark", "none") == ""
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_server_that_can_never_say_so_is_told_what_would_be_right(
 ) -> None:
     client.config_set(setting, value)
 
-    assert says in why_not(client, "fsync")
+    assert says in why_not(client, "mark", "fsync")
 
 
 class Old:
@@ -106,4 +106,57 @@ class Old:
 def test_an_old_server_is_told_which_version_is_right() -> None:
     durability: Durability = "fsync"
 
-    assert "needs Redis 7.2 or Valkey" in why_not(Old(), durability)  # type: ignore[arg-type]
+    assert "needs Redis 7.2 or Valkey" in why_not(Old(), "mark", durability)  # type: ignore[arg-type]
+
+
+class Answering:
+    """A server that syncs once a second, and says so at these moments.
+
+    Args:
+        moments_ms: When each question is answered.
+    """
+
+    def __init__(self, *moments_ms: float, policy: str = "everysec") -> None:
+        self.moments_ms = list(moments_ms)
+        self.policy = policy
+        self.now_ms = 0.0
+
+    def execute_command(self, *words: object) -> None:
+        """Knows what is asked."""
+
+    def info(self, _: str) -> dict[str, int]:
+        return {"aof_enabled": 1}
+
+    def config_get(self, _: str) -> dict[bytes, bytes]:
+        return {b"appendfsync": self.policy.encode()}
+
+    def pipeline(self, *, transaction: bool) -> Answering:
+        assert not transaction
+        return self
+
+    def set(self, name: str, value: bytes, *, px: int) -> None:
+        assert (name, value) == ("mark", b"")
+
+    def execute(self) -> list[object]:
+        self.now_ms = self.moments_ms.pop(0)
+        return [True, [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("moments_ms", "policy", "trusted"),
+    [
+        ((70, 140, 210), "everysec", False),
+        ((950, 1_020, 1_090), "everysec", False),
+        ((50, 1_100), "everysec", True),  # the first question came just before a sync
+        ((900, 1_900), "everysec", True),
+        ((1, 2, 3), "always", True),
+    ],
+)
+def test_a_server_that_says_so_more_often_than_it_syncs_is_not_trusted(
+    moments_ms: tuple[float, ...], policy: str, *, trusted: bool
+) -> None:
+    server = Answering(*moments_ms, policy=policy)
+
+    said = why_not(server, "mark", "fsync", lambda: server.now_ms)  # type: ignore[arg-type]
+
+    assert ("appendfsync always" in said) != trusted
