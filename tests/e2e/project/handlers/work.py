@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import threading
 import time
 
-from flowlang import Context, Permanent, handler
+from flowlang import Context, Permanent, Transient, handler
 
 #: Bound of the handlers that wait to be told something, in seconds: a test that fails must still end.
 LONGEST_S = 60.0
@@ -73,9 +74,49 @@ def slow_once(ctx: Context) -> int:
 @handler("work.deaf_once", effect="idempotent")
 def deaf_once(ctx: Context) -> None:
     """Listen to nothing in the first call of all; the later ones end at once."""
+    first = _is_first(ctx)
     _note(ctx, "begin")
-    if sum(line["key"] == ctx.idempotency_key for line in _lines()) == 1:
+    if first:
         _pause.wait(LONGEST_S)
+
+
+@handler("work.late_once", effect="idempotent")
+def late_once(ctx: Context, *, listens: bool) -> int:
+    """Take half a second in the first call of all, or listen; the later ones end at once. Tells who made it."""
+    first = _is_first(ctx)
+    _note(ctx, "begin")
+    if first:
+        if listens:
+            _listen(ctx)
+        else:
+            _pause.wait(0.5)
+        _note(ctx, "late")
+    return os.getpid()
+
+
+@handler("work.fails_first", effect="idempotent")
+def fails_first(ctx: Context, *, ms: int) -> int:
+    """Fail in the first attempt, after a while."""
+    _note(ctx, "begin")
+    if ctx.attempt == 1:
+        _pause.wait(ms / 1000)
+        _note(ctx, "end")
+        raise Transient("not yet")
+    return ctx.attempt
+
+
+@handler("work.poison", effect="idempotent")
+def poison(ctx: Context) -> None:
+    """Take the whole process down, as a fault in a C library does."""
+    _note(ctx, "begin")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@handler("work.poison_once", effect="once")
+def poison_once(ctx: Context) -> None:
+    """The same, and nobody may try again."""
+    _note(ctx, "begin")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @handler("work.deaf", effect="idempotent", timeout="100ms")
@@ -108,6 +149,11 @@ def _note(ctx: Context, kind: str) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _is_first(ctx: Context) -> bool:
+    """Whether this is the first call of all for its key; asked before it is written down."""
+    return not any(line["kind"] == "begin" and line["key"] == ctx.idempotency_key for line in _lines())
 
 
 def _lines() -> list[dict[str, str]]:

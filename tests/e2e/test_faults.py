@@ -1,0 +1,105 @@
+"""Faults one by one, with real processes: poison, zombies, and a server that is away when something is due."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from flowlang.plan import EventTrigger, Plan, RetryRule, Step, Uses
+from tests.e2e.waiting import until
+from tests.e2e.world import World, checkpoints
+from tests.unit.engine.building import plan, sleep, uses
+
+SOON = ((RetryRule(("transient",), attempts=3, initial_ms=1, jitter="none"),),)
+
+
+def given(handler: str, effect: Literal["idempotent", "once"] = "idempotent", **arguments: object) -> Plan:
+    """A call of a handler with arguments, of the step `a`; started by `e2e/one`."""
+    step = Step(0, "a", Uses(handler, arguments, effect=effect), retry=SOON)
+    return Plan("one", (step,), (0,), triggers=(EventTrigger(("e2e/one",)),), output="${{ steps.a.output }}")
+
+
+@pytest.mark.parametrize(
+    ("poison", "calls", "code"),
+    [(given("work.poison"), 4, "crashed"), (given("work.poison_once", "once"), 1, "unknown_outcome")],
+    ids=["tried again", "once"],
+)
+def test_a_handler_that_kills_its_process_is_a_dead_letter_in_the_end(
+    tmp_path: Path, poison: Plan, calls: int, code: str
+) -> None:
+    with World(tmp_path, LEASE="1s") as world:
+        world.deploy(poison)
+        with world.crew(2) as crew:
+            (run,) = world.send("e2e/one")
+            (detail,) = world.ended([run])
+            assert crew.ends() == [-signal.SIGKILL] * calls
+        assert [letter.id for letter in world.service.dead_letters()] == [run]
+    assert detail.run.status == "failed"
+    assert detail.error is not None
+    assert (detail.error["class"], detail.error["code"]) == ("permanent", code)
+    assert world.ledger.calls() == {(run, "a"): calls}
+    world.ledger.check_attempts()
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["told", "too late"])
+def test_a_process_that_stood_still_beyond_its_lease_writes_nothing_any_more(tmp_path: Path, listens: bool) -> None:
+    with World(tmp_path, LEASE="1s") as world:
+        world.deploy(given("work.late_once", listens=listens))
+        with world.crew(2) as crew:
+            (run,) = world.send("e2e/one")
+            (call,) = until(lambda: world.ledger.lines("begin"), "the handler")
+            assert crew.freeze(call.pid)
+            (detail,) = world.ended([run])  # by the other process, when the lease was over
+            crew.thaw(call.pid)
+            until(lambda: world.ledger.lines("late"), "the handler of the process that stood still")
+            if listens:
+                assert [line.pid for line in world.ledger.lines("told")] == [call.pid]
+            world.ended(world.send("e2e/one"))
+            late = world.service.run(run)
+            assert crew.ends() == [], "it goes on with other work"
+    assert detail.output in {line.pid for line in world.ledger.lines("begin")} - {call.pid}
+    assert (late.run.status, late.output, late.journal) == ("succeeded", detail.output, detail.journal)
+    assert checkpoints([late]) == {(run, "a"): 1}
+    assert [line.attempt for line in world.ledger.lines("begin") if line.run == run] == [1, 1]
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["workers stay", "workers come later"])
+def test_timers_that_were_due_while_the_server_was_away_fire_once_when_it_is_back(tmp_path: Path, alive: bool) -> None:
+    napping = plan(sleep("1s"), uses("a", "work.do", {"n": 1}), pipeline="napping", on="e2e/nap")
+    with World(tmp_path, LEASE="10m") as world:
+        world.deploy(napping)
+        with world.crew(1) as crew:
+            runs = world.send("e2e/nap", 10)
+            until(lambda: world.service.stats().timers == len(runs), "all to sleep")
+            if not alive:
+                crew.stop()
+            set_ns = time.monotonic_ns()
+            world.server.kill()
+            until(lambda: time.monotonic_ns() > set_ns + 1_000_000_000, "the timers to be due")
+            world.server.restart()
+            with contextlib.nullcontext() if alive else world.crew(1):
+                details = world.ended(runs)
+    assert {detail.run.status for detail in details} == {"succeeded"}
+    assert world.ledger.calls() == {(run, "a"): 1 for run in runs}
+    assert set(checkpoints(details).values()) == {1}
+
+
+def test_a_failure_while_the_server_is_away_is_recorded_and_tried_again(tmp_path: Path) -> None:
+    with World(tmp_path, LEASE="10m") as world:
+        world.deploy(given("work.fails_first", ms=300))
+        with world.crew(1) as crew:
+            (run,) = world.send("e2e/one")
+            until(lambda: world.ledger.lines("begin"), "the handler")
+            world.server.kill()
+            until(lambda: world.ledger.lines("end"), "the failure")
+            world.server.restart()
+            (detail,) = world.ended([run])
+            assert crew.ends() == []
+    assert (detail.run.status, detail.output) == ("succeeded", 2)
+    assert [line.attempt for line in world.ledger.lines("begin")] == [1, 2]
+    assert [entry["attempt"] for entry in detail.journal if entry["kind"] == "attempt.failed"] == [1]
