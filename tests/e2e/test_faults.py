@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 
 from flowlang.plan import EventTrigger, Plan, RetryRule, Step, Uses
+from tests.e2e.pipelines import chain
 from tests.e2e.waiting import until
 from tests.e2e.world import World, checkpoints
 from tests.unit.engine.building import plan, sleep, uses
@@ -49,7 +50,7 @@ def test_a_handler_that_kills_its_process_is_a_dead_letter_in_the_end(
 @pytest.mark.parametrize("listens", [True, False], ids=["told", "too late"])
 def test_a_process_that_stood_still_beyond_its_lease_writes_nothing_any_more(tmp_path: Path, listens: bool) -> None:
     with World(tmp_path, LEASE="1s") as world:
-        world.deploy(given("work.late_once", listens=listens))
+        world.deploy(given("work.late_once", listens=listens), chain())
         with world.crew(2) as crew:
             (run,) = world.send("e2e/one")
             (call,) = until(lambda: world.ledger.lines("begin"), "the handler")
@@ -59,10 +60,10 @@ def test_a_process_that_stood_still_beyond_its_lease_writes_nothing_any_more(tmp
             until(lambda: world.ledger.lines("late"), "the handler of the process that stood still")
             if listens:
                 assert [line.pid for line in world.ledger.lines("told")] == [call.pid]
-            world.ended(world.send("e2e/one"))
+            world.ended(world.send("e2e/chain"))
             late = world.service.run(run)
             assert crew.ends() == [], "it goes on with other work"
-    assert detail.output in {line.pid for line in world.ledger.lines("begin")} - {call.pid}
+    assert detail.output in {line.pid for line in world.ledger.lines("begin") if line.run == run} - {call.pid}
     assert (late.run.status, late.output, late.journal) == ("succeeded", detail.output, detail.journal)
     assert checkpoints([late]) == {(run, "a"): 1}
     assert [line.attempt for line in world.ledger.lines("begin") if line.run == run] == [1, 1]
