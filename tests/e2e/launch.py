@@ -7,7 +7,7 @@ handler go on after its time.
 from __future__ import annotations
 
 import os
-import sys
+import runpy
 import time
 
 CLOCK, GRACE = "E2E_CLOCK_MS", "E2E_GRACE_MS"
@@ -21,18 +21,17 @@ def _shift(ahead_ms: int) -> None:
     time.time = lambda: time.time_ns() / 1e9  # noqa: TID251 - it is this that is moved
 
 
-def _main() -> int:
+def _main() -> None:
     if ahead := os.environ.get(CLOCK):
         _shift(int(ahead))
-    from flowlang import app  # noqa: PLC0415 - after the clock
-    from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - the same
-
     if grace := os.environ.get(GRACE):
+        from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - after the clock
+
         defaults = WorkerProcess.__init__.__kwdefaults__
         assert defaults is not None
         defaults["grace_ms"] = int(grace)
-    return app.main([])
+    runpy.run_module("flowlang.app", run_name="__main__")
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    _main()

@@ -22,6 +22,7 @@ class Line:
     key: str
     pid: int
     at_ns: int
+    wall_ms: int = 0
 
     @property
     def place(self) -> Place:

@@ -142,6 +142,7 @@ def _note(ctx: Context, kind: str) -> None:
         "key": ctx.idempotency_key,
         "pid": os.getpid(),
         "at_ns": time.monotonic_ns(),  # of one clock for all processes of this machine
+        "wall_ms": time.time_ns() // 1_000_000,  # of this process's own
     }
     file = os.open(os.environ["E2E_LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
