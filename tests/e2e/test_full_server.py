@@ -43,9 +43,11 @@ def test_a_server_that_runs_full_loses_nothing_and_leaves_nothing_half(
             rows = {run.id for run in world.service.find_runs(statuses=("pending", "running", "succeeded"))}
             assert rows == set(senders.taken), "what was answered is there, and nothing else"
             assert {world.service.run(run).event.data["pad"] for run in rows} == {PAD}
+            assert world.findings() == (), "nothing is half there"
             server.config_set("maxmemory", 0)
             details = world.ended(senders.taken)
             assert {event.kind for event in crew.events} == {"started"}
+            assert world.findings() == ()
 
     assert {detail.run.status for detail in details} == {"succeeded"}
     expected = {(detail.run.id, step) for detail in details for step in CHECKPOINTS[detail.run.pipeline]}

@@ -70,6 +70,7 @@ def test_runs_go_on_after_a_replica_was_promoted_that_lagged(tmp_path: Path, fig
                     later = world.ended(world.send("e2e/chain", RUNS))
                     assert [run for run in lost if is_known(world, run)] == []
                     assert world.service.stats().held == 0
+                    assert world.findings() == ()
     assert {detail.run.status for detail in details + later} == {"succeeded"}
     assert {detail.output - detail.event.data["n"] for detail in details + later} == {5}
     expected = {(detail.run.id, step) for detail in details + later for step in CHECKPOINTS["chain"]}

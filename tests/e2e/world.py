@@ -13,6 +13,7 @@ from typing import Any, Self
 import redis
 
 from flowlang import bootstrap
+from flowlang.engine.fsck import Finding
 from flowlang.plan import Manifest, Plan, QueueRule
 from flowlang.service import IncomingEvent, Service
 from flowlang.service.views import RunDetail
@@ -100,6 +101,10 @@ class World:
 
         until(look, f"the end of {len(left)} runs", patience_s=patience_s, every_s=0.1)
         return found
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What `flowlang fsck` says is wrong with the store."""
+        return bootstrap.fsck(Settings.from_env(self.environ())).findings
 
     def under_way(self, calls: int) -> None:
         """Wait until so many calls of handlers have begun."""
