@@ -87,7 +87,10 @@ class Sender:
             while not self._stop.is_set():
                 delivery = self._take()
                 if delivery is not None:
-                    self._deliver(client, delivery)
+                    try:
+                        self._deliver(client, delivery)
+                    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and it is told of
+                        self.refused.append(f"{delivery.ident}: {error!r}")
                     with self._lock:
                         self._busy -= 1
                 self._stop.wait(self.threads / self.per_s)
