@@ -152,7 +152,7 @@ def faults(stage: Stage, wanted: Runs) -> list[str]:
     found += [f"{run} {step} was called, and must not be" for run, step in lines if (run, step) not in _known(rows)]
     found += _of_beats(stage)
     found += _of_store(stage)
-    return found
+    return found + stage.contradictions()
 
 
 def _of_run(detail: RunDetail, event: Event, heard: int) -> Iterator[str]:

@@ -76,6 +76,7 @@ class Tally:
         uncalled: Instances that the model calls and the ledger does not know.
         beats: Ticks with a run.
         odd_beats: Ticks without a run, or with more than one.
+        contradictions: That `flowlang fsck` finds in the store.
         examples: Some of what is wrong, in words.
     """
 
@@ -95,6 +96,7 @@ class Tally:
     uncalled: int = 0
     beats: int = 0
     odd_beats: int = 0
+    contradictions: int = 0
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -111,6 +113,7 @@ class Tally:
             self.odd_calls,
             self.uncalled,
             self.odd_beats,
+            self.contradictions,
         )
         return not any(faults) and self.joins_once == self.outcomes_once == self.runs
 
@@ -140,6 +143,8 @@ def tally(stage: Stage, answered: set[str], possible: set[str]) -> Tally:
         found.say("unheard", f"the outcome of {run}, which is no run of an order, {count} times")
     _check_ledger(found, stage.world.ledger, {row.id for row, _ in rows})
     _check_beats(found, stage)
+    for contradiction in stage.contradictions():
+        found.say("contradictions", contradiction)
     return found
 
 

@@ -21,6 +21,7 @@ from flowlang.engine.ports import RunRow
 from flowlang.engine.state import Event, decode_meta
 from flowlang.errors import StoreUnavailableError
 from flowlang.plan import CronTrigger, Manifest, Plan
+from flowlang.settings import Settings
 from flowlang.store.codec import PlainSealer
 from flowlang.store.redis import RedisStore
 from tests.e2e.crew import Crew
@@ -118,6 +119,11 @@ class Stage:
     def hurt(self, odds: Odds = NONE) -> None:
         """Let the proxy lose answers from now on, or no longer."""
         self.proxy.odds = odds
+
+    def contradictions(self) -> list[str]:
+        """What `flowlang fsck` finds: where the store's indexes do not agree with the runs in it."""
+        report = steady(lambda: bootstrap.fsck(Settings.from_env(self.world.environ())))
+        return [f"fsck: {each.code} at {each.where}: {each.what}" for each in report.findings]
 
     def rows(self, pipeline: str) -> list[tuple[RunRow, Event]]:
         """All runs of a pipeline with the events that they began with."""

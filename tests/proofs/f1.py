@@ -46,9 +46,10 @@ class Rhythm:
 
 
 FULL = Rhythm(worker=1.0, server=10.0, http=15.0, per_s=100.0)
-SMALL = Rhythm(worker=0.7, server=2.5, http=3.0, per_s=6.0)
-#: What must have gone on between two kills of a kind: calls of handlers, or answers of HTTP.
-CALLS, ANSWERS = 10, 10
+SMALL = Rhythm(worker=0.7, server=3.0, http=4.0, per_s=6.0)
+#: What must have gone on between two kills: so many calls of handlers for a worker, for the server so many times more,
+#: and so many answers for HTTP.
+CALLS, MORE, ANSWERS = 10, 10, 25
 #: Bytes of a line in the ledger, about.
 LINE = 150
 #: Fewer orders than this have the small rhythm.
@@ -99,7 +100,7 @@ class Chaos:
         calls = stage.world.ledger.path
         self._plan: list[tuple[str, float, Callable[[], bool], Callable[[], int]]] = [
             ("workers", rhythm.worker, self._kill_worker, lambda: calls.stat().st_size // (CALLS * LINE)),
-            ("server", rhythm.server, self._kill_server, lambda: calls.stat().st_size // (4 * CALLS * LINE)),
+            ("server", rhythm.server, self._kill_server, lambda: calls.stat().st_size // (MORE * CALLS * LINE)),
             ("http", rhythm.http, self._kill_http, lambda: sender.counts["202"] // ANSWERS),
         ]
         self._due = {name: now + every for name, every, _, _ in self._plan}
@@ -215,7 +216,8 @@ def measure(size: int, seed: int, say: Say) -> Figure:
         f"(all had ended after {healed_s:.1f} s), {found.doubled_commits} double commits, "
         f"joins {found.joins_once:,}/{found.runs:,} once, outcome events {found.outcomes_once:,}/{found.runs:,} once, "
         f"{found.beats} ticks once; {found.wrong + found.doubled_runs + found.missing_commits} wrong runs, "
-        f"{found.odd_calls + found.uncalled} calls and {found.odd_beats} ticks that the model does not have"
+        f"{found.odd_calls + found.uncalled} calls and {found.odd_beats} ticks that the model does not have; "
+        f"fsck finds {found.contradictions}"
     )
     enough = chaos["workers"] > 0 and chaos["server"] > 0 and chaos["http"] > 0 and lost_answers > 0
     answered = size <= len([name for name in sender.answered if name.startswith("order-")])
