@@ -66,6 +66,11 @@ def monotonic_ms() -> float:
     return time.monotonic_ns() / 1_000_000
 
 
+def process_ms() -> float:
+    """Milliseconds that this process has computed, over all its threads."""
+    return time.process_time_ns() / 1_000_000
+
+
 def system_rng() -> Rng:
     """A well-seeded source for jitter."""
     return random.Random(secrets.randbits(64))  # noqa: S311 - jitter is no secret

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 64
 #: Seconds that a flush waits for more while threads go from one short task to the next.
 GATHER_S = 0.0005
-#: Seconds that tasks may wait beside an idle thread.
-STALL_S = 0.001
+#: Seconds that tasks may wait beside an idle thread; much longer than short ones take.
+STALL_S = 0.005
 #: Seconds between two tries while the store does not answer: first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 

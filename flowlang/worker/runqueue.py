@@ -16,19 +16,23 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from flowlang.clock import monotonic_ms
+from flowlang.clock import monotonic_ms, process_ms
 from flowlang.engine.ops import Claimed
 
 #: Most rows that are claimed for each thread.
-MOST_AHEAD = 8
+MOST_AHEAD = 16
 #: What a row may wait for a thread of its process by the pace of late, milliseconds.
 PATIENCE_MS = 10.0
 #: After so long in the queue a row is handed back, milliseconds.
 STALE_MS = 250.0
-#: Below this a task is so short that a second thread would only be in its way, milliseconds.
-QUICK_MS = 0.5
+#: Below this a task is quick: one thread may do what all of them may have in hand, milliseconds.
+QUICK_MS = 1.0
+#: A process that computes for so much of the time has nothing for a second thread: only one computes at a time.
+SATURATED = 0.5
+#: The time over which that is looked at, milliseconds.
+WINDOW_MS = 10.0
 #: More operations than this are no reason to wait for more.
-LARGEST = 32
+LARGEST = 64
 #: Weight of the latest task in the mean.
 WEIGHT = 1 / 16
 #: What tasks are taken to last before any has been seen, and after they have turned out slower than thought.
@@ -81,13 +85,40 @@ class Pace:
 
     @property
     def is_quick(self) -> bool:
-        """Whether tasks are so short that threads are in each other's way."""
+        """Whether one thread can do what all of them have in hand."""
         return self.mean_ms < QUICK_MS
 
     @property
     def ahead(self) -> int:
         """How many rows may be in hand for each thread."""
         return max(1, min(MOST_AHEAD, int(PATIENCE_MS / max(self.mean_ms, 0.001))))
+
+
+class Load:
+    """Whether this process computes most of the time, so that one more thread would only be in the way of the others.
+
+    The length of tasks does not tell: where threads wait for one another, short tasks seem long.
+
+    Args:
+        now_ms: A clock that never goes back.
+        used_ms: What this process has computed so far.
+    """
+
+    def __init__(self, now_ms: Callable[[], float] = monotonic_ms, used_ms: Callable[[], float] = process_ms) -> None:
+        self._now_ms = now_ms
+        self._used_ms = used_ms
+        self._since_ms = now_ms()
+        self._used_then = used_ms()
+        self.is_saturated = False
+
+    def look(self) -> None:
+        """Look how it is now; at most once in a while."""
+        now_ms = self._now_ms()
+        passed = now_ms - self._since_ms
+        if passed >= WINDOW_MS:
+            used = self._used_ms()
+            self.is_saturated = used - self._used_then >= passed * SATURATED
+            self._since_ms, self._used_then = now_ms, used
 
 
 class RunQueue:
@@ -113,6 +144,7 @@ class RunQueue:
         async_limit: int = 200,
     ) -> None:
         self.pace = Pace()
+        self.load = Load()
         self._threads = threads
         self._begin = begin
         self._start_spare = start_spare
@@ -232,12 +264,18 @@ class RunQueue:
         wanted = self._hungry and not self._closed and self._lent > self._leaving
         return self._held + self._aside - len(self._with) + self._stuck + self._asked + wanted
 
-    def _wake(self, count: int) -> None:
-        """Wake waiting threads, and start some where too few are lent; those on their way here count."""
-        spare = min(count - (self._lent - self._active), self._threads - self._lent)
+    def _wake(self, count: int, *, spare: bool = False) -> None:
+        """Wake waiting threads, and start some where too few are lent.
+
+        Args:
+            count: How many there is work for.
+            spare: Start one though others are on their way here.
+        """
+        coming = 0 if spare else self._lent - self._active
+        missing = min(count - max(coming, len(self._idle)), self._threads - self._lent)
         for _ in range(min(count, len(self._idle))):
             self._idle.pop().release()
-        for _ in range(spare):
+        for _ in range(missing):
             self._lent += 1
             self._start_spare()
 
@@ -261,15 +299,15 @@ class RunQueue:
         return bool(self._tasks) and (bool(self._idle) or self._lent < self._threads)
 
     def nudge(self) -> None:
-        """Wake as many threads as there are tasks: the ones at work are slower than was thought."""
+        """Wake one thread more: those at work do not come back for what is there."""
         with self._lock:
-            self._wake(len(self._tasks))
+            self._wake(min(1, len(self._tasks)), spare=True)
 
     def _stir(self) -> None:
         waiting = len(self._tasks)
         if not waiting:
             self._dismiss()
-        elif not self.pace.is_quick:
+        elif not self.load.is_saturated:
             self._wake(waiting)
         elif self._active <= self._stuck:
             self._wake(1)
@@ -302,6 +340,7 @@ class RunQueue:
     def claimed(self, rows: Sequence[Claimed], tasks: Iterable[Task] = ()) -> None:
         """Take the answer to a demand, and tasks that have come with it."""
         begun = [self._begin(row) for row in rows]
+        self.load.look()
         with self._lock:
             self._hungry = self._hungry or (bool(rows) and len(rows) == self._asked)
             self._asked = 0

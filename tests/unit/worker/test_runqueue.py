@@ -10,7 +10,7 @@ import pytest
 
 from flowlang.engine.ops import Claimed
 from flowlang.worker import runqueue
-from flowlang.worker.runqueue import MOST_AHEAD, Demand, RunQueue, Task
+from flowlang.worker.runqueue import MOST_AHEAD, Demand, Load, RunQueue, Task
 
 PATIENCE = 30
 
@@ -93,9 +93,9 @@ def test_rows_run_ahead_of_threads_only_while_tasks_are_quick_and_threads_do_not
     process.queue.lend()
     assert process.claims("a").limit == 1
     for _ in range(500):
-        process.queue.pace.took(1.0)
+        process.queue.pace.took(2.4)
     process.queue.let_go("default")
-    assert process.claims("b").limit == MOST_AHEAD
+    assert process.claims("b").limit == 4
     quick(process)
     process.queue.let_go("default")
     assert process.claims().limit == MOST_AHEAD * 2, "one thread does the work of both"
@@ -263,6 +263,29 @@ def test_a_task_that_is_interrupted_leaves_its_thread_counted_out() -> None:
     with pytest.raises(KeyboardInterrupt):
         process.queue.work(lambda _: True, lent=True)
     assert not process.queue.is_full()
+
+
+def test_threads_are_woken_for_all_tasks_unless_the_process_computes_all_the_time() -> None:
+    process = Process(4)
+    process.queue.lend()
+    process.queue.push([process.task(name) for name in "abc"])
+    assert process.spare == 2, "one is lent"
+    busy = Process(4)
+    busy.queue.load.is_saturated = True
+    busy.queue.push([busy.task(name) for name in "abc"])
+    assert busy.spare == 1, "nobody was at work"
+    busy.queue.nudge()
+    assert busy.spare == 2, "what waits too long gets one thread more"
+
+
+def test_a_process_is_saturated_when_it_computes_for_half_of_the_time() -> None:
+    now, used = [0.0], [0.0]
+    load = Load(lambda: now[0], lambda: used[0])
+    for after_ms, computed_ms, saturated in [(5, 5, False), (5, 5, True), (5, 0, True), (95, 49, False), (10, 5, True)]:
+        now[0] += after_ms
+        used[0] += computed_ms
+        load.look()
+        assert load.is_saturated is saturated
 
 
 def test_flushes_are_worth_waiting_for_only_while_short_tasks_wait() -> None:
