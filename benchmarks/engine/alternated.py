@@ -6,11 +6,16 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from benchmarks.engine.bench import Bench, Row
 from flowlang.bench.drain import drain
 from flowlang.bench.pipelines import chain
+from flowlang.plan import Plan, Uses
 
 LENGTH = 5
+#: What a step of `computing` computes, microseconds.
+COMPUTE_US = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,34 @@ class Alternated:
 
 
 def processes(bench: Bench) -> Alternated:
-    """Two worker processes against one."""
+    """Two worker processes against one: steps that do nothing, where one process and the server may need all CPUs."""
     return _alternated(bench, "2 processes to 1", lambda: _rate(bench, 1), lambda: _rate(bench, 2), 1.2)
+
+
+def computing(bench: Bench) -> Alternated:
+    """The same with steps that compute, where the workers need most of the CPUs."""
+    plan = _computing(LENGTH)
+    return _alternated(
+        bench,
+        f"2 processes to 1, steps compute {COMPUTE_US} µs",
+        lambda: _rate(bench, 1, plan=plan),
+        lambda: _rate(bench, 2, plan=plan),
+        1.2,
+    )
+
+
+def _computing(length: int) -> Plan:
+    """The chain with another handler."""
+    plan = chain(length)
+    steps = [
+        msgspec.structs.replace(
+            step,
+            verb=Uses("bench.compute", {**step.verb.arguments, "us": COMPUTE_US}, effect="pure"),
+        )
+        for step in plan.steps
+        if isinstance(step.verb, Uses)
+    ]
+    return msgspec.structs.replace(plan, steps=tuple(steps))
 
 
 def always(bench: Bench) -> Alternated:
@@ -69,9 +100,9 @@ def _alternated(
     )
 
 
-def _rate(bench: Bench, count: int, appendfsync: str = "everysec") -> float:
+def _rate(bench: Bench, count: int, appendfsync: str = "everysec", plan: Plan | None = None) -> float:
     with bench.arena() as arena:
-        arena.deploy(chain(LENGTH))
+        arena.deploy(plan or chain(LENGTH))
         runs = arena.send(f"bench/chain-{LENGTH}", [{"n": n} for n in range(bench.sizes.chains * count)])
         arena.client.config_set("appendfsync", appendfsync)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks.engine.alternated import always, processes
+from benchmarks.engine.alternated import always, computing, processes
 from benchmarks.engine.bench import Bench, Measured
 from benchmarks.engine.fanout import fanout
 from benchmarks.engine.http import http_events
@@ -21,6 +21,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Measured]] = {
     "chain2": partial(steps, length=CHAIN, processes=2),
     "single2": partial(steps, length=1, processes=2),
     "processes": processes,
+    "computing": computing,
     "always": always,
     "starts": starts,
     "timers": timers,

@@ -16,6 +16,15 @@ def work(n: int) -> int:
     return n + 1
 
 
+@handler("bench.compute", effect="pure")
+def compute(n: int, us: int) -> int:
+    """Compute for so long."""
+    until = time.thread_time_ns() + us * 1_000
+    while time.thread_time_ns() < until:
+        pass
+    return n + 1
+
+
 @handler("bench.numbers", effect="pure")
 def numbers(count: int) -> list[int]:
     return list(range(count))
