@@ -501,7 +501,8 @@ class Swept(msgspec.Struct, frozen=True, omit_defaults=True, tag="swept"):
     fired: int = 0
     rescued: int = 0
     collected: int = 0
-    next_ms: int | None = None  #: when the next timer, lease or delayed event is due
+    #: When the next timer, lease or delayed event is due; a time that is past also when expired runs are left.
+    next_ms: int | None = None
     dead: int = 0  #: dead letters that there are
 
 

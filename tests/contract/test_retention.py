@@ -194,3 +194,17 @@ def test_no_key_is_left_on_the_server(redis_url: str, redis_store: RedisStore) -
     story.expire()
 
     assert keys_left(redis_url) == before
+
+
+def test_a_sweep_that_has_not_collected_all_that_has_expired_says_that_the_next_is_due(rig: Rig) -> None:
+    for number in range(5):
+        rig.one(Accept(0, event_of(f"e{number}"), (seed_of(f"r{number}", retention_ms=0),)))
+        rig.one(commit(rig.claim_one(), "ended", finish=Finish("succeeded", b"")))
+
+    reply = rig.flush(Sweep(limit=3))
+    (first,) = reply.outcomes
+    assert isinstance(first, Swept)
+    assert first.collected == 3
+    assert first.next_ms is not None
+    assert first.next_ms <= reply.now_ms
+    assert rig.one(Sweep(limit=3)) == Swept(collected=2)

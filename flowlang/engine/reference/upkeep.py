@@ -33,6 +33,9 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     firsts = [
         first[0] for table in (tables.timers, tables.leases, tables.delayed) if (first := table.first()) is not None
     ]
+    expired = tables.expiry.first()
+    if expired is not None and expired[0] <= tables.now_ms:  # more than a sweep may collect
+        firsts.append(expired[0])
     return Swept(fired, rescued, collected, min(firsts, default=None), len(tables.dead))
 
 

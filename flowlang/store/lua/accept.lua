@@ -88,7 +88,7 @@ local function accept_current(op)
   end
   redis.call('HSET', key, 'name', event.name, 'source', event.source, 'body', event.body, 'reasons', event.reasons,
     'accepted_ms', NOW, 'expires_ms', NOW + kept, 'runs', table.concat(names, SEP))
-  redis.call('PEXPIRE', key, kept + GRACE_MS)
+  redis.call('PEXPIRE', key, kept + (event.mail_ms > 0 and GRACE_MS or 0)) -- its mail is taken out by the row
   if event.dedupe then hold(K.dedupe .. event.dedupe, event.id, event.dedupe_ms) end
   if op.dead then bury(op.dead) end
   return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made),

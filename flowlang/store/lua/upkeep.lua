@@ -74,12 +74,13 @@ local function forget_workers()
   end
 end
 
+-- Expired runs count when there are more than a sweep may collect: they must go as fast as others come.
 local function next_due()
   local soonest
-  for _, key in ipairs({K.timers, K.leases, K.delayed}) do
+  for _, key in ipairs({K.timers, K.leases, K.delayed, K.expiry}) do
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     local due = first[2] and tonumber(first[2])
-    if due and (not soonest or due < soonest) then soonest = due end
+    if due and (not soonest or due < soonest) and (key ~= K.expiry or due <= NOW) then soonest = due end
   end
   return soonest
 end
