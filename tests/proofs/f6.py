@@ -82,7 +82,7 @@ def measure(size: int, seed: int, say: Say) -> Figure:
     )
     holds = counts.is_whole(size)
     for policy in ("everysec", "always") if can_be_measured() else ():
-        loss = measure_loss(max(SYNCED, size), policy)
+        loss = measure_loss(max(SYNCED, size // 5), policy)
         if loss is None:
             text += f"; `durable: fsync` refuses this server with {policy}"
             continue
