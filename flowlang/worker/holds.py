@@ -124,6 +124,10 @@ class Holds:
             if self._hands.get(hand.key) is hand:
                 del self._hands[hand.key]
 
+    def has(self, key: tuple[str, str]) -> bool:
+        """Whether a scope is held, by run and scope."""
+        return key in self._hands
+
     def all(self) -> list[Hand]:
         """What is held now."""
         with self._lock:

@@ -34,6 +34,7 @@ from flowlang.worker.holds import GRACE_MS
 from flowlang.worker.maintenance import Maintenance
 from flowlang.worker.metas import Metas
 from flowlang.worker.observing.observers import Observers
+from flowlang.worker.quarantine import Quarantine
 from flowlang.worker.ringer import Ringer
 from flowlang.worker.runner import Runner
 from flowlang.worker.runqueue import RunQueue
@@ -120,9 +121,10 @@ class WorkerProcess:
         self._spare = SpareThreads(lambda: self._executor.help())  # noqa: PLW0108 - it is made below
         self._run_queue = RunQueue(
             threads,
-            begin=lambda row: self._executor.task_of(row),  # noqa: PLW0108 - the same
+            begin=lambda row: self._quarantine.admit(row, self._executor.task_of(row)),
             start_spare=self._spare.start,
             on_idle=lambda: self._flusher.press(),  # noqa: PLW0108 - the same
+            may_claim=lambda: not self._quarantine.is_occupied(),
             may_run_ahead=lambda: (
                 lease_ms >= SHORTEST_LEASE_MS and not any(rule.share or rule.limit for rule in rules().values())
             ),
@@ -163,6 +165,7 @@ class WorkerProcess:
             observers=self._observers,
             grace_ms=grace_ms,
         )
+        self._quarantine = Quarantine(self.id, lease_ms, submit=self._flusher.submit, is_held=self._executor.holds.has)
         self._maintenance = Maintenance(
             sweep=self._sweep,
             holds=self._executor.holds,

@@ -128,6 +128,7 @@ class RunQueue:
         threads: How many threads the process runs steps on.
         begin: Makes the task of a claimed row.
         start_spare: Starts a thread that calls `work`, counted as lent already.
+        may_claim: Whether anything may be claimed now.
         may_run_ahead: Whether rows may wait here: not where each thread counts, as with shares of queues.
         on_idle: Called when a thread finds nothing to do at the moment; must not block.
         async_limit: Scopes that may wait for coroutines at once.
@@ -139,6 +140,7 @@ class RunQueue:
         *,
         begin: Callable[[Claimed], Task],
         start_spare: Callable[[], object],
+        may_claim: Callable[[], bool] = lambda: True,
         may_run_ahead: Callable[[], bool] = lambda: True,
         on_idle: Callable[[], object] = lambda: None,
         async_limit: int = 200,
@@ -148,6 +150,7 @@ class RunQueue:
         self._threads = threads
         self._begin = begin
         self._start_spare = start_spare
+        self._may_claim = may_claim
         self._may_run_ahead = may_run_ahead
         self._on_idle = on_idle
         self._async_limit = async_limit
@@ -322,7 +325,7 @@ class RunQueue:
     def demand(self) -> Demand | None:
         """Say what this process can take now; `claimed` must follow, however the claim ends."""
         with self._lock:
-            if not self._hungry or self._closed:
+            if not self._hungry or self._closed or not self._may_claim():
                 return None
             ahead, here = 1, self._lent
             if self._may_run_ahead():

@@ -47,6 +47,20 @@ def test_a_handler_that_kills_its_process_is_a_dead_letter_in_the_end(
     world.ledger.check_attempts()
 
 
+def test_poison_takes_none_of_its_neighbours_along(tmp_path: Path) -> None:
+    # All are in the one process whenever it dies, and none of them can end before the poison is called again.
+    with World(tmp_path, LEASE="2s", THREADS="8") as world:
+        world.deploy(given("work.poison"), chain(ms=500, keys=("a", "b")))
+        with world.crew(1) as crew:
+            world.idle()
+            neighbours = world.send("e2e/chain", 5)
+            (poison,) = world.send("e2e/one")
+            details = world.ended([*neighbours, poison])
+            assert crew.ends() == [-signal.SIGKILL] * 4
+    assert {detail.run.id for detail in details if detail.run.status != "succeeded"} == {poison}
+    assert world.ledger.calls()[poison, "a"] == 4
+
+
 @pytest.mark.parametrize("listens", [True, False], ids=["told", "too late"])
 def test_a_process_that_stood_still_beyond_its_lease_writes_nothing_any_more(tmp_path: Path, listens: bool) -> None:
     with World(tmp_path, LEASE="1s") as world:
