@@ -74,14 +74,22 @@ class Notes:
 
     def pass_by(self, label: str) -> None:
         """Note a passing."""
-        self._append(f"passed {label}", b".")
+        file = os.open(self.folder / f"passed {label}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(file, b".")
+        finally:
+            os.close(file)
 
     def begin(self, strike: Strike) -> bool:
         """Note that this process is struck; False when one was before."""
+        mine = self.folder / f"mine {os.getpid()} {threading.get_ident()} {strike}"
+        mine.write_text(str(os.getpid()), encoding="ascii")
         try:
-            self._append(f"struck {strike}", str(os.getpid()).encode(), os.O_EXCL)
+            os.link(mine, self.folder / f"struck {strike}")  # whole or not at all, whoever else is killed here
         except FileExistsError:
             return False
+        finally:
+            mine.unlink()
         return True
 
     def passed(self) -> dict[str, int]:
@@ -92,14 +100,7 @@ class Notes:
     def struck(self) -> dict[str, int]:
         """What has struck which process, by the text of the strike."""
         files = {path.name.removeprefix("struck "): path for path in self.folder.glob("struck *")}
-        return {name: int(text) for name, path in files.items() if (text := path.read_text(encoding="ascii"))}
-
-    def _append(self, name: str, text: bytes, flags: int = 0) -> None:
-        file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, 0o644)
-        try:
-            os.write(file, text)
-        finally:
-            os.close(file)
+        return {name: int(path.read_text(encoding="ascii")) for name, path in files.items()}
 
 
 class Armed:

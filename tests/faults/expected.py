@@ -23,6 +23,7 @@ ONCE = {"succeeded", "failed"}
 #: Steps that leave a checkpoint, by the pipeline and status of the run.
 STEPS: dict[tuple[str, str], set[str]] = {
     ("order", "succeeded"): set(orders.CHECKPOINTS),
+    ("long", "succeeded"): {*(f"s{number}" for number in range(1, 7)), *(f"sleep-{at}" for at in range(2, 11, 2))},
     ("saga", "failed"): {"held", "asked", "told"},
     ("saga", "succeeded"): {"held", "asked"},
     ("refused", "failed"): {"asked"},
@@ -42,7 +43,10 @@ STEPS: dict[tuple[str, str], set[str]] = {
 }
 
 #: Those of them that call no handler; `kept` calls it unless another run has.
-UNCALLED = {"sides", "each", "joined", "go", "never", "now", "later", "sleep-3", "both", "both[0]", "both[1]", "kept"}
+UNCALLED = {
+    *("sides", "each", "joined", "go", "never", "now", "later", "sleep-3", "both", "both[0]", "both[1]", "kept"),
+    *(f"sleep-{at}" for at in range(2, 11, 2)),
+}
 
 #: What the undo of a failed saga is called.
 UNDO = "held.undo"
@@ -53,6 +57,8 @@ def output(pipeline: str, n: int) -> Any:
     match pipeline:
         case "order":
             return orders.output(n)
+        case "long":
+            return n + 6
         case "sending":
             return n
         case "child":

@@ -26,6 +26,7 @@ from tests.standin.webhooks import encode, stripe_headers
 
 #: Events of a round, by the pipeline that they start.
 EVENTS = {
+    "long": 4,
     "order": 4,
     "saga": 2,
     "refused": 1,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from tests.e2e.waiting import Patience
 from tests.faults.orders import COMMITS, deliveries, tally
 from tests.faults.proxy import Odds
 from tests.faults.sender import Sender
@@ -153,16 +154,15 @@ class Watch:
         self.ended: set[str] = set()
         self.alive = 0
         self._seen: object = None
-        self._moved = time.monotonic()
+        self._patience = Patience(STUCK_S)
 
     def look(self) -> None:
         """Look once. Raises: Stuck."""
         self.ended, self.alive = self._stage.ended("order", self.ended)
         seen = len(self.ended), self.alive, self._stage.world.ledger.path.stat().st_size
-        now = time.monotonic()
         if seen != self._seen:
-            self._seen, self._moved = seen, now
-        elif now - self._moved > STUCK_S:
+            self._seen, self._patience = seen, Patience(STUCK_S)
+        elif self._patience.is_over():
             raise Stuck(f"{self.alive} runs are alive and nothing has gone on for {STUCK_S:g} s")
 
     def dump(self, say: Say) -> None:
@@ -249,10 +249,11 @@ def _rage(
         pause.wait(LOOK_S)
     stage.hurt()
     healed = time.monotonic()
-    while watch.alive and time.monotonic() - healed < HEAL_S:
+    healing = Patience(HEAL_S)
+    while watch.alive and not healing.is_over():
         watch.look()
         pause.wait(LOOK_S)
-    return chaos.done, healed - began, time.monotonic() - healed
+    return chaos.done, healed - began, healing.spent_s
 
 
 PROOF = Proof(
