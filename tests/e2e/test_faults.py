@@ -86,7 +86,7 @@ def test_a_process_that_stood_still_beyond_its_lease_writes_nothing_any_more(tmp
 @pytest.mark.parametrize("alive", [True, False], ids=["workers stay", "workers come later"])
 def test_timers_that_were_due_while_the_server_was_away_fire_once_when_it_is_back(tmp_path: Path, alive: bool) -> None:
     napping = plan(sleep("1s"), uses("a", "work.do", {"n": 1}), pipeline="napping", on="e2e/nap")
-    with World(tmp_path, LEASE="10m") as world:
+    with World(tmp_path, appendfsync="always", LEASE="10m") as world:
         world.deploy(napping)
         with world.crew(1) as crew:
             runs = world.send("e2e/nap", 10)
@@ -105,7 +105,7 @@ def test_timers_that_were_due_while_the_server_was_away_fire_once_when_it_is_bac
 
 
 def test_a_failure_while_the_server_is_away_is_recorded_and_tried_again(tmp_path: Path) -> None:
-    with World(tmp_path, LEASE="10m") as world:
+    with World(tmp_path, appendfsync="always", LEASE="10m") as world:
         world.deploy(given("work.fails_first", ms=300))
         with world.crew(1) as crew:
             (run,) = world.send("e2e/one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import logging
@@ -15,6 +16,7 @@ import pytest
 from flowlang.engine.ports import Store
 from flowlang.errors import ConfigError, NotDurableError, StoreUnavailableError
 from flowlang.plan import WebhookSource
+from flowlang.server import bodies
 from flowlang.server.app import App, create_app
 from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
@@ -144,6 +146,22 @@ def test_a_body_that_breaks_off_is_not_taken(site: Site) -> None:
             b'POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"name": "a"}'
         )
     assert site.http.post("/events", json={"name": "shop/other"}).status_code == 202
+    assert site.world.service.counters == {"events.accepted": 1}
+
+
+def test_a_body_that_dribbles_is_sent_away_and_holds_nobody_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies.read_body, "__defaults__", (bodies.BODY_BYTES, 0.3))
+    head = b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.server.port))) for _ in range(50)]
+        for raw in slow:
+            raw.sendall(head + b'{"name": "a"')
+        assert site.http.post("/events", json={"name": "shop/other"}).status_code == 202
+        for raw in slow:
+            raw.settimeout(30)
+            with raw.makefile("rb") as answer:
+                assert b" 408 " in answer.readline()
+                assert b'"code":"body.timeout"' in answer.read()  # the server hangs up
     assert site.world.service.counters == {"events.accepted": 1}
 
 
