@@ -347,7 +347,7 @@ class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancel"):
     reason: str = ""
 
 
-class Sweep(msgspec.Struct, frozen=True, tag="sweep"):
+class Sweep(msgspec.Struct, frozen=True, omit_defaults=True, tag="sweep"):
     """Find what is overdue: fire timers, rescue ended leases, ring for rows that nobody took, collect expired rows.
 
     Outcome `Swept`.
@@ -355,6 +355,7 @@ class Sweep(msgspec.Struct, frozen=True, tag="sweep"):
 
     limit: int = 200  #: of each kind
     stale_ms: int = 1000  #: a ready row that nobody took for so long rings again
+    rescue: bool = True  #: False: not now, since holders could not renew their leases
 
 
 class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, tag="deploy"):

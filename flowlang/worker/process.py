@@ -129,8 +129,9 @@ class WorkerProcess:
                 lease_ms >= SHORTEST_LEASE_MS and not any(rule.share or rule.limit for rule in rules().values())
             ),
         )
+        self._followed = Followed(store, lambda: self._wear("history"))
         self._flusher = Flusher(
-            cast("Store", Followed(store, lambda: self._wear("history"))),  # the flusher only applies
+            cast("Store", self._followed),  # it only applies
             self.id,
             queues=queues,
             rules=rules,
@@ -265,7 +266,7 @@ class WorkerProcess:
             self._wear("overrun")
         if not self._run_queue.is_full():
             self._run_queue.look_further()
-        swept = self._flusher.apply(Sweep())
+        swept = self._flusher.apply(Sweep(rescue=not self._followed.is_recovering()))
         assert isinstance(swept, Swept)
         self._dead_letters.look(swept.dead, self._limits.get("dead_letters"))
         return swept

@@ -395,9 +395,9 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, run: str, how: How) -> None:
         self.add(Cancel(run, "asked"), how)
 
-    @rule(limit=st.sampled_from([1, 200]), how=hows)
-    def sweep(self, limit: int, how: How) -> None:
-        self.add(Sweep(limit), how)
+    @rule(limit=st.sampled_from([1, 200]), spares=rarely, how=hows)
+    def sweep(self, limit: int, spares: bool, how: How) -> None:
+        self.add(Sweep(limit, rescue=not spares), how)
 
     @rule(
         digest=st.sampled_from(["m1", "m2"]),

@@ -18,6 +18,8 @@ from flowlang.engine.ops import (
     Renew,
     Renewed,
     ResolveDead,
+    Sweep,
+    Swept,
     Timer,
 )
 from tests.contract.rig import LEASE_MS, Rig, accept, commit, end_child, finish, group_of, seed_of
@@ -185,6 +187,15 @@ def test_a_lease_that_nobody_took_over_is_lost_all_the_same(rig: Rig) -> None:
     rig.sweep()
 
     assert rig.one(commit(first, "held")) == Lost("not the holder")
+
+
+def test_a_sweep_after_an_outage_takes_nothing_over_and_holders_may_still_renew(rig: Rig) -> None:
+    row = rig.start_run()
+    rig.advance(LEASE_MS + 1)
+    assert rig.one(Sweep(rescue=False)) == Swept(0, 0, 0, None, 0)
+    assert rig.one(Renew("w", LEASE_MS, ((row.run, "", row.fence),))) == Renewed((Hold(ok=True, facts=(START,)),))
+    assert rig.sweep().rescued == 0
+    assert rig.one(finish(row)) == Committed()
 
 
 def test_a_renewed_lease_is_not_rescued(rig: Rig) -> None:

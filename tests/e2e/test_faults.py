@@ -118,3 +118,19 @@ def test_a_failure_while_the_server_is_away_is_recorded_and_tried_again(tmp_path
     assert (detail.run.status, detail.output) == ("succeeded", 2)
     assert [line.attempt for line in world.ledger.lines("begin")] == [1, 2]
     assert [entry["attempt"] for entry in detail.journal if entry["kind"] == "attempt.failed"] == [1]
+
+
+def test_an_outage_beyond_the_lease_takes_nothing_from_those_who_live(tmp_path: Path) -> None:
+    with World(tmp_path, appendfsync="always", LEASE="1s") as world:
+        world.deploy(given("work.once", "once", ms=3_000))
+        with world.crew(2) as crew:
+            runs = world.send("e2e/one", 6)
+            world.under_way(len(runs))
+            began_ns = time.monotonic_ns()
+            world.server.kill()
+            until(lambda: time.monotonic_ns() > began_ns + 2_000_000_000, "all leases to be over")
+            world.server.restart()
+            details = world.ended(runs)
+            assert crew.ends() == []
+    assert {(detail.run.status, detail.output) for detail in details} == {("succeeded", "done")}
+    assert world.ledger.calls() == {(run, "a"): 1 for run in runs}

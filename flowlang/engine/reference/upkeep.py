@@ -22,7 +22,7 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     """Apply a `Sweep`."""
     fired = tables.fire_timers(op.limit)
     gates.settle(tables)
-    rescued = _rescue(tables, op.limit)
+    rescued = _rescue(tables, op.limit) if op.rescue else 0
     for queue in tables.ready:
         stale = serving.waiting(tables, queue, tables.now_ms - op.stale_ms)
         if stale:
@@ -30,9 +30,8 @@ def sweep(tables: Tables, op: Sweep) -> Swept:
     collected = _collect(tables, op.limit)
     for worker in [one for one, row in tables.workers.items() if tables.now_ms - row.seen_ms > WORKER_LISTED_MS]:
         del tables.workers[worker]
-    firsts = [
-        first[0] for table in (tables.timers, tables.leases, tables.delayed) if (first := table.first()) is not None
-    ]
+    waited_for = (tables.timers, tables.delayed, *((tables.leases,) if op.rescue else ()))
+    firsts = [first[0] for table in waited_for if (first := table.first()) is not None]
     expired = tables.expiry.first()
     if expired is not None and expired[0] <= tables.now_ms:  # more than a sweep may collect
         firsts.append(expired[0])

@@ -75,9 +75,9 @@ local function forget_workers()
 end
 
 -- Expired runs count when there are more than a sweep may collect: they must go as fast as others come.
-local function next_due()
+local function next_due(rescues)
   local soonest
-  for _, key in ipairs({K.timers, K.leases, K.delayed, K.expiry}) do
+  for _, key in ipairs({K.timers, K.delayed, K.expiry, rescues and K.leases or nil}) do
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     local due = first[2] and tonumber(first[2])
     if due and (not soonest or due < soonest) and (key ~= K.expiry or due <= NOW) then soonest = due end
@@ -88,7 +88,7 @@ end
 local function sweep(op)
   local fired = fire_timers(op.limit)
   gates.settle()
-  local rescued = rescue(op.limit)
+  local rescued = op.rescue and rescue(op.limit) or 0
   for _, queue in ipairs(redis.call('SMEMBERS', K.queues)) do
     local rows = waiting_rows(queue, NOW - op.stale_ms)
     if rows > 0 then stale[queue] = math.max(rows, stale[queue] or 0) end
@@ -98,7 +98,7 @@ local function sweep(op)
   forget_workers()
   forget_asides()
   return mp_fields(12, 'type', 'swept', 'fired', fired, 'rescued', rescued, 'collected', collected,
-    'next_ms', next_due(), 'dead', redis.call('ZCARD', K.dead))
+    'next_ms', next_due(op.rescue), 'dead', redis.call('ZCARD', K.dead))
 end
 
 local function deploy(op)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from flowlang.clock import ManualClock
-from flowlang.engine.ops import Cancel, ClaimRequest, Op, Reply
+from flowlang.engine.ops import Cancel, ClaimRequest, Op, Reply, Sweep
 from flowlang.engine.ports import FlushId
-from flowlang.errors import HistoryLostError
+from flowlang.errors import HistoryLostError, StoreUnavailableError
 from flowlang.store.memory import MemoryStore
-from flowlang.worker.history import Followed
+from flowlang.worker.history import RECOVERY_MS, Followed
 from tests.contract.rig import accept, seed_of
 
 
@@ -44,3 +44,38 @@ def test_after_a_loss_nothing_is_sent_and_it_is_said_once(caplog: pytest.LogCapt
     assert before.runs() == after.runs() == []
     assert lost == ["lost"]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+class Away(MemoryStore):
+    """A store whose answers are lost as often as is said, before or after it has done what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock())
+        self.lost = 0
+        self.sent: list[tuple[Op, ...]] = []
+
+    def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
+        self.sent.append(tuple(ops))
+        if self.lost:
+            self.lost -= 1
+            raise StoreUnavailableError("away")
+        return super().apply(flush, ops, claim)
+
+
+def test_a_sweep_that_was_asked_for_before_an_outage_rescues_nobody_and_none_follows_for_a_while() -> None:
+    now_ms, store = 0.0, Away()
+    followed = Followed(store, lambda: None, now_ms=lambda: now_ms)
+    followed.apply(FlushId("w", 1), [Sweep()])
+    assert not followed.is_recovering()
+    store.lost = 2
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            followed.apply(FlushId("w", 2), [Cancel("r"), Sweep(limit=7)])
+        now_ms += 60_000
+    followed.apply(FlushId("w", 2), [Cancel("r"), Sweep(limit=7)])
+    assert list(store.sent[-1]) == [Cancel("r"), Sweep(limit=7, rescue=False)]
+    assert followed.is_recovering()
+    now_ms += RECOVERY_MS
+    assert not followed.is_recovering()
+    followed.apply(FlushId("w", 3), [Sweep()])
+    assert list(store.sent[-1]) == [Sweep()]

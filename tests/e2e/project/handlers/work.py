@@ -105,6 +105,15 @@ def fails_first(ctx: Context, *, ms: int) -> int:
     return ctx.attempt
 
 
+@handler("work.once", effect="once")
+def once(ctx: Context, *, ms: int) -> str:
+    """Take a while; nobody may try again."""
+    _note(ctx, "begin")
+    _pause.wait(ms / 1000)
+    _note(ctx, "end")
+    return "done"
+
+
 @handler("work.poison", effect="idempotent")
 def poison(ctx: Context) -> None:
     """Take the whole process down, as a fault in a C library does."""
