@@ -44,7 +44,7 @@ WEBHOOKS, BAD_WEBHOOKS, CALLS, SLOW = 2, 1, 2, 4
 ROUNDS = 2
 
 #: Patience with everything that is struck, in seconds.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: Longest wait for an answer; a process that stands still gives none for two leases.
 ANSWER_S = 15.0
 
