@@ -192,6 +192,9 @@ class Store(Protocol):
     def memory(self) -> Memory:
         """How much memory is used."""
 
+    def tidy(self) -> None:
+        """Drop what earlier releases have left on the server besides data; one that still runs brings it back."""
+
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. Raises: NotDurableError."""
 

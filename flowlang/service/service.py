@@ -138,8 +138,9 @@ class Service:
         crashpoint("deploy.read")
         try:
             self.prune()
+            self.store.tidy()
         except StoreError as error:  # it is deployed; the next one drops what this one could not
-            log.warning("plans that nothing needs could not be dropped: %s", error)
+            log.warning("what nothing needs could not be dropped: %s", error)
         return outcome
 
     def check_durable(self) -> None:

@@ -117,6 +117,9 @@ class MemoryStore:
         """This process's, which has no limit of ours."""
         return Memory()
 
+    def tidy(self) -> None:
+        """There is nothing besides data."""
+
     def secure(self, durability: Durability) -> None:
         """Nothing here is safe, and nobody is told so who asked for a store of a test."""
         del durability

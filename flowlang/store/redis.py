@@ -210,6 +210,15 @@ class RedisStore:
         with _answers():
             return read_memory(self._client)
 
+    def tidy(self) -> None:
+        """Drop the functions of other releases; a process of one that still runs loads its own again."""
+        with _answers():
+            libraries: Any = self._client.function_list(f"{script.PREFIX}*")
+            for library in libraries:
+                name = dict(zip(library[::2], library[1::2], strict=True))[b"library_name"].decode()
+                if name != script.name():
+                    self._client.function_delete(name)
+
     def secure(self, durability: Durability) -> None:
         """Wait until all that was written before is safe. See `durability`.
 

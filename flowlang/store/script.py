@@ -40,6 +40,8 @@ PARTS = (
     "apply",
 )
 
+#: Begins the names of all releases' libraries.
+PREFIX = "flowlang_"
 #: How long the last reply of a process is kept for a repeated flush.
 FLUSH_MS = 86_400_000
 #: Keys live so much longer than what they say, so that the sweep comes before the server's own expiry.
@@ -126,7 +128,7 @@ def source() -> str:
 @cache
 def name() -> str:
     """The name of the library and of its function; another text has another name, so that releases live together."""
-    return f"flowlang_{hashlib.sha256(_body().encode()).hexdigest()[:16]}"
+    return f"{PREFIX}{hashlib.sha256(_body().encode()).hexdigest()[:16]}"
 
 
 @cache

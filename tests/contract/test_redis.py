@@ -14,6 +14,7 @@ import redis
 from flowlang.engine.ops import Accepted, ClaimRequest, Committed, Renew, Sweep, Wait
 from flowlang.engine.ports import FlushId
 from flowlang.errors import StoreError, StoreUnavailableError
+from flowlang.store import script
 from flowlang.store.keys import Keys
 from flowlang.store.redis import RedisStore
 from flowlang.worker.embedded import EmbeddedServer
@@ -39,6 +40,25 @@ def test_a_server_that_forgot_the_function_is_told_again(redis_store: RedisStore
     reply = redis_store.apply(FlushId("w", 2), [accept("e2", seed_of("r2"))])
 
     assert reply.outcomes == (Accepted("e2", (("r2", True),)),)
+
+
+def test_what_other_releases_left_is_dropped_and_one_that_still_runs_goes_on(
+    redis_store: RedisStore, client: redis.Redis
+) -> None:
+    code = "#!lua name={}\nredis.register_function('{}', function() return 1 end)"
+    for name in (f"{script.PREFIX}of_old", "of_others"):
+        client.function_load(code.format(name, name), replace=True)
+    redis_store.apply(FlushId("w", 1), [accept("e1", seed_of("r1"))])
+
+    redis_store.tidy()
+
+    left = {library[1].decode() for library in client.function_list()}
+    assert f"{script.PREFIX}of_old" not in left
+    assert {script.name(), "of_others"} <= left
+    client.function_delete(script.name())  # as the other release would
+    reply = redis_store.apply(FlushId("w", 2), [accept("e2", seed_of("r2"))])
+    assert reply.outcomes == (Accepted("e2", (("r2", True),)),)
+    client.function_delete("of_others")
 
 
 def test_a_server_that_is_away_is_named_and_the_flush_may_be_sent_again(
