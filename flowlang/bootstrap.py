@@ -147,6 +147,7 @@ def health(settings: Settings) -> Health:
         StoreUnavailableError: when the store does not answer.
     """
     from flowlang.actors.broker import reachable  # noqa: PLC0415 - Dramatiq is slow to import
+    from flowlang.settings import same_database  # noqa: PLC0415 - see the module's docstring
 
     store = open_store(settings)
     try:
@@ -154,7 +155,7 @@ def health(settings: Settings) -> Health:
             store=store.health(),
             test_clock_ms=store.test_clock_ms(),
             broker_error=reachable(_broker_url(settings)),
-            same_server=settings.broker == settings.redis_url,
+            same_server=same_database(_broker_url(settings), settings.redis_url or ""),
         )
     finally:
         store.close()

@@ -28,6 +28,7 @@ TEST: Final = "test"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _SCHEMES: Final = ("redis", "rediss", "unix")
+_REDIS_PORT: Final = 6379
 _RABBITMQ_SCHEMES: Final = ("amqp", "amqps")
 
 
@@ -302,6 +303,19 @@ def next_database(url: str) -> str:
         rest = [(key, value) for key, value in query if key != "db"]
         return _joined(parts._replace(query=urlencode([*rest, ("db", number)])))
     return _joined(parts._replace(path=f"/{number}"))
+
+
+def same_database(one: str, other: str) -> bool:
+    """Whether two addresses of Redis or Valkey name the same database, however each is written."""
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, int, int] | str:
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        return url
+    host = parts.path if parts.scheme == "unix" else (parts.hostname or "").lower()
+    return "127.0.0.1" if host == "localhost" else host, parts.port or _REDIS_PORT, _database(parts)
 
 
 def safe_url(url: str) -> str:

@@ -77,6 +77,10 @@ def _version(store: Any, settings: Settings) -> Check:
         return Check("store", "fail", found, f"FlowLang needs Redis {_OLDEST_SERVER} or Valkey: update the server")
     if store.get("role") not in {"master", None}:
         return Check("store", "fail", f"{found} is a replica", "name the primary in FLOWLANG_REDIS_URL")
+    if store.get("mode") == "cluster":
+        return Check(
+            "store", "fail", f"{found} is a cluster", "name a server that is none: the keys are all of one slot"
+        )
     return Check("store", "ok", found)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowlang.errors import ConfigError
-from flowlang.settings import LogFormat, Settings, declared, next_database, safe_url, unknown_variables
+from flowlang.settings import LogFormat, Settings, declared, next_database, safe_url, same_database, unknown_variables
 
 
 def test_without_anything_the_defaults_apply() -> None:
@@ -186,3 +186,21 @@ def test_a_child_process_reads_the_same_settings(settings: Settings) -> None:
 def test_variables_that_are_no_settings_are_found() -> None:
     environ = {"FLOWLANG_REDIS_ULR": "", "FLOWLANG_REDIS_URL_FILE": "x", "FLOWLANG_LOG": "text", "HOME": "/"}
     assert unknown_variables(environ) == ["FLOWLANG_REDIS_ULR"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("redis://store", "redis://store:6379/0", True),
+        ("redis://:secret@Store/2", "redis://store?db=2", True),
+        ("redis://localhost/1", "redis://127.0.0.1/1", True),
+        ("redis://store/0", "redis://store/1", False),
+        ("redis://store/0", "redis://other/0", False),
+        ("redis://store:6379/0", "redis://store:6380/0", False),
+        ("unix:///run/valkey.sock", "unix:///run/valkey.sock?db=0", True),
+        ("unix:///run/valkey.sock", "unix:///run/valkey.sock?db=1", False),
+        ("redis://store/0", "amqp://store/", False),
+    ],
+)
+def test_one_database_is_known_under_all_its_addresses(one: str, other: str, same: bool) -> None:
+    assert same_database(one, other) is same

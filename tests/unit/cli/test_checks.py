@@ -38,6 +38,7 @@ def test_a_sound_server_is_ok_and_shown_without_its_password() -> None:
         ("store", health(server="redis", version="6.2.1"), "fail", "needs Redis 7"),
         ("store", health(server="redis", version="7.0.15"), "ok", ""),
         ("store", health(role="slave"), "fail", "primary"),
+        ("store", health(mode="cluster"), "fail", "a server that is none"),
         ("eviction", health(maxmemory_policy="allkeys-lru", maxmemory=1_000_000), "fail", "noeviction"),
         ("eviction", health(maxmemory_policy="volatile-lru"), "fail", "noeviction"),
         ("fixes", health(server="redis", version="7.0.15"), "warn", "update"),
