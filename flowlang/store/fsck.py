@@ -50,6 +50,14 @@ _OF_RUNS: Final = frozenset(
         "untold",
     }
 )
+#: What a count of hints, and the beginning of what is held under a key, look like.
+_HINT: Final = re.compile(rb"\d+:\d+")
+_HELD_UNTIL: Final = re.compile(rb"\d+:")
+_NUMBER: Final = re.compile(rb"\d+(\.\d+)?(e\+\d+)?")
+_SHAPES: Final = {"dedupe": _HELD_UNTIL, "once": _HELD_UNTIL, "cache": _HELD_UNTIL, "pace": _NUMBER}
+#: So many bytes of a value show its shape.
+_SHAPE: Final = 30
+
 #: Keys that end by themselves.
 _ENDING: Final = frozenset({"event", "dedupe", "once", "cache", "pace", "flush", "mark", "asked"})
 
@@ -170,7 +178,7 @@ class Checker:
                 yield "key", others
         for kind, key in sorted(set(indexes)):
             yield from self._walk_index(kind, key)
-        yield "counts", ["running", "versions"]
+        yield "counts", ["running", "versions", "hints"]
 
     def _walk_index(self, kind: str, key: str) -> Iterator[tuple[str, list[Any]]]:
         name = self._snapshots.key_of(kind, key)
@@ -327,10 +335,12 @@ class Checker:
             owner = self._owner_of(name) if kind == "run" else name
             commands.append(("PTTL", self._keys.base + name))
             commands.append(("EXISTS", self._keys.base + owner))
+            shaped = kind in _SHAPES
+            commands.append(("GETRANGE", self._keys.base + name, 0, _SHAPE) if shaped else ("EXISTS", self._keys.base))
         answers = self._pipe(commands, atomic=True)
         found: dict[Any, list[Finding] | None] = {}
         for number, name in enumerate(names):
-            left_ms, there = answers[number * 2 : number * 2 + 2]
+            left_ms, there, value = answers[number * 3 : number * 3 + 3]
             kind, _ = self._kind_of(name)
             shown = name.replace(SEP, "|")
             if left_ms == -2:
@@ -339,6 +349,8 @@ class Checker:
                 found[name] = [] if there else [Finding("orphan", shown, "the row of its run is gone")]
             elif kind in _ENDING:
                 found[name] = [Finding("ttl-none", shown, "it has no expiry")] if left_ms == -1 else []
+                if kind in _SHAPES and _SHAPES[kind].match(value) is None:
+                    found[name] = [Finding("value-broken", shown, "it does not begin with a number")]
             else:
                 found[name] = [Finding("unknown-key", shown, "no release of FlowLang that we know writes it")]
         return found
@@ -365,8 +377,14 @@ class Checker:
     def _judge_counts(self, which: Sequence[str]) -> Mapping[Any, list[Finding] | None]:
         found: dict[Any, list[Finding] | None] = {}
         for one in which:
-            found[one] = list(self._judge_running() if one == "running" else self._judge_versions())
+            judge = {"running": self._judge_running, "versions": self._judge_versions, "hints": self._judge_hints}[one]
+            found[one] = list(judge())
         return found
+
+    def _judge_hints(self) -> Iterator[Finding]:
+        for queue, text in self._client.hscan_iter(self._keys.single("hints"), count=_SCAN):
+            if _HINT.fullmatch(text) is None:
+                yield Finding("hint-broken", f"queue {queue.decode()}", f"its hints are {text!r}")
 
     def _judge_running(self) -> Iterator[Finding]:
         single = self._keys.single

@@ -85,6 +85,19 @@ def test_a_store_that_only_operations_have_written_to_has_no_findings(rig: Rig) 
     assert findings(rig) == []
 
 
+def test_what_other_scopes_of_an_ended_run_had_of_gates_is_gone_from_their_rows(rig: Rig) -> None:
+    rig.one(PLANS)
+    rig.one(accept("e1", seed_of("r1"), epoch=1))
+    main = rig.claim_one()
+    rig.one(commit(main, "held", consumed=1, groups=(group_of(2),)))
+    asked: dict[str, Any] = {"gate_id": "step", "gates": (Slot("k", 1),)}
+    rig.flush(*(commit(child, "waiting", **asked) for child in rig.claim(2)))
+
+    rig.one(finish(main))
+
+    assert findings(rig) == []
+
+
 class Compared(Operations):
     """Any operations, also those that no engine would send; what is wrong then is the same to both backends."""
 
@@ -287,6 +300,11 @@ BREAKS: list[tuple[tuple[Any, ...], dict[str, str]]] = [
     (("PERSIST", "cache:c"), {"ttl-none": "cache:c"}),
     (("PERSIST", "pace:p"), {"ttl-none": "pace:p"}),
     (("PERSIST", "flush:w"), {"ttl-none": "flush:w"}),
+    (("HSET", "hints", "q-ready", "many"), {"hint-broken": "queue q-ready"}),
+    (("SETRANGE", "dedupe:d", 0, "x"), {"value-broken": "dedupe:d"}),
+    (("SETRANGE", "once:o", 0, "x"), {"value-broken": "once:o"}),
+    (("SETRANGE", "cache:c", 0, "x"), {"value-broken": "cache:c"}),
+    (("SETRANGE", "pace:p", 0, "x"), {"value-broken": "pace:p"}),
     (("SREM", "run:parent:c", "child"), {"child-lost": "run child"}),
     (("SADD", "run:parent:c", "timer"), {"child-stray": "run parent"}),
     (("ZREM", "run:parent:f", "child"), {"family": "run child run parent"}),

@@ -121,6 +121,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "version-count": Meaning("A deploy may drop a plan that a run needs, or keep one that none needs.", _REPORT),
         "plan-lost": Meaning("The run's plan is gone: no worker can go on with it.", _CANCEL),
         "run-broken": Meaning("The run's own row says what cannot be.", _CANCEL),
+        "hint-broken": Meaning(
+            "Nothing can be claimed: the count of a queue's hints cannot be read.", "delete the hash `hints`"
+        ),
+        "value-broken": Meaning("Whoever asks for this key gets an error.", _DELETE),
         "orphan": Meaning("A key belongs to a run that is gone, and stays for ever.", _DELETE),
         "unknown-key": Meaning("Another release or another program has written a key among ours.", _DELETE),
     }

@@ -85,7 +85,10 @@ local function finish_run(run, finish)
   if run.gated then
     for _, scope_id in ipairs(all_scopes(run.id)) do
       local row = get_scope(run.id, scope_id)
-      if row.status ~= 'ended' then leave_gates(run.id, scope_id, row) end
+      if row.status ~= 'ended' then
+        leave_gates(run.id, scope_id, row)
+        touch_scope(run.id, scope_id)
+      end
     end
   end
   part(run, finish)
