@@ -38,19 +38,27 @@ LOOK_S = 0.1
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Seconds between two kills of each kind, and how many orders are sent a second."""
+    """How often is killed, and how many orders are sent a second.
+
+    Attributes:
+        worker: Seconds between two kills of workers; `server`, `http`: the same.
+        calls: So many calls of handlers must have been made between two kills of workers.
+        more: For the server, so many times more.
+        answers: So many events must have been answered between two kills of HTTP.
+        per_s: Orders.
+    """
 
     worker: float
     server: float
     http: float
+    calls: int
+    more: int
+    answers: int
     per_s: float
 
 
-FULL = Rhythm(worker=1.0, server=10.0, http=15.0, per_s=100.0)
-SMALL = Rhythm(worker=0.7, server=3.0, http=4.0, per_s=6.0)
-#: What must have gone on between two kills: so many calls of handlers for a worker, for the server so many times more,
-#: and so many answers for HTTP.
-CALLS, MORE, ANSWERS = 10, 10, 25
+FULL = Rhythm(worker=1.0, server=10.0, http=15.0, calls=100, more=10, answers=100, per_s=100.0)
+SMALL = Rhythm(worker=0.7, server=3.0, http=4.0, calls=10, more=10, answers=25, per_s=6.0)
 #: Bytes of a line in the ledger, about.
 LINE = 150
 #: Fewer orders than this have the small rhythm.
@@ -98,19 +106,19 @@ class Chaos:
         self._rng = rng
         self._at_work = AtWork(stage.world.ledger.path)
         now = time.monotonic()
-        calls = stage.world.ledger.path
-        self._plan: list[tuple[str, float, Callable[[], bool], Callable[[], int]]] = [
-            ("workers", rhythm.worker, self._kill_worker, lambda: calls.stat().st_size // (CALLS * LINE)),
-            ("server", rhythm.server, self._kill_server, lambda: calls.stat().st_size // (MORE * CALLS * LINE)),
-            ("http", rhythm.http, self._kill_http, lambda: sender.counts["202"] // ANSWERS),
+        ledger, size = stage.world.ledger.path, rhythm.calls * LINE
+        self._plan: list[tuple[str, float, Callable[[], bool], Callable[[], int], int]] = [
+            ("workers", rhythm.worker, self._kill_worker, lambda: ledger.stat().st_size, size),
+            ("server", rhythm.server, self._kill_server, lambda: ledger.stat().st_size, size * rhythm.more),
+            ("http", rhythm.http, self._kill_http, lambda: sender.counts["202"], rhythm.answers),
         ]
-        self._due = {name: now + every for name, every, _, _ in self._plan}
+        self._due = {name: now + every for name, every, *_ in self._plan}
         self._seen = dict.fromkeys(self._due, 0)
 
     def poll(self) -> None:
         """Kill what is due."""
-        for name, every, kill, progress in self._plan:
-            if time.monotonic() >= self._due[name] and progress() > self._seen[name]:
+        for name, every, kill, progress, enough in self._plan:
+            if time.monotonic() >= self._due[name] and progress() - self._seen[name] >= enough:
                 self._seen[name] = progress()
                 self.done[name] += kill()
                 self._due[name] = time.monotonic() + every
