@@ -6,6 +6,7 @@ is read again, and counts only when it stays wrong.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowlang.engine.fsck import Entry, Finding, LineFacts, Report, judge_counts, judge_line, judge_pair
+from flowlang.engine.fsck.entries import owner_of
 from flowlang.engine.fsck.facts import ENDED, LIVE
 from flowlang.engine.reference.tables import SEP
 from flowlang.errors import StoreError, StoreUnavailableError
@@ -202,10 +204,10 @@ class Checker:
                 case "mailbox":
                     yield "mail", [(key, member) for member in page]
                 case _:
-                    gates = [member.split(SEP)[2] for member in page if kind == "timers" and member[0] == SEP]
+                    gates = [one.split(SEP)[2] for one in page if kind == "timers" and _is_of_gate(one)]
                     if gates:
                         yield "line", gates
-                    yield "entry", [Entry(kind, key, one) for one in page if kind != "timers" or one[0] != SEP]
+                    yield "entry", [Entry(kind, key, one) for one in page if kind != "timers" or not _is_of_gate(one)]
 
     def _scan(self, head: str) -> Iterator[list[str]]:
         """Names of keys without the first part that all have."""
@@ -239,8 +241,8 @@ class Checker:
             for name, members in zip(names, self._pipe([("ZRANGE", key, 0, -1) for key in keys]), strict=True):
                 run = name.removeprefix(FAMILY["run"]).removesuffix(RUN["followers"])
                 for member in members:
-                    parent, scope, _ = member.decode().split(SEP)
-                    found.setdefault((parent, scope), set()).add(run)
+                    parent, _, rest = member.decode().partition(SEP)
+                    found.setdefault((parent, rest.partition(SEP)[0]), set()).add(run)
         return {place: frozenset(runs) for place, runs in found.items()}
 
     # Judging
@@ -263,7 +265,7 @@ class Checker:
         first = b""
         for _ in range(5):
             name = first.decode()
-            _, run, scope = name.split(SEP) if name else ("", "", "")
+            run, scope = owner_of(Entry("line", key, name))
             head, taken, pace, window, opened, *rows = self._pipe(
                 [
                     ("ZRANGE", line, 0, 0),
@@ -391,8 +393,11 @@ class Checker:
         said, rows = self._client.eval(
             _HELD, 2, single("leases"), single("running"), self._keys.family("run", ""), RUN["scopes"]
         )
-        scopes = [read_scope(row) for row in rows if row]
-        held = Counter(scope.queue for scope in scopes if scope.status == "held")
+        held: Counter[str] = Counter()
+        for row in rows:
+            with contextlib.suppress(ValueError):  # which the judgement of its run finds
+                scope = read_scope(row)
+                held[scope.queue] += scope.status == "held"
         return judge_counts("running-count", _numbers(said), held)
 
     def _judge_versions(self) -> Iterator[Finding]:
@@ -426,6 +431,10 @@ class Checker:
             there = self._pipe([("EXISTS", self._keys.family("run", run)) for run, *_ in page])
             found.update(SEP.join(parts[2:]) for parts, kept in zip(page, there, strict=True) if not kept)
         return found
+
+
+def _is_of_gate(timer: str) -> bool:
+    return timer.startswith(SEP) and timer.count(SEP) == 2
 
 
 def _numbers(table: Any) -> dict[str, int]:

@@ -120,7 +120,7 @@ class Snapshots:
             Run → its rows, which are None when it is gone, and what is wrong with it; None as a whole when it changes
             too fast.
         """
-        sizes = self._pipe([("HLEN", self._keys.of_run(run, "scopes")) for run in runs])
+        sizes = self.pipe([("HLEN", self._keys.of_run(run, "scopes")) for run in runs])
         large = {run for run, size in zip(runs, sizes, strict=True) if size > LARGE_RUN}
         found = self._until_answered([run for run in runs if run not in large], self._run_commands, self._judge_run)
         for run in large:
@@ -143,7 +143,7 @@ class Snapshots:
             wait = entry.member.split(SEP)[-1]
             commands.append(("HGET", self._keys.of_run(run, "waits"), scope + SEP + wait))
             commands.append(("ZSCORE", self._keys.single("expiry"), entry.member))
-        answers = iter(self._pipe(commands, atomic=True))
+        answers = iter(self.pipe(commands, atomic=True))
         found: dict[Entry, list[Finding]] = {}
         overdue: set[str] | None = None
         for entry in entries:
@@ -154,7 +154,12 @@ class Snapshots:
             run, scope = owner_of(entry)
             wait = entry.member.split(SEP)[-1]
             scopes = {} if scope_row is None else {scope: scope_row}
-            facts = _Rows(fields, scopes, waits={} if keys is None else {(scope, wait): keys}).facts(run)
+            rows = _Rows(fields, scopes, waits={} if keys is None else {(scope, wait): keys})
+            try:
+                facts = rows.facts(run)
+            except (ValueError, KeyError, TypeError):  # which `judge_runs` finds
+                found[entry] = []
+                continue
             expired = due is not None and int(due) <= now_ms
             if facts is None and entry.kind in _LISTS:
                 overdue = self._overdue(now_ms) if overdue is None else overdue
@@ -182,10 +187,15 @@ class Snapshots:
         return self._keys.single(kind) if kind in SINGLE else self._keys.family(kind, key)
 
     def pipe(self, commands: Sequence[tuple[Any, ...]], *, atomic: bool = False) -> list[Any]:
-        """Send commands together; `atomic`: nothing comes between them."""
-        return self._pipe(commands, atomic=atomic)
+        """Send commands together.
 
-    def _pipe(self, commands: Sequence[tuple[Any, ...]], *, atomic: bool = False) -> list[Any]:
+        Args:
+            commands: Each a name with its arguments.
+            atomic: Nothing comes between them.
+
+        Returns:
+            Their answers.
+        """
         if not commands:
             return []
         pipe = self._client.pipeline(transaction=atomic)
@@ -215,7 +225,7 @@ class Snapshots:
                 mine = commands_of(run) + [self._command(question) for question in questions]
                 sizes[run] = len(mine)
                 commands += mine
-            answers = self._pipe(commands, atomic=True)
+            answers = self.pipe(commands, atomic=True)
             again, at = {}, 0
             for run, questions in asked.items():
                 mine = answers[at : at + sizes[run]]
@@ -282,10 +292,10 @@ class Snapshots:
 
     def _judge_large(self, run: str) -> tuple[RunFacts | None, list[Finding]] | None:
         """Judge a run of very many scopes page by page; what changes meanwhile looks wrong, until it is read again."""
-        rows: list[Any] = self._pipe(self._run_commands(run)[:1])
+        rows: list[Any] = self.pipe(self._run_commands(run)[:1])
         parts = [self._keys.of_run(run, part) for part in ("scopes", "groups", "waits")]
         rows += [dict(self._client.hscan_iter(part, count=500)) for part in parts]
-        rows += self._pipe(self._run_commands(run)[4:])
+        rows += self.pipe(self._run_commands(run)[4:])
         known: dict[Question, Any] = {}
         for _ in range(_TRIES):
             verdict, missing = self._judge_run(run, rows, known)
@@ -293,7 +303,7 @@ class Snapshots:
             if not questions:
                 return verdict
             for page in pages(questions, 500):
-                known.update(zip(page, self._pipe([self._command(one) for one in page]), strict=True))
+                known.update(zip(page, self.pipe([self._command(one) for one in page]), strict=True))
         return None
 
 

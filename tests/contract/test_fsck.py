@@ -237,6 +237,11 @@ def member(*parts: str) -> str:
 BREAKS: list[tuple[tuple[Any, ...], dict[str, str]]] = [
     (("ZREM", "ready:q-ready", member("ready", "")), {"ready-lost": "run ready, scope main"}),
     (("ZADD", "ready:q-ready", 1, member("held", "")), {"ready-stray": "ready:q-ready"}),
+    (("ZADD", "ready:q-ready", 1, "odd"), {"ready-stray": "ready:q-ready"}),
+    (("ZADD", "timers", 9e15, "odd"), {"timer-stray": "timers"}),
+    (("ZADD", "timers", 9e15, member("", "odd")), {"timer-stray": "timers"}),
+    (("ZADD", "line:s", 9e15, "odd"), {"line-stray": "line:s"}),
+    (("HSET", "run:held:s", "", "x"), {"run-broken": "run held", "running-count": "q-held"}),
     (("ZADD", "ready:q-ready", 1, member("gone", "")), {"ready-stray": "ready:q-ready"}),
     (("ZADD", "ready:q-beside", 1, member("beside", "")), {"ready-twice": "run beside, scope main"}),
     (("ZREM", f"ready:q-beside{SEP}v2", member("beside", "")), {"ready-lost": "run beside, scope main"}),

@@ -22,9 +22,15 @@ STRAYS = {
 }
 
 
+#: Index → parts of its members.
+_PARTS = {"ready": 2, "leases": 2, "timers": 3, "wait": 3, "line": 3, "places": 3, "untold": 3, "expiry": 4}
+
+
 def owner_of(entry: Entry) -> tuple[str, str]:
-    """The run and the scope that a member is about; the run is empty for the timer of a gate."""
+    """The run and the scope that a member is about; the run is empty for the timer of a gate, and for what is none."""
     parts = entry.member.split(SEP)
+    if len(parts) != _PARTS.get(entry.kind, 1):
+        return "", ""
     match entry.kind:
         case "line" | "places" | "untold":
             return parts[1], parts[2]
@@ -42,12 +48,14 @@ def judge_entry(entry: Entry, run: RunFacts | None, *, expired: bool = False) ->
         run: Its run with the scope that it is about; None: gone.
         expired: The run's time is over and the next sweep takes the member away.
     """
+    known = entry.member.count(SEP) + 1 == _PARTS.get(entry.kind, 1)
     if expired and run is None:
         return None
-    if run is not None and _asks_for(run, entry):
+    if known and run is not None and _asks_for(run, entry):
         return None
     name = f"{entry.kind}:{entry.key}" if entry.key else entry.kind
     why = "its run is gone" if run is None else "its run does not ask for it"
+    why = why if known else "it is no member of this index"
     member = entry.member.replace(SEP, "|")
     return Finding(STRAYS[entry.kind], name.replace(SEP, "|"), f"{member} is there, and {why}")
 

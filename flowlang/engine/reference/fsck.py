@@ -186,10 +186,12 @@ def _entries(tables: Tables) -> Iterator[Entry]:
         **{("untold", key): rows for key, rows in tables.untold.items()},
         ("leases", ""): tables.leases,
         ("timers", ""): tables.timers,
-        ("expiry", ""): tables.expiry,
     }
     for (kind, key), rows in ranked.items():
         yield from (Entry(kind, key, member) for _, member in rows if kind != "timers" or member[0] != SEP)
+    for _, ident in tables.expiry:
+        run = tables.runs[ident]
+        yield Entry("expiry", "", SEP.join((ident, run.pipeline, run.version, run.status)))
     for key, members in tables.waits.items():
         yield from (Entry("wait", key, member) for member in members)
 
