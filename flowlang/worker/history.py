@@ -23,8 +23,9 @@ from flowlang.engine.ops import ClaimRequest, Op, Reply, Sweep
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import HistoryLostError, StoreUnavailableError
 
-#: After an outage nothing is taken over for so long, milliseconds. Whoever lives tries again each second at least.
-RECOVERY_MS = 2_000.0
+#: After an outage nothing is taken over for so long, milliseconds. Whoever lives tries again within a second, and a
+#: connection that hangs is given up after five.
+RECOVERY_MS = 5_000.0
 
 log = logging.getLogger(__name__)
 

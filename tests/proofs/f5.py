@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.e2e.edge import served
-from tests.e2e.pipelines import CALLS, CHECKPOINTS, chain
+from tests.e2e.pipelines import CHECKPOINTS, chain
 from tests.e2e.senders import Senders
 from tests.e2e.waiting import until
 from tests.e2e.world import World, checkpoints
@@ -53,7 +53,8 @@ def measure(size: int, seed: int, say: Say) -> Figure:
             details = world.ended(senders.taken)
             replaced = len(crew.ends())
             findings = world.findings()
-        called = world.ledger.calls().total()
+        calls_of = world.ledger.calls()
+        strays = {run for run, _ in calls_of} - set(senders.taken)
         ends = [line.at_ns for line in world.ledger.lines("end")]
 
     before = _rate(ends, began_ns, killed_ns)
@@ -62,10 +63,11 @@ def measure(size: int, seed: int, say: Say) -> Figure:
     expected = {(detail.run.id, step) for detail in details for step in CHECKPOINTS["chain"]}
     lost = sum(detail.run.status != "succeeded" for detail in details) + len(set(senders.taken)) - len(details)
     once = checkpoints(details) == dict.fromkeys(expected, 1)
-    repeated = called - len(details) * len(CALLS["chain"])
+    repeated = calls_of.total() - len(calls_of)
     text = (
         f"{len(details)} events taken, {lost} lost, {len(false)} answered 2xx while it was away, "
-        f"{senders.refused.total()} refused, {repeated} calls repeated, {replaced} processes replaced; "
+        f"{senders.refused.total()} refused, {repeated} calls repeated, {replaced} processes replaced, "
+        f"{len(strays)} runs that nobody was told of; "
         f"full speed ({before:.0f} steps/s) {soon_s:.1f} s after the return of a server that was away for {size} s"
     )
     return Figure(text, lost == 0 and not (false or findings) and once and soon_s <= SOON_S)
