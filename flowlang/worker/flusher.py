@@ -119,8 +119,9 @@ class Flusher:
     def stop(self, timeout: float = 10.0) -> None:
         """Send what is queued, then end. An outage ends the waiting after `timeout` seconds."""
         self.hurry()
-        self._stopping.set()
-        self.press()
+        with self._gate:
+            self._stopping.set()
+            self._wake()
         self._thread.join(timeout)
 
     def apply(self, op: Op) -> Outcome:
@@ -194,7 +195,10 @@ class Flusher:
                 log.exception("a flush failed")
                 for entry in batch:
                     entry.error = error if isinstance(error, StoreError) else StoreError(f"flush failed: {error!r}")
-            self._hand_out(batch, rows)
+            try:
+                self._hand_out(batch, rows)
+            except Exception:
+                log.exception("answers could not be handed out; what they were for is taken over when its lease ends")
         with self._gate:  # whoever passed it before has queued; whoever comes now is turned away
             self._ended = True
             late = list(self._entries)

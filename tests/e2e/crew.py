@@ -14,7 +14,7 @@ from typing import Self
 
 from flowlang.worker.supervisor import ChildEvent, ChildSpec, Supervisor
 from tests.e2e import launch
-from tests.e2e.waiting import until
+from tests.e2e.waiting import PATIENCE_S, until
 
 #: The supervisor's clock runs so many times faster, so that a child that a test has killed is replaced at once.
 HASTE = 50
@@ -73,7 +73,12 @@ class Crew:
         already = len(self.events)
         if self._thread.is_alive():
             self._supervisor.request_stop()
-            self._thread.join()
+            self._thread.join(PATIENCE_S)
+            if self._thread.is_alive():
+                for pid in self.pids:
+                    os.kill(pid, signal.SIGABRT)  # it says on its way out where its threads stand
+                self._thread.join()
+                raise AssertionError("a process did not stop; where its threads stood is in what was printed")
         return [event.returncode for event in self.events[already:] if event.kind == "exited"]
 
     def freeze(self, pid: int) -> bool:

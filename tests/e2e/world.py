@@ -60,7 +60,7 @@ class World:
         given = {"REDIS_URL": self.server.url, "PROJECT": str(PROJECT), "THREADS": "4", "LOG_LEVEL": "error"}
         ours = {f"FLOWLANG_{name}": value for name, value in {**given, **self._settings, **settings}.items()}
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("FLOWLANG_")}
-        return {**theirs, **ours, "E2E_LEDGER": str(self.ledger.path)}
+        return {**theirs, **ours, "E2E_LEDGER": str(self.ledger.path), "PYTHONFAULTHANDLER": "1"}
 
     def crew(self, count: int = 2, *, variables: Mapping[str, str] | None = None, **settings: str) -> Crew:
         """Worker processes of this world; `variables`: of `launch`."""
