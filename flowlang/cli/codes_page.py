@@ -17,6 +17,7 @@ _TOPICS: Final = {
     "6": ("Security", "What a stranger could use."),
     "7": ("Deprecated", "What a later version takes away."),
     "8": ("Compatibility", "What does not fit the runs that are under way."),
+    "9": ("Ignores", "Comments and settings that leave findings out."),
 }
 
 _HEAD: Final = """\
@@ -27,6 +28,10 @@ Written from `flowlang/diagnostics/codes.py` by `python -m flowlang.cli.referenc
 Each finding of `flowlang validate` has a code, the file, line and column, the line itself with a caret, and a hint
 where one is known. Errors make the exit status 1; warnings and notes do not. A code keeps its meaning and is never
 given to something else.
+
+The page of a code says why it is looked for, shows an example with and without the mistake, and how to put it right;
+`flowlang explain FL214` shows the same in a terminal. What the examples speak of and do not show is a handler
+`mail.send(to, subject)` and the schema of an event `shop/order-placed`.
 """
 
 
@@ -38,7 +43,9 @@ def codes_page() -> str:
 
 def _topic(digit: str, codes: list[Code]) -> str:
     title, sentence = _TOPICS[digit]
-    rows = "".join(f"| `{each.code}` | {each.slug} | {_cell(each.sentence)} |\n" for each in codes)
+    rows = "".join(
+        f"| [`{each.code}`](../rules/{each.code}.md) | {each.slug} | {_cell(each.sentence)} |\n" for each in codes
+    )
     return f"\n## {title}\n\n{sentence}\n\n| code | name | what it says |\n|---|---|---|\n{rows}"
 
 

@@ -1,4 +1,4 @@
-"""Writes the pages of `docs/reference` that are made from the code; a test compares each with what is written here.
+"""Writes the pages of `docs` that are made from the code; a test compares each with what is written here.
 
 Run from the root of the repository: `python -m flowlang.cli.reference_pages`. What a page says is owned by the module
 that makes it, and in the end by the declarations that it reads.
@@ -17,6 +17,13 @@ from flowlang.cli.functions_page import functions_page
 from flowlang.cli.operators_page import operators_page
 from flowlang.cli.settings_page import settings_page
 from flowlang.cli.states_page import states_page
+from flowlang.diagnostics import CODES
+from flowlang.diagnostics.rule_text import rule_page, rule_text
+
+
+def _rule_page(code: str) -> Callable[[], str]:
+    return lambda: rule_page(rule_text(code))
+
 
 #: Page → what makes its text.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -27,6 +34,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/operators.md": operators_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,
+    **{f"docs/rules/{code}.md": _rule_page(code) for code in CODES},
 }
 
 

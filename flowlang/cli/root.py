@@ -23,6 +23,7 @@ from flowlang.errors import ConfigError, DefinitionError, FlowError, StoreUnavai
 COMMANDS: Final = {
     "new": ("new", "Make a small project that runs at once."),
     "validate": ("validate", "Check all files of the project and show all findings."),
+    "explain": ("explain", "Explain a finding: what it means, an example, and how to put it right."),
     "test": ("test", "Run the tests of pipelines, on virtual time and without a server."),
     "eval": ("eval", "Evaluate an expression."),
     "dev": ("dev", "Run everything in this terminal and deploy on each change."),

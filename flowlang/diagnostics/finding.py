@@ -32,6 +32,34 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of a file's text: what stands in a place is replaced.
+
+    Args:
+        span: The place; an empty one takes in text before its first character.
+        text: What is to stand there.
+    """
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What would put a finding right, as changes of text: comments and layout around them stay.
+
+    Args:
+        title: What it does, such as "write `amount`".
+        edits: The changes, none of which overlaps another; all are made or none.
+        certain: Whether the author can have meant nothing else; of others, a person must choose.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """A finding about what a user wrote.
 
@@ -43,6 +71,7 @@ class Diagnostic:
         hint: What would be right, or None when nobody can tell.
         labels: Other places that explain it.
         caret: A few words beside the caret, or an empty text.
+        fix: What would put it right; None when nobody can tell, or when `fixes.with_fixes` is to read it off the hint.
     """
 
     code: str
@@ -52,6 +81,7 @@ class Diagnostic:
     hint: str | None = None
     labels: tuple[Label, ...] = ()
     caret: str = ""
+    fix: Fix | None = None
 
     def __post_init__(self) -> None:
         """Refuse a code that the table does not have: it could not be explained."""

@@ -71,6 +71,7 @@ def test_all_commands_are_there() -> None:
         "new", "validate", "test", "eval", "dev", "deploy", "worker", "serve", "run", "send", "doctor", "fsck", "completion", "versions", "bench",
         "runs list", "runs show", "runs cancel", "dead-letters list", "dead-letters show", "dead-letters retry",
         "dead-letters discard", "replay", "cancel",
+        "explain",
     }  # fmt: skip
 
 
