@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flowlang.compiler.findings import Findings, near
-from flowlang.diagnostics import Severity
+from flowlang.diagnostics import Severity, did_you_mean
 from flowlang.handler.signature import Signature
 from flowlang.model import Step
 
@@ -51,17 +51,22 @@ def _check_arguments(step: Step, signature: Signature, findings: Findings) -> No
         return  # one template gives all arguments; the handler's contract checks them when it is called
     given = step.with_ or {}
     names = [param.name for param in signature.params]
+    free = [name for name in names if name not in given]
+    meant = set()
     if not signature.accepts_extra:
         for argument in given:
             if argument not in names:
+                meant.add(did_you_mean(argument, free))  # a misspelt argument is not missing as well
                 findings.at(
                     (*step.path, "with", argument),
                     "FL403",
                     f"`{signature.name}` takes no argument `{argument}`",
                     key=True,
-                    hint=near(argument, names, listing="its arguments are"),
+                    hint=near(argument, free) or near("", names, listing="its arguments are"),
                 )
-    missing = [param.name for param in signature.params if param.required and param.name not in given]
+    missing = [
+        param.name for param in signature.params if param.required and param.name in free and param.name not in meant
+    ]
     if missing:
         listed = ", ".join(f"`{name}`" for name in missing)
         findings.at(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flowlang.diagnostics import Diagnostic, Label, Severity, did_you_mean
+from flowlang.diagnostics import Diagnostic, Fix, Label, Severity, did_you_mean
 from flowlang.model import Path, YamlDocument
 from flowlang.source import Span
 
@@ -32,6 +32,7 @@ class Findings:
         severity: Severity = Severity.ERROR,
         labels: Iterable[Label] = (),
         caret: str = "",
+        fix: Fix | None = None,
     ) -> None:
         """Report a finding.
 
@@ -45,9 +46,10 @@ class Findings:
             severity: How much it weighs.
             labels: Other places that explain it.
             caret: A few words beside the caret.
+            fix: What would put it right, where the hint alone does not tell it (see `diagnostics.fixes`).
         """
         span = self.span(path, key=key, part=part)
-        self.found.append(Diagnostic(code, message, span, severity, hint, tuple(labels), caret))
+        self.found.append(Diagnostic(code, message, span, severity, hint, tuple(labels), caret, fix))
 
     def span(self, path: Path, *, key: bool = False, part: tuple[int, int] | None = None) -> Span:
         """The place of a value, a key, or a part of a text."""

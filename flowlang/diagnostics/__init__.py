@@ -4,7 +4,8 @@ Whoever checks something makes `Diagnostic`s; nobody raises them. Which check is
 """
 
 from flowlang.diagnostics.codes import CODES, Code
-from flowlang.diagnostics.finding import Diagnostic, Label, Severity, has_errors, sorted_diagnostics
+from flowlang.diagnostics.finding import Diagnostic, Edit, Fix, Label, Severity, has_errors, sorted_diagnostics
+from flowlang.diagnostics.fixes import apply_fixes, with_fixes
 from flowlang.diagnostics.render import SCHEMA_VERSION, Format, count_line, render
 from flowlang.diagnostics.suggest import did_you_mean
 
@@ -13,12 +14,16 @@ __all__ = [
     "SCHEMA_VERSION",
     "Code",
     "Diagnostic",
+    "Edit",
+    "Fix",
     "Format",
     "Label",
     "Severity",
+    "apply_fixes",
     "count_line",
     "did_you_mean",
     "has_errors",
     "render",
     "sorted_diagnostics",
+    "with_fixes",
 ]

@@ -17,15 +17,16 @@ PATH_KEY = "\0path"
 _MANY_KEYS: Final = 14
 
 
-def problem(code: str, message: str, hint: str | None = None) -> PydanticCustomError:
+def problem(code: str, message: str, hint: str | None = None, *, instead: str | None = None) -> PydanticCustomError:
     """A refusal that becomes a finding.
 
     Args:
         code: A code of findings.
         message: What is wrong, as the rest of a sentence that begins with the key: `takes a list; found …`.
         hint: What would be right.
+        instead: The text of the scalar that can only have been meant.
     """
-    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint})
+    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint, "instead": instead})
 
 
 def found(value: Any) -> str:

@@ -52,10 +52,12 @@ def _without_braces(value: str) -> ExpressionText:
     elif regions:
         region = regions[0]
         inside = text[region.start + len(OPENING) : region.end - len(CLOSING)].strip()
+        bare = f"{text[: region.start]}{inside}{text[region.end :]}"
         raise problem(
             "FL116",
             "is an expression, and has braces around a part of it",
-            f"write the whole without braces: `{text[: region.start]}{inside}{text[region.end :]}`",
+            f"write the whole without braces: `{bare}`",
+            instead=bare if len(regions) == 1 else None,
         )
     if not text:
         raise problem("FL103", "takes an expression; found an empty text")

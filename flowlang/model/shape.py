@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from flowlang.diagnostics import CODES, Diagnostic, did_you_mean
+from flowlang.diagnostics import CODES, Diagnostic, Edit, Fix, did_you_mean
 from flowlang.model.base import Part
-from flowlang.model.yaml_nodes import Mapping, Path, YamlDocument
+from flowlang.model.quoting import quoted
+from flowlang.model.yaml_nodes import Mapping, Path, Scalar, YamlDocument
 
 _P = TypeVar("_P", bound=Part)
 
@@ -53,7 +54,11 @@ def _meant(document: YamlDocument, model: type[Part], errors: list[ErrorDetails]
 
 def _near_key(document: YamlDocument, model: type[Part], location: Path) -> str | None:
     parent = _model_at(document, model, location[:-1])
-    return did_you_mean(str(location[-1]), parent.keys()) if parent else None
+    if parent is None:
+        return None
+    node = document.node_at(location[:-1])
+    written = set(node.entries) if isinstance(node, Mapping) else set()
+    return did_you_mean(str(location[-1]), set(parent.keys()) - written)
 
 
 def _finding(document: YamlDocument, model: type[Part], details: ErrorDetails) -> Diagnostic:
@@ -68,7 +73,21 @@ def _finding(document: YamlDocument, model: type[Part], details: ErrorDetails) -
     code = details["type"] if details["type"] in CODES else "FL103"
     message = context.get("message") or f"is not accepted: {details['msg']}"
     subject = _subject(document.resolve(path), is_key=is_key)
-    return Diagnostic(code, f"{subject} {message}", document.span_at(path, key=is_key), hint=context.get("hint"))
+    return Diagnostic(
+        code,
+        f"{subject} {message}",
+        document.span_at(path, key=is_key),
+        hint=context.get("hint"),
+        fix=None if is_key else _instead(document, path, context.get("instead")),
+    )
+
+
+def _instead(document: YamlDocument, path: Path, text: str | None) -> Fix | None:
+    """The fix that puts another text for a scalar on one line."""
+    node = document.node_at(path)
+    if text is None or "\n" in text or not isinstance(node, Scalar) or node.style in {"|", ">"}:
+        return None
+    return Fix(f"write `{text}`", (Edit(document.source.span(node.start, node.end), quoted(text)),))
 
 
 def _subject(path: Path, *, is_key: bool) -> str:

@@ -16,6 +16,7 @@ from yaml.events import (
 )
 
 from flowlang.diagnostics import Diagnostic, Label, did_you_mean
+from flowlang.diagnostics.fixes import quote_fix
 from flowlang.expr.regions import left_open
 from flowlang.model.quoting import quoted
 from flowlang.model.yaml_core import resolve_plain
@@ -271,7 +272,10 @@ class TreeBuilder:
         if self._is_expression():
             text = self._source.text[place.start : place.end]
             message = "YAML reads the `*` at the start of this expression as a sign of its own: quote it"
-            self._report("FL022", message, place, hint=f"`{key_prefix(self._key())}{quoted(text)}`")
+            fix = quote_fix(self._source, place.start, place.end, quoted(text))
+            self.found.append(
+                Diagnostic("FL022", message, place, hint=f"`{key_prefix(self._key())}{quoted(text)}`", fix=fix)
+            )
         elif is_open:
             self._report("FL009", f"`*{name}` stands inside of `&{name}`, so that it would have no end", place)
         else:

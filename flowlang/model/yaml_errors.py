@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flowlang.diagnostics import Diagnostic, Label
+from flowlang.diagnostics import Diagnostic, Edit, Fix, Label
+from flowlang.diagnostics.fixes import quote_fix
 from flowlang.expr.regions import OPENING, left_open, template_regions
 from flowlang.model.quoting import quoted
 from flowlang.model.yaml_events import YamlProblem
@@ -90,6 +91,7 @@ def _expression_on(source: SourceText, line: int, problem: YamlProblem, *, in_da
             "inside `{…}` and `[…]` YAML reads the signs of this expression as its own: quote it",
             source.span(base + start, base + end),
             hint=f"`{corrected.strip()}`",
+            fix=Fix("quote it", (Edit(source.span(base, base + len(text)), corrected),)),
         )
     return _cut_on(source, line, in_data=in_data) or _in_block(source, line, problem, in_data=in_data)
 
@@ -130,6 +132,7 @@ def _in_block(source: SourceText, line: int, problem: YamlProblem, *, in_data: b
         f"{message}: quote it",
         source.span(base + match.start("rest"), base + match.start("rest") + len(rest)),
         hint=f"`{begin}{quoted(rest)}`",
+        fix=quote_fix(source, base + match.start("rest"), base + match.start("rest") + len(rest), quoted(rest)),
     )
 
 

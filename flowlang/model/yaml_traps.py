@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flowlang.diagnostics import Diagnostic, Severity
+from flowlang.diagnostics import Diagnostic, Edit, Fix, Severity
+from flowlang.diagnostics.fixes import quote_fix
 from flowlang.expr.regions import OPENING, left_open, template_regions
 from flowlang.model.quoting import quoted
 from flowlang.model.yaml_nodes import Scalar
@@ -85,6 +86,7 @@ def cut_by_comment(
         source.span(end, max(start + len(meant), end + 1)),
         hint=f"`{corrected}`",
         caret="not read",
+        fix=quote_fix(source, start, start + len(meant), quoted(meant)) if fixed is None else None,
     )
 
 
@@ -123,7 +125,15 @@ def _newline(source: SourceText, key: str | None, scalar: Scalar) -> Diagnostic:
         source.span(scalar.start, scalar.start + 1),
         severity=Severity.WARNING,
         hint=fixed,
+        fix=_without_newline(source, scalar.start + 1),
     )
+
+
+def _without_newline(source: SourceText, behind: int) -> Fix | None:
+    """The fix that strips a block's last newline: a `-` behind its sign, unless something stands there already."""
+    if not source.text[behind : behind + 1].isspace():
+        return None
+    return Fix("strip the newline", (Edit(source.span(behind, behind), "-"),))
 
 
 def tag_trap(source: SourceText, key: str | None, start: int, end: int) -> Diagnostic:
@@ -137,6 +147,7 @@ def tag_trap(source: SourceText, key: str | None, start: int, end: int) -> Diagn
         "YAML reads the `!` at the start of this expression as a tag: quote it",
         source.span(start, start + len(text)),
         hint=f"`{key_prefix(key)}{quoted(text)}`",
+        fix=quote_fix(source, start, start + len(text), quoted(text)),
     )
 
 
@@ -148,4 +159,5 @@ def split_trap(source: SourceText, key: str, start: int, end: int) -> Diagnostic
         "inside `{…}` YAML splits this expression at the comma: quote it",
         source.span(start, end),
         hint=f"`{key_prefix(key)}{quoted(text)}`",
+        fix=quote_fix(source, start, end, quoted(text)),
     )

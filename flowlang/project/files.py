@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,13 @@ class ProjectFiles:
 
     Args:
         folder: Absolute and without links.
+        texts: What stands for the content of files, by path from the folder, such as an editor's unsaved text; such a
+            file need not exist.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, texts: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._texts = texts or {}
         self.sources: dict[str, SourceText] = {}
         self.found: list[Diagnostic] = []
         self._read: dict[str, SourceText | None] = {}
@@ -42,7 +46,7 @@ class ProjectFiles:
         Returns:
             Paths from the project's root with `/`, sorted. Links to folders are reported, not followed.
         """
-        paths: list[str] = []
+        paths = [path for path in self._texts if path.startswith(f"{folder}/") and path.lower().endswith(suffixes)]
         pending = [folder]
         while pending:
             at = pending.pop()
@@ -58,7 +62,7 @@ class ProjectFiles:
                     self._refuse(path, "is a link to a folder, which is not followed", "put the folder itself here")
                 elif named:
                     paths.append(path)
-        return sorted(paths)
+        return sorted(set(paths))
 
     def read(self, path: str) -> SourceText | None:
         """Read a file.
@@ -87,7 +91,8 @@ class ProjectFiles:
             return
 
     def _text(self, path: str) -> SourceText | None:
-        content = self._content(path)
+        given = self._texts.get(path)
+        content = self._content(path) if given is None else given.encode("utf-8", errors="surrogatepass")
         if content is None:
             return None
         source, found = decode(path, content)

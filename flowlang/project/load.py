@@ -14,7 +14,7 @@ from typing import Any
 
 from flowlang.compiler import ProjectInput, compile_project
 from flowlang.compiler.pipeline_tests import check_tests
-from flowlang.diagnostics import Diagnostic, Severity, has_errors, sorted_diagnostics
+from flowlang.diagnostics import Diagnostic, Severity, has_errors, sorted_diagnostics, with_fixes
 from flowlang.errors import ConfigError
 from flowlang.handler.files import project_files
 from flowlang.model import (
@@ -88,6 +88,7 @@ def load_project(
     environ: Mapping[str, str] | None = None,
     deploying: bool = False,
     entry_points: bool | Sequence[EntryPoint] = True,
+    texts: Mapping[str, str] | None = None,
 ) -> Project:
     """Read and check a project. What is wrong with it becomes diagnostics, never an error.
 
@@ -98,6 +99,7 @@ def load_project(
         deploying: Whether variables that pipelines read must be set, since their values become part of the plans; tests
             are then left out, since a mistake in one is no reason not to deploy.
         entry_points: Whether to take handlers of installed packages; or the entry points to take.
+        texts: What stands for the content of files of YAML and JSON, by path from the folder: what is not saved yet.
 
     Raises:
         ConfigError: when the folder holds no project.
@@ -107,7 +109,7 @@ def load_project(
             f"there is no project in {folder.resolve()}: it has no {PROJECT_FILE}. "
             "Write one that begins with `flowlang: 1` and `project: name`, or name another folder"
         )
-    files = ProjectFiles(folder.resolve())
+    files = ProjectFiles(folder.resolve(), texts)
     found: list[Diagnostic] = []
     file, document, settings, durable = _project_file(files, environment, found)
     documents, complete = _pipelines(files, found)
@@ -140,7 +142,7 @@ def load_project(
     found += [*tests.found, *_without_consequences(checked, project=True, pipelines=complete)]
     found += files.found
     lint = Lint() if file is None else file.lint
-    diagnostics = tuple(sorted_diagnostics(reported(found, lint)))
+    diagnostics = tuple(sorted_diagnostics(with_fixes(reported(found, lint), files.sources)))
     return Project(
         folder=folder,
         name=folder.resolve().name if file is None else file.project,

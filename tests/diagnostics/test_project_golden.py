@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,16 +26,19 @@ ELSEWHERE = {"FL003", "FL126"}
 _FILE = re.compile(r"^=== (\S+)\n", re.MULTILINE)
 
 
-def load_case(case: Path, folder: Path) -> Project:
-    header, *parts = _FILE.split(case.read_text(encoding="utf-8"))
+def options_of(case: Path) -> dict[str, Any]:
+    header = _FILE.split(case.read_text(encoding="utf-8"))[0]
     options = dict(line.split(": ", 1) for line in header.splitlines() if re.match(r"(environment|deploying): ", line))
+    return {
+        "environment": options.get("environment", "development"),
+        "deploying": options.get("deploying") == "yes",
+    }
+
+
+def load_case(case: Path, folder: Path) -> Project:
+    _, *parts = _FILE.split(case.read_text(encoding="utf-8"))
     write_project(folder, dict(zip(parts[::2], parts[1::2], strict=True)))
-    return load_project(
-        folder,
-        environment=options.get("environment", "development"),
-        deploying=options.get("deploying") == "yes",
-        entry_points=False,
-    )
+    return load_project(folder, **options_of(case), entry_points=False)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
