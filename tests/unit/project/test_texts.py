@@ -21,7 +21,7 @@ def test_a_text_needs_no_file(tmp_path: Path) -> None:
     write_project(tmp_path, {"pipelines/p.yaml": PIPELINE})
     more = PIPELINE.replace("pipeline: p", "pipeline: q") + "  - {id: b, uses: mail.send}\n"
     project = load_project(tmp_path, entry_points=False, texts={"pipelines/new.yaml": more, "other/x.yaml": "x"})
-    assert places(project.diagnostics) == [("FL401", "pipelines/new.yaml:5:17")]
+    assert places(project.diagnostics) == [("FL401", "pipelines/new.yaml:5:19")]
     assert {document.name for document in project.pipelines} == {"p", "q"}
 
 
