@@ -6,7 +6,8 @@ Whoever checks something makes `Diagnostic`s; nobody raises them. Which check is
 from flowlang.diagnostics.codes import CODES, Code
 from flowlang.diagnostics.finding import Diagnostic, Edit, Fix, Label, Severity, has_errors, sorted_diagnostics
 from flowlang.diagnostics.fixes import apply_fixes, with_fixes
-from flowlang.diagnostics.render import SCHEMA_VERSION, Format, count_line, render
+from flowlang.diagnostics.render import Format, render
+from flowlang.diagnostics.report import SCHEMA_VERSION, Suppressed, SuppressedBy, count_line
 from flowlang.diagnostics.suggest import did_you_mean
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Format",
     "Label",
     "Severity",
+    "Suppressed",
+    "SuppressedBy",
     "apply_fixes",
     "count_line",
     "did_you_mean",

@@ -1,20 +1,17 @@
-"""Findings as text with excerpts, as one line each, or as JSON."""
+"""Shows findings: the one way in to all formats, and the two that are read in a terminal."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Final
+from importlib import import_module
+from typing import Final
 
-from flowlang.diagnostics.codes import CODES
 from flowlang.diagnostics.excerpt import excerpt_lines
-from flowlang.diagnostics.finding import Diagnostic, Severity, sorted_diagnostics
+from flowlang.diagnostics.finding import Diagnostic, sorted_diagnostics
 from flowlang.diagnostics.paint import Paint, printable
+from flowlang.diagnostics.report import Report, Suppressed, count_line
 from flowlang.source import SourceText, Span
-
-#: Version of the JSON form; raised when a field changes its meaning or goes away.
-SCHEMA_VERSION: Final = 1
 
 
 class Format(StrEnum):
@@ -23,6 +20,15 @@ class Format(StrEnum):
     TEXT = "text"  #: with excerpt, caret and hint
     CONCISE = "concise"  #: one line each, `path:line:column: …`
     JSON = "json"  #: for programs
+    SARIF = "sarif"  #: for code hosts and editors
+    GITHUB = "github"  #: annotations of a GitHub Action
+    GITLAB = "gitlab"  #: a Code Quality report of GitLab
+    JUNIT = "junit"  #: a report of tests, for CI servers
+    MARKDOWN = "markdown"  #: a table, for summaries and comments
+
+
+#: The formats that people read in a terminal; the others are written by the modules of `formats`.
+_TERMINAL: Final = frozenset({Format.TEXT, Format.CONCISE})
 
 
 def render(
@@ -32,47 +38,37 @@ def render(
     output_format: Format = Format.TEXT,
     color: bool = False,
     files: int | None = None,
+    suppressed: Iterable[Suppressed] = (),
+    prefix: str = "",
+    version: str = "0",
 ) -> str:
-    """Write findings, sorted by file and place, closed by a line that counts them.
+    """Write findings, sorted by file and place, closed by a line that counts them where people read it.
 
     Args:
         diagnostics: The findings of all files.
         sources: Path → content, for the excerpts; a finding in a file that is not there is shown without one.
-        output_format: Text, one line each, or JSON (whose counts are fields, not a line).
-        color: Whether to colour with ANSI sequences; JSON never is.
+        output_format: Which form.
+        color: Whether to colour with ANSI sequences; only text and single lines ever are.
         files: How many files were checked; by default, the number of `sources`.
+        suppressed: Findings that are left out.
+        prefix: What leads from the root of the repository to the project, for formats that name files to a code host.
+        version: Of FlowLang, for formats that name their maker.
 
     Returns:
         The whole output, ending with a line break.
     """
     found = sorted_diagnostics(diagnostics)
     checked = len(sources) if files is None else files
-    if output_format is Format.JSON:
-        return json.dumps(_document(found, checked), indent=2, ensure_ascii=False) + "\n"
+    ignored = tuple(suppressed)
+    if output_format not in _TERMINAL:
+        write: Callable[[Report], str] = import_module(f"flowlang.diagnostics.formats.{output_format.value}").write
+        return write(Report(tuple(found), sources, checked, ignored, prefix, version))
     paint = Paint(on=color)
     if output_format is Format.CONCISE:
         lines = [_concise(item, paint) for item in found]
     else:
         lines = [line for item in found for line in (*_block(item, sources, paint), "")]
-    return "\n".join([*lines, count_line(found, checked)]) + "\n"
-
-
-def count_line(diagnostics: Iterable[Diagnostic], files: int) -> str:
-    """The closing line, such as `2 errors, 1 warning in 3 files`."""
-    counts = _counts(diagnostics)
-    named = [_plural(counts[severity], severity.value) for severity in Severity if counts[severity]]
-    return f"{', '.join(named) or 'no findings'} in {_plural(files, 'file')}"
-
-
-def _counts(diagnostics: Iterable[Diagnostic]) -> dict[Severity, int]:
-    counts = dict.fromkeys(Severity, 0)
-    for item in diagnostics:
-        counts[item.severity] += 1
-    return counts
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 or noun == "info" else f"{count} {noun}s"
+    return "\n".join([*lines, count_line(found, checked, len(ignored))]) + "\n"
 
 
 def _concise(item: Diagnostic, paint: Paint) -> str:
@@ -104,32 +100,3 @@ def _block(item: Diagnostic, sources: Mapping[str, SourceText], paint: Paint) ->
 
 def _place(span: Span) -> str:
     return f"{printable(span.path)}:{span.line}:{span.column}"
-
-
-def _document(found: list[Diagnostic], files: int) -> dict[str, Any]:
-    counts = _counts(found)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "diagnostics": [_entry(item) for item in found],
-        "summary": {"files": files, **{f"{severity.value}s": counts[severity] for severity in Severity}},
-    }
-
-
-def _entry(item: Diagnostic) -> dict[str, Any]:
-    return {
-        "code": item.code,
-        "slug": CODES[item.code].slug,
-        "severity": item.severity.value,
-        "message": item.message,
-        "hint": item.hint,
-        **_range(item.span),
-        "labels": [{"message": label.message, **_range(label.span)} for label in item.labels],
-    }
-
-
-def _range(span: Span) -> dict[str, Any]:
-    return {
-        "path": span.path,
-        "start": {"offset": span.start, "line": span.line, "column": span.column},
-        "end": {"offset": span.end, "line": span.end_line, "column": span.end_column},
-    }

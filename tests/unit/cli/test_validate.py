@@ -67,7 +67,7 @@ def test_the_formats_say_the_same(broken: Desk) -> None:
     )
     content = json.loads(broken.call("validate", "--format", "json").stdout)
     assert content == json.loads(broken.call("validate", "--json").stdout)
-    assert content["summary"] == {"files": 3, "errors": 2, "warnings": 1, "infos": 0}
+    assert content["summary"] == {"files": 3, "errors": 2, "warnings": 1, "infos": 0, "suppressed": 0}
     assert "\x1b[" in broken.call("validate", "--color", "always").stdout
     assert "\x1b[" not in broken.call("validate", "--color", "always", "--json").stdout
 

@@ -62,17 +62,20 @@ def test_concise_has_one_line_for_each_finding_and_the_count() -> None:
 def test_json_has_a_schema_version_positions_and_counts() -> None:
     document = json.loads(render([UNKNOWN, ODD], SOURCES, output_format=Format.JSON))
     assert document["schema_version"] == SCHEMA_VERSION
-    assert document["summary"] == {"files": 2, "errors": 1, "warnings": 1, "infos": 0}
+    assert document["summary"] == {"files": 2, "errors": 1, "warnings": 1, "infos": 0, "suppressed": 0}
     assert document["diagnostics"][1] == {
         "code": "FL101",
         "slug": "unknown-key",
         "severity": "error",
         "message": "`stpes` is not a key of a pipeline",
         "hint": "did you mean `steps`?",
+        "url": "https://github.com/flowlang/flowlang/blob/main/docs/rules/FL101.md",
+        "fingerprint": document["diagnostics"][1]["fingerprint"],
         "path": "a.yaml",
         "start": {"offset": 12, "line": 2, "column": 1},
         "end": {"offset": 17, "line": 2, "column": 6},
         "labels": [],
+        "fix": None,
     }
 
 
