@@ -1,7 +1,7 @@
 """The table of finding codes: each declared once, never reused.
 
 `FL0xx` YAML · `1xx` shape · `2xx` expressions and types · `3xx` graph · `4xx` handlers · `5xx` reliability ·
-`6xx` security · `7xx` deprecated · `8xx` compatibility with live runs.
+`6xx` security · `7xx` deprecated · `8xx` compatibility with live runs · `9xx` ignores.
 """
 
 from __future__ import annotations
@@ -121,6 +121,11 @@ FL406 retry-on-once          A handler whose effect must not happen twice is ret
 FL407 unreadable-handler     A handler's file or declaration cannot be read without running it.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
+FL901 unknown-code           A code is ignored or selected that no finding has.
+FL902 unused-ignore          A comment ignores a finding that is not there.
+FL903 ignore-without-reason  A finding about security is ignored without a reason.
+FL904 unreadable-ignore      A comment is meant to ignore findings, and does not say which.
+FL905 error-stays            A comment ignores an error; errors are never left out.
 """
 
 

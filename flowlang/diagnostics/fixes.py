@@ -9,7 +9,7 @@ to others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flowlang.diagnostics.finding import Diagnostic, Edit, Fix
@@ -114,6 +114,55 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], sources: Mapping[str, SourceT
     texts = {path: edited(sources[path].text, edits) for path, edits in taken.items()}
     changed = {path: text for path, text in texts.items() if text != sources[path].text}
     return Fixed(changed, tuple(applied))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Files after all their fixes.
+
+    Args:
+        before: The content of the files that changed as it was, by path.
+        after: Their new content.
+        applied: The findings whose fixes were made.
+        found: What is still found.
+        rounds: How often fixes were made: what one uncovers is found in the next.
+    """
+
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    applied: tuple[Diagnostic, ...]
+    found: tuple[Diagnostic, ...]
+    rounds: int
+
+
+#: What checks files, some of them with another content than they have.
+Check = Callable[[Mapping[str, str]], tuple[Sequence[Diagnostic], Mapping[str, SourceText]]]
+
+#: Each round must put something right that the one before did not; so many are far beyond any real file.
+_MOST_ROUNDS = 10
+
+
+def settle(check: Check, *, unsafe: bool = False) -> Settled:
+    """Make fixes until there are none, in texts alone; nothing is written.
+
+    Args:
+        check: Gives the findings and the contents of files, when some of them, by path, are changed.
+        unsafe: Whether fixes are made that a person should choose.
+    """
+    after: dict[str, str] = {}
+    applied: dict[Diagnostic, None] = {}
+    found, original = check(after)
+    sources, rounds = original, 0
+    while rounds < _MOST_ROUNDS:
+        fixed = apply_fixes(found, sources, unsafe=unsafe)
+        if all(after.get(path) == text for path, text in fixed.texts.items()):
+            break
+        rounds += 1
+        after.update(fixed.texts)
+        applied |= dict.fromkeys(fixed.applied)
+        found, sources = check(after)
+    before = {path: original[path].text for path in after}
+    return Settled(before, after, tuple(applied), tuple(found), rounds)
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

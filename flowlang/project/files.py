@@ -24,13 +24,12 @@ class ProjectFiles:
 
     Args:
         folder: Absolute and without links.
-        texts: What stands for the content of files, by path from the folder, such as an editor's unsaved text; such a
-            file need not exist.
+        unsaved: Texts that an editor holds, by path from the folder; they are read in place of the files.
     """
 
-    def __init__(self, folder: Path, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, unsaved: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self._texts = texts or {}
+        self._unsaved: Mapping[str, str] = unsaved or {}
         self.sources: dict[str, SourceText] = {}
         self.found: list[Diagnostic] = []
         self._read: dict[str, SourceText | None] = {}
@@ -46,7 +45,7 @@ class ProjectFiles:
         Returns:
             Paths from the project's root with `/`, sorted. Links to folders are reported, not followed.
         """
-        paths = [path for path in self._texts if path.startswith(f"{folder}/") and path.lower().endswith(suffixes)]
+        paths = [path for path in self._unsaved if path.startswith(f"{folder}/") and path.lower().endswith(suffixes)]
         pending = [folder]
         while pending:
             at = pending.pop()
@@ -91,8 +90,7 @@ class ProjectFiles:
             return
 
     def _text(self, path: str) -> SourceText | None:
-        given = self._texts.get(path)
-        content = self._content(path) if given is None else given.encode("utf-8", errors="surrogatepass")
+        content = self._content(path)
         if content is None:
             return None
         source, found = decode(path, content)
@@ -101,6 +99,8 @@ class ProjectFiles:
         return None if found else source
 
     def _content(self, path: str) -> bytes | None:
+        if path in self._unsaved:
+            return self._unsaved[path].encode("utf-8", errors="replace")
         file = self.folder / path
         try:
             real = file.resolve(strict=True)

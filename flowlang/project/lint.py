@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from flowlang.diagnostics import Diagnostic, Severity
+from flowlang.diagnostics import CODES, Diagnostic, Severity
+from flowlang.diagnostics.ignores import unknown_code
+from flowlang.model import Path, YamlDocument
 from flowlang.model.project_file import Lint
 
 
@@ -18,6 +20,25 @@ def reported(diagnostics: Iterable[Diagnostic], lint: Lint) -> list[Diagnostic]:
             patterns of paths.
     """
     return [item for item in diagnostics if item.severity is Severity.ERROR or _wanted(item, lint)]
+
+
+def unknown_codes(lint: Lint, document: YamlDocument | None) -> list[Diagnostic]:
+    """What `lint` names that is no code, no beginning of one, and not `ALL`.
+
+    Args:
+        lint: As written.
+        document: Where it is written; None when nothing is.
+    """
+    if document is None:
+        return []
+    lists: list[tuple[Path, Sequence[str]]] = [(("lint", "select"), lint.select), (("lint", "ignore"), lint.ignore)]
+    lists += [(("lint", "per_file", pattern), codes) for pattern, codes in lint.per_file.items()]
+    found = []
+    for path, names in lists:
+        for number, name in enumerate(names):
+            if name != "ALL" and not (name and any(code.startswith(name) for code in CODES)):
+                found.append(unknown_code(name, document.span_at((*path, number))))
+    return found
 
 
 def _wanted(item: Diagnostic, lint: Lint) -> bool:

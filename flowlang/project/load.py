@@ -14,7 +14,8 @@ from typing import Any
 
 from flowlang.compiler import ProjectInput, compile_project
 from flowlang.compiler.pipeline_tests import check_tests
-from flowlang.diagnostics import Diagnostic, Severity, has_errors, sorted_diagnostics, with_fixes
+from flowlang.diagnostics import Diagnostic, Severity, Suppressed, has_errors, sorted_diagnostics, with_fixes
+from flowlang.diagnostics.ignores import suppress
 from flowlang.errors import ConfigError
 from flowlang.handler.files import project_files
 from flowlang.model import (
@@ -29,11 +30,12 @@ from flowlang.model.project_file import ErrorClass, Lint
 from flowlang.model.shape import read_shape
 from flowlang.model.yaml_source import read_yaml
 from flowlang.plan import Durability, EventSchema, Manifest, Plan
+from flowlang.project.comments import project_ignores
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
 from flowlang.project.handlers import handler_findings
 from flowlang.project.inputs import checked_inputs, named_inputs
-from flowlang.project.lint import reported
+from flowlang.project.lint import reported, unknown_codes
 from flowlang.project.overlay import overlaid, process_settings
 from flowlang.project.schema_files import SchemaFiles
 from flowlang.project.signatures import read_signatures
@@ -59,6 +61,7 @@ class Project:
         events: Event schemas without mistakes.
         errors: The project's `errors:`, from exception names to classes.
         tests: Pipeline tests, those with mistakes as well; none when deploying.
+        suppressed: Findings that comments leave out.
         test_data: Contents of the data files that tests name, by path from the project's root.
     """
 
@@ -74,6 +77,7 @@ class Project:
     errors: Mapping[str, ErrorClass] = field(default_factory=dict)
     tests: tuple[TestDocument, ...] = ()
     test_data: Mapping[str, Any] = field(default_factory=dict)
+    suppressed: tuple[Suppressed, ...] = ()
 
     @property
     def files(self) -> int:
@@ -88,7 +92,7 @@ def load_project(
     environ: Mapping[str, str] | None = None,
     deploying: bool = False,
     entry_points: bool | Sequence[EntryPoint] = True,
-    texts: Mapping[str, str] | None = None,
+    unsaved: Mapping[str, str] | None = None,
 ) -> Project:
     """Read and check a project. What is wrong with it becomes diagnostics, never an error.
 
@@ -99,7 +103,7 @@ def load_project(
         deploying: Whether variables that pipelines read must be set, since their values become part of the plans; tests
             are then left out, since a mistake in one is no reason not to deploy.
         entry_points: Whether to take handlers of installed packages; or the entry points to take.
-        texts: What stands for the content of files of YAML and JSON, by path from the folder: what is not saved yet.
+        unsaved: Texts that an editor holds, by path from the folder: YAML and JSON of them are read in place of files.
 
     Raises:
         ConfigError: when the folder holds no project.
@@ -109,7 +113,7 @@ def load_project(
             f"there is no project in {folder.resolve()}: it has no {PROJECT_FILE}. "
             "Write one that begins with `flowlang: 1` and `project: name`, or name another folder"
         )
-    files = ProjectFiles(folder.resolve(), texts)
+    files = ProjectFiles(folder.resolve(), unsaved)
     found: list[Diagnostic] = []
     file, document, settings, durable = _project_file(files, environment, found)
     documents, complete = _pipelines(files, found)
@@ -142,7 +146,10 @@ def load_project(
     found += [*tests.found, *_without_consequences(checked, project=True, pipelines=complete)]
     found += files.found
     lint = Lint() if file is None else file.lint
-    diagnostics = tuple(sorted_diagnostics(with_fixes(reported(found, lint), files.sources)))
+    ignores, unreadable = project_ignores(files.sources)
+    kept, suppressed, about_ignores = suppress(found, ignores)
+    kept += [*unreadable, *about_ignores, *unknown_codes(lint, document)]
+    diagnostics = tuple(sorted_diagnostics(with_fixes(reported(kept, lint), files.sources)))
     return Project(
         folder=folder,
         name=folder.resolve().name if file is None else file.project,
@@ -156,6 +163,7 @@ def load_project(
         errors={} if file is None else file.errors,
         tests=tests.tests,
         test_data=tests.data,
+        suppressed=tuple(suppressed),
     )
 
 
