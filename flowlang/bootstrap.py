@@ -39,20 +39,29 @@ log = logging.getLogger(__name__)
 DEFAULT_QUEUE = "default"
 
 
-def load_project(folder: Path, *, environment: str = "development", deploying: bool = False) -> Project:
+def load_project(
+    folder: Path,
+    *,
+    environment: str = "development",
+    deploying: bool = False,
+    unsaved: Mapping[str, str] | None = None,
+) -> Project:
     """Read and check a project with the variables of this process's environment.
 
     Args:
         folder: Where its `flowlang.yaml` is.
         environment: Which overlay applies.
         deploying: Whether variables that pipelines read must be set.
+        unsaved: Texts that are read in place of files, by path from the folder.
 
     Raises:
         ConfigError: when the folder holds no project.
     """
     from flowlang import project  # noqa: PLC0415 - brings pydantic
 
-    return project.load_project(folder, environment=environment, environ=os.environ, deploying=deploying)
+    return project.load_project(
+        folder, environment=environment, environ=os.environ, deploying=deploying, unsaved=unsaved
+    )
 
 
 def open_store(settings: Settings) -> RedisStore:

@@ -18,7 +18,7 @@ from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:  # each would load msgspec and more for commands that need none of it
     from flowlang.bootstrap import Health
-    from flowlang.diagnostics import Diagnostic
+    from flowlang.diagnostics import Diagnostic, Suppressed
     from flowlang.engine.fsck import Report
     from flowlang.plan import Manifest, Plan
     from flowlang.service import Service
@@ -36,6 +36,10 @@ class Project(Protocol):
     @property
     def diagnostics(self) -> Iterable[Diagnostic]:
         """All findings of all files."""
+
+    @property
+    def suppressed(self) -> Iterable[Suppressed]:
+        """Findings that comments leave out."""
 
     @property
     def sources(self) -> Mapping[str, SourceText]:
@@ -108,12 +112,13 @@ def explained(settings: Settings) -> Iterator[None]:
         raise StoreUnavailableError(f"the store at {url} does not answer ({error}): {_ADVICE}") from error
 
 
-def load_project(settings: Settings, *, deploying: bool = False) -> Project:
+def load_project(settings: Settings, *, deploying: bool = False, unsaved: Mapping[str, str] | None = None) -> Project:
     """Read and check the project of the settings.
 
     Args:
         settings: Name its folder and the environment.
         deploying: Whether the variables that pipelines read as `env` must be there, since they become part of it.
+        unsaved: Texts that are read in place of files, by path from the folder.
 
     Raises:
         ConfigError: when there is none in the folder.
@@ -125,7 +130,9 @@ def load_project(settings: Settings, *, deploying: bool = False) -> Project:
         )
     from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
 
-    project: Project = bootstrap.load_project(settings.project, environment=settings.environment, deploying=deploying)
+    project: Project = bootstrap.load_project(
+        settings.project, environment=settings.environment, deploying=deploying, unsaved=unsaved
+    )
     return project
 
 

@@ -16,7 +16,7 @@ from flowlang import bootstrap
 from flowlang.bootstrap import Health
 from flowlang.cli.root import cli
 from flowlang.clock import ManualClock
-from flowlang.diagnostics import Diagnostic
+from flowlang.diagnostics import Diagnostic, Suppressed
 from flowlang.errors import StoreUnavailableError
 from flowlang.plan import EventSchema, EventTrigger, Manifest, Plan, RetryRule, Step, Uses
 from flowlang.service import Service
@@ -66,6 +66,7 @@ class LoadedProject:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, SourceText] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    suppressed: list[Suppressed] = field(default_factory=list)
 
 
 def loaded(*plans: Plan, **more: Any) -> LoadedProject:
@@ -117,7 +118,7 @@ class Desk:
             raise StoreUnavailableError("Connection refused")
         yield self.service
 
-    def _load(self, _: Path, *, environment: str, deploying: bool) -> LoadedProject:
+    def _load(self, _: Path, *, environment: str, deploying: bool, unsaved: Mapping[str, str] | None) -> LoadedProject:
         assert environment == "development"
         self.deploying.append(deploying)
         return self.project
