@@ -62,7 +62,7 @@ def _read_off(item: Diagnostic, hint: str, text: str) -> Fix | None:
     if match := _KEY.fullmatch(hint):
         return Fix(f"write `{match[1]}`", (Edit(span, match[1]),))
     match = _WRITE.fullmatch(hint) if item.code < "FL200" else None
-    if match and ": " not in match[1] and not written.startswith(("{", "[", "|", ">", "&", "*")):
+    if match and ": " not in match[1] and not written.startswith(("{", "[", "|", ">", "&", "*", "-")):
         return Fix(hint, (Edit(span, match[1]),))
     return None
 

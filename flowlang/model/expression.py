@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
-from flowlang.expr.regions import CLOSING, OPENING, template_regions
+from flowlang.expr.errors import ExpressionSyntaxError
+from flowlang.expr.parser import parse
+from flowlang.expr.regions import CLOSING, OPENING, Region, template_regions
 from flowlang.model.base import found, problem
+
+#: What needs no brackets around it to stand beside an operator.
+_OPERAND = re.compile(r"[\w.?]+(\([\w.]*\)|\['?\w+'?\])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +57,35 @@ def _without_braces(value: str) -> ExpressionText:
         offset += len(OPENING) + len(inside) - len(inside.lstrip())
         text = inside.strip()
     elif regions:
-        region = regions[0]
-        inside = text[region.start + len(OPENING) : region.end - len(CLOSING)].strip()
-        bare = f"{text[: region.start]}{inside}{text[region.end :]}"
+        bare = _bare(text, regions)
+        reads = _can_be_read(bare)
         raise problem(
             "FL116",
             "is an expression, and has braces around a part of it",
-            f"write the whole without braces: `{bare}`",
-            instead=bare if len(regions) == 1 else None,
+            f"write the whole without braces: `{bare}`" if reads else "write one expression, without braces",
+            instead=bare if reads else None,
         )
     if not text:
         raise problem("FL103", "takes an expression; found an empty text")
     return ExpressionText(text, offset)
+
+
+def _bare(text: str, regions: Sequence[Region]) -> str:
+    """A text without the braces of its templates; what stood in them stays together."""
+    bare, behind = "", 0
+    for region in regions:
+        inside = text[region.start + len(OPENING) : region.end - len(CLOSING)].strip()
+        bare += text[behind : region.start] + (inside if _OPERAND.fullmatch(inside) else f"({inside})")
+        behind = region.end
+    return bare + text[behind:]
+
+
+def _can_be_read(text: str) -> bool:
+    try:
+        parse(text)
+    except ExpressionSyntaxError:
+        return False
+    return True
 
 
 def is_whole_template(value: Any) -> bool:

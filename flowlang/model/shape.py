@@ -38,9 +38,17 @@ def read_shape(document: YamlDocument, model: type[_P]) -> tuple[_P | None, list
         found = [
             _finding(document, model, details)
             for details in errors
-            if not document.is_broken(details["loc"]) and not (details["type"] == "missing" and details["loc"] in meant)
+            if not _is_broken(document, details["loc"])
+            and not (details["type"] == "missing" and details["loc"] in meant)
         ]
         return None, found
+
+
+def _is_broken(document: YamlDocument, location: Path) -> bool:
+    """Whether something was found already about the value at a location, or about the key that it speaks of."""
+    if location and location[-1] == _KEY_MARK:
+        return document.is_broken(location[:-1], key=True)
+    return document.is_broken(location)
 
 
 def _meant(document: YamlDocument, model: type[Part], errors: list[ErrorDetails]) -> set[Path]:

@@ -38,7 +38,8 @@ def read_cron(value: Any) -> str:
         raise problem("FL114", f"takes five fields; found `{text}`", f'write `"{_SHORT_FORMS[text]}"`')
     fields = text.split(" ") if text else []
     if len(fields) != 5:
-        raise problem("FL114", f"takes five fields ({_FIELDS}); `{text}` has {len(fields)}")
+        seen = f"`{text}` has {len(fields)}" if text else "found an empty text"
+        raise problem("FL114", f"takes five fields ({_FIELDS}); {seen}")
     try:
         schedule = CronSim(text, _SOME_TIME)
         next(schedule)

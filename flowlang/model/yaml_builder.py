@@ -182,6 +182,7 @@ class TreeBuilder:
             value, _ = resolve_plain(scalar.text)
             if not isinstance(value, str) and not self._is_rest_of_split(scalar):
                 self._key_is_no_text(scalar)
+                return replace(scalar, broken=True)
         return scalar
 
     def _key_is_no_text(self, scalar: Scalar) -> None:

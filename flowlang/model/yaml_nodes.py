@@ -171,9 +171,11 @@ class YamlDocument:
             fitting.append(step)
         return tuple(fitting)
 
-    def is_broken(self, path: Path) -> bool:
-        """Whether something was found about the scalar at a path already."""
-        node = self._walk(path)[0]
+    def is_broken(self, path: Path, *, key: bool = False) -> bool:
+        """Whether something was found about the scalar at a path already, or about its key."""
+        node, entry = self._walk(path)
+        if key:
+            return entry is not None and entry.key.broken
         return isinstance(node, Scalar) and node.broken
 
     def _walk(self, path: Path) -> tuple[Node, Entry | None]:

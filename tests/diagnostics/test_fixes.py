@@ -54,6 +54,7 @@ def kinds(found: Iterable[Diagnostic]) -> Counter[tuple[str, str]]:
 HIDDEN = {
     "FL006_next_document_is_read": {"FL104"},
     "FL101_misspelt": {"FL106"},
+    "FL105_words": {"FL105"},
     "FL202_unknown_name": {"FL211"},
     "FL401_unknown_handler": {"FL402"},
 }

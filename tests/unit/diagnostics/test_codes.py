@@ -8,7 +8,7 @@ from flowlang.diagnostics import CODES
 def test_every_code_has_a_number_a_slug_and_one_sentence() -> None:
     for code, entry in CODES.items():
         assert entry.code == code
-        assert re.fullmatch(r"FL[0-8]\d\d", code)
+        assert re.fullmatch(r"FL[0-9]\d\d", code)
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.slug)
         assert entry.sentence.endswith(".")
 
