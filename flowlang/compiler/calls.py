@@ -43,6 +43,7 @@ def check_call(step: Step, signatures: Mapping[str, Signature], findings: Findin
             f"`{name}` must not happen twice (`effect: once`), so it is never tried again",
             key=True,
             hint="remove `retry`",
+            fix=findings.removing((*step.path, "retry")),
         )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from flowlang.diagnostics import Diagnostic, Fix, Label, Severity, did_you_mean
+from flowlang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, did_you_mean
 from flowlang.model import Path, YamlDocument
+from flowlang.model.yaml_nodes import Entry, Mapping, Node, Sequence
 from flowlang.source import Span
+
+_COMMA_BEHIND = re.compile(r"\s*,\s*")
+_COMMA_BEFORE = re.compile(r"\s*,\s*\Z")
+_TO_NEXT_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?")
 
 
 class Findings:
@@ -51,11 +57,66 @@ class Findings:
         span = self.span(path, key=key, part=part)
         self.found.append(Diagnostic(code, message, span, severity, hint, tuple(labels), caret, fix))
 
+    def adding(self, path: Path, entry: str) -> Fix | None:
+        """The fix that adds an entry before another one of a map; one of several that would do.
+
+        Args:
+            path: Keys and indices to the entry that is there.
+            entry: The new one, such as `timeout: 7d`.
+        """
+        holder, there = self._entry(path)
+        if holder is None or there is None:
+            return None
+        place = self.span(path, key=True)
+        source = self.document.source
+        apart = ", " if holder.flow else "\n" + " " * (place.column - 1)
+        edit = Edit(source.span(place.start, place.start), entry + apart)
+        return Fix(f"add `{entry}`", (edit,), certain=False)
+
+    def removing(self, path: Path) -> Fix | None:
+        """The fix that takes an entry out of a map; None where it begins an item of a list.
+
+        Args:
+            path: Keys and indices to the entry.
+        """
+        holder, entry = self._entry(path)
+        if holder is None or entry is None:
+            return None
+        text, start = self.document.source.text, entry.key.start
+        end = start + len(text[start : max(_end(entry.value), entry.key.end)].rstrip())
+        if holder.flow:
+            behind, before = _COMMA_BEHIND.match(text, end), _COMMA_BEFORE.search(text, 0, start)
+            start, end = (start, behind.end()) if behind else (before.start() if before else start, end)
+        else:
+            line = self.document.source.line_start(self.document.source.position(start)[0])
+            if text[line:start].strip():
+                return None
+            start, end = line, _TO_NEXT_LINE.match(text, end).end()  # type: ignore[union-attr]  # it fits everywhere
+        return Fix(f"remove `{path[-1]}`", (Edit(self.document.source.span(start, end), ""),))
+
+    def _entry(self, path: Path) -> tuple[Mapping | None, Entry | None]:
+        """The map that holds an entry, and the entry, where both are written at the place itself."""
+        holder = self.document.node_at(path[:-1])
+        entry = holder.entries.get(str(path[-1])) if isinstance(holder, Mapping) else None
+        if not isinstance(holder, Mapping) or entry is None or entry.merged:
+            return None, None
+        return holder, entry
+
     def span(self, path: Path, *, key: bool = False, part: tuple[int, int] | None = None) -> Span:
         """The place of a value, a key, or a part of a text."""
         if part is not None:
             return self.document.span_in(path, *part)
         return self.document.span_at(path, key=key)
+
+
+def _end(node: Node) -> int:
+    """Where a value really ends: that of a map or list in block form is said to end where the next thing begins."""
+    if isinstance(node, Mapping) and not node.flow and node.entries:
+        last = max(node.entries.values(), key=lambda entry: entry.key.start if not entry.merged else -1)
+        return max(last.key.end, _end(last.value))
+    if isinstance(node, Sequence) and not node.flow and node.items:
+        return _end(node.items[-1])
+    return node.end
 
 
 def near(word: str, candidates: Iterable[str], *, listing: str = "") -> str | None:

@@ -469,7 +469,8 @@ class StepLowering:
         if step.timeout is None and not around.bounded:
             hint = "add `timeout: 7d`, here, around it or to the pipeline, or put it in a `race` with a `sleep`"
             message = "this wait may never end: nothing says what happens when the event does not come"
-            self._findings.at((*step.path, "wait_for"), "FL218", message, key=True, hint=hint)
+            fix = self._findings.adding((*step.path, "wait_for"), "timeout: 7d")
+            self._findings.at((*step.path, "wait_for"), "FL218", message, key=True, hint=hint, fix=fix)
         timeout = None
         if isinstance(step.timeout, str):
             timeout = self._checker.value(step.timeout, (*step.path, "timeout"), place).plain

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from flowlang.diagnostics.finding import Diagnostic, Edit, Fix
 from flowlang.diagnostics.suggest import did_you_mean
-from flowlang.source import SourceText, Span
+from flowlang.source import SourceText
 
 _MEANT = re.compile(r"did you mean `([^`\s]+)`\?")
 _WRITE = re.compile(r"write `([^`]+)`")
@@ -58,7 +58,7 @@ def _read_off(item: Diagnostic, hint: str, text: str) -> Fix | None:
     if not written or "\n" in written:
         return None
     if match := _MEANT.fullmatch(hint):
-        return _renamed(span, written, match[1])
+        return _renamed(item, written, match[1])
     if match := _KEY.fullmatch(hint):
         return Fix(f"write `{match[1]}`", (Edit(span, match[1]),))
     match = _WRITE.fullmatch(hint) if item.code < "FL200" else None
@@ -67,14 +67,17 @@ def _read_off(item: Diagnostic, hint: str, text: str) -> Fix | None:
     return None
 
 
-def _renamed(span: Span, written: str, meant: str) -> Fix | None:
-    """The fix that puts a word for a near one, in the quotes that it has."""
+def _renamed(item: Diagnostic, written: str, meant: str) -> Fix | None:
+    """The fix that puts a word for the one that the finding speaks of, in the quotes that it has."""
     quote = written[0] if written[0] in _QUOTES and written.endswith(written[0]) and len(written) > 2 else ""
     word = written[1:-1] if quote else written
     if not _WORD.fullmatch(word) or not _WORD.fullmatch(meant) or word == meant:
         return None
+    bare = word.lstrip("*")  # of an alias, the name
+    if f"{bare}`" not in item.message and f"{bare}'" not in item.message:
+        return None  # the place is wider than the word that the finding speaks of
     return Fix(
-        f"write `{meant}`", (Edit(span, f"{quote}{meant}{quote}"),), certain=did_you_mean(word, [meant]) == meant
+        f"write `{meant}`", (Edit(item.span, f"{quote}{meant}{quote}"),), certain=did_you_mean(word, [meant]) == meant
     )
 
 

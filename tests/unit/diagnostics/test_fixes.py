@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flowlang.diagnostics import Diagnostic, Edit, Fix, apply_fixes, with_fixes
@@ -11,11 +13,14 @@ from flowlang.source import SourceText
 TEXT = "stpes: []   # all of them\nuses: 'mail.sned'\nsize: 512KB\n1: x\n"
 SOURCE = SourceText("p.yaml", TEXT)
 SOURCES = {"p.yaml": SOURCE}
+QUOTE = "'"
 
 
 def finding(word: str, hint: str | None, code: str = "FL101", fix: Fix | None = None) -> Diagnostic:
     start = TEXT.index(word)
-    return Diagnostic(code, f"not {word}", SOURCE.span(start, start + len(word)), hint=hint, fix=fix)
+    return Diagnostic(
+        code, f"there is no `{word.strip(QUOTE)}`", SOURCE.span(start, start + len(word)), hint=hint, fix=fix
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,11 @@ def test_a_hint_that_says_one_thing_is_a_fix(word: str, hint: str, text: str) ->
 )
 def test_a_hint_that_leaves_a_choice_is_none(word: str, hint: str | None, code: str) -> None:
     assert [item.fix for item in with_fixes([finding(word, hint, code)], SOURCES)] == [None]
+
+
+def test_a_place_that_is_wider_than_the_word_is_left_alone() -> None:
+    item = replace(finding("stpes", "did you mean `steps`?"), message="there is no `s`")
+    assert [each.fix for each in with_fixes([item], SOURCES)] == [None]
 
 
 def test_a_word_that_is_far_from_the_one_that_is_proposed_is_left_to_a_person() -> None:
