@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from flowlang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, did_you_mean
+from flowlang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, suggestion
 from flowlang.model import Path, YamlDocument
 from flowlang.model.yaml_nodes import Entry, Mapping, Node, Sequence
 from flowlang.source import Span
@@ -128,9 +128,9 @@ def near(word: str, candidates: Iterable[str], *, listing: str = "") -> str | No
         listing: What the candidates are, to list them when none is near; empty: list nothing.
     """
     names = sorted(candidates)
-    match = did_you_mean(word, names)
-    if match is not None:
-        return f"did you mean `{match}`?"
+    hint = suggestion(word, names)
+    if hint is not None:
+        return hint
     if not listing:
         return None
     if not names:

@@ -8,7 +8,7 @@ from flowlang.diagnostics.finding import Diagnostic, Edit, Fix, Label, Severity,
 from flowlang.diagnostics.fixes import apply_fixes, with_fixes
 from flowlang.diagnostics.render import Format, render
 from flowlang.diagnostics.report import SCHEMA_VERSION, Suppressed, SuppressedBy, count_line
-from flowlang.diagnostics.suggest import did_you_mean
+from flowlang.diagnostics.suggest import did_you_mean, suggestion
 
 __all__ = [
     "CODES",
@@ -28,5 +28,6 @@ __all__ = [
     "has_errors",
     "render",
     "sorted_diagnostics",
+    "suggestion",
     "with_fixes",
 ]

@@ -18,17 +18,42 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
         word: What was written.
         candidates: What could have been meant; of equally near ones the first in order of the alphabet wins.
     """
-    if not word or len(word) > _LONGEST:
+    return next(iter(nearest(word, candidates)), None)
+
+
+def suggestion(word: str, candidates: Iterable[str]) -> str | None:
+    """The hint that names what is near; of names that are equally near it names up to three, for a person to choose.
+
+    Args:
+        word: What was written.
+        candidates: What could have been meant.
+    """
+    names = [f"`{name}`" for name in nearest(word, candidates)[:3]]
+    if not names:
         return None
-    folded = _fold(word)
-    best: tuple[int, str] | None = None
+    *others, last = names
+    return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> list[str]:
+    """All candidates that are equally near to a word, and nearer than the others; in order of the alphabet.
+
+    Args:
+        word: What was written.
+        candidates: What could have been meant.
+    """
+    if not word or len(word) > _LONGEST:
+        return []
+    folded, least = _fold(word), _slips(word)
+    best: list[str] = []
     for candidate in sorted(set(candidates) - {word}):
-        if len(candidate) > _LONGEST or abs(len(candidate) - len(word)) > _slips(word):
+        if len(candidate) > _LONGEST or abs(len(candidate) - len(word)) > least:
             continue
         distance = _distance(folded, _fold(candidate))
-        if distance <= _slips(word) and (best is None or distance < best[0]):
-            best = (distance, candidate)
-    return best[1] if best else None
+        if distance <= least:
+            best = [*best, candidate] if distance == least else [candidate]
+            least = distance
+    return best
 
 
 def _fold(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from flowlang.diagnostics import CODES, Diagnostic, Edit, Fix, did_you_mean
+from flowlang.diagnostics import CODES, Diagnostic, Edit, Fix, did_you_mean, suggestion
 from flowlang.model.base import Part
 from flowlang.model.quoting import quoted
 from flowlang.model.yaml_nodes import Mapping, Path, Scalar, YamlDocument
@@ -61,12 +61,17 @@ def _meant(document: YamlDocument, model: type[Part], errors: list[ErrorDetails]
 
 
 def _near_key(document: YamlDocument, model: type[Part], location: Path) -> str | None:
+    return did_you_mean(str(location[-1]), _free_keys(document, model, location))
+
+
+def _free_keys(document: YamlDocument, model: type[Part], location: Path) -> set[str]:
+    """The keys that a map could still have."""
     parent = _model_at(document, model, location[:-1])
     if parent is None:
-        return None
+        return set()
     node = document.node_at(location[:-1])
     written = set(node.entries) if isinstance(node, Mapping) else set()
-    return did_you_mean(str(location[-1]), set(parent.keys()) - written)
+    return set(parent.keys()) - written
 
 
 def _finding(document: YamlDocument, model: type[Part], details: ErrorDetails) -> Diagnostic:
@@ -119,8 +124,7 @@ def _missing(document: YamlDocument, model: type[Part], location: Path) -> Diagn
 def _unknown(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
     parent = _model_at(document, model, location[:-1])
     key = str(location[-1])
-    near = _near_key(document, model, location)
-    hint = f"did you mean `{near}`?" if near else (parent.keys_hint() if parent else None)
+    hint = suggestion(key, _free_keys(document, model, location)) or (parent.keys_hint() if parent else None)
     message = f"`{key}` is not a key of {parent.called if parent else 'this map'}"
     return Diagnostic("FL101", message, document.span_at(location, key=True), hint=hint)
 
