@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flowlang.compiler.findings import Findings, near
-from flowlang.diagnostics import Severity, did_you_mean
+from flowlang.diagnostics import Label, Severity, did_you_mean
 from flowlang.handler.signature import Signature
 from flowlang.model import Step
+from flowlang.source import Span
 
 
 def check_call(step: Step, signatures: Mapping[str, Signature], findings: Findings, *, complete: bool) -> None:
@@ -34,7 +35,8 @@ def check_call(step: Step, signatures: Mapping[str, Signature], findings: Findin
             "FL405",
             f"`{name}` does not say what a repeated call does; it runs as `idempotent`",
             severity=Severity.WARNING,
-            hint=f'declare it at {signature.place}: `@handler("{name}", effect="keyed")`',
+            hint=f'declare it: `@handler("{name}", effect="keyed")`, or `pure`, `idempotent`, `once`',
+            labels=declared(signature),
         )
     if signature.effect == "once" and step.has("retry"):
         findings.at(
@@ -43,8 +45,15 @@ def check_call(step: Step, signatures: Mapping[str, Signature], findings: Findin
             f"`{name}` must not happen twice (`effect: once`), so it is never tried again",
             key=True,
             hint="remove `retry`",
+            labels=declared(signature),
             fix=findings.removing((*step.path, "retry")),
         )
+
+
+def declared(signature: Signature) -> tuple[Label, ...]:
+    """Where a handler is declared, to explain a finding about a call of it; the file is read by who loads it."""
+    line, column = signature.line, signature.column
+    return (Label(Span(signature.path, 0, 0, line, column, line, column), "its handler"),)
 
 
 def _check_arguments(step: Step, signature: Signature, findings: Findings) -> None:
@@ -64,6 +73,7 @@ def _check_arguments(step: Step, signature: Signature, findings: Findings) -> No
                     f"`{signature.name}` takes no argument `{argument}`",
                     key=True,
                     hint=near(argument, free) or near("", names, listing="its arguments are"),
+                    labels=declared(signature),
                 )
     missing = [
         param.name for param in signature.params if param.required and param.name in free and param.name not in meant
@@ -74,5 +84,6 @@ def _check_arguments(step: Step, signature: Signature, findings: Findings) -> No
             (*step.path, "uses"),
             "FL402",
             f"`{signature.name}` needs {listed} in `with`",
-            hint=f"it is declared at {signature.place}",
+            hint=near("", names, listing="its arguments are"),
+            labels=declared(signature),
         )

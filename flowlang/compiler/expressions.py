@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.place_types import EVERYWHERE, step_type, type_of_value
+from flowlang.diagnostics import Label
 from flowlang.expr import (
     Expression,
     ExpressionSyntaxError,
@@ -287,7 +288,14 @@ class Checker:
         if name not in place.steps:
             hint = "a step sees those that must have ended before it; of a loop only the loop itself"
             return self._wrong(
-                reading, 1, path, offset, code="FL204", message=f"the step `{name}` cannot be seen from here", hint=hint
+                reading,
+                1,
+                path,
+                offset,
+                code="FL204",
+                message=f"the step `{name}` cannot be seen from here",
+                hint=hint,
+                labels=self.findings.step_label(name, "the step"),
             )
         if len(reading.path) > 2 and reading.path[2] not in STEP_FIELDS:
             wrong = reading.path[2]
@@ -312,11 +320,20 @@ class Checker:
         return self._wrong(reading, 1, path, offset, code="FL208", message=f"the variable {name} is not set", hint=hint)
 
     def _wrong(
-        self, reading: Reading, segment: int, path: Path, offset: int, *, code: str, message: str, hint: str | None
+        self,
+        reading: Reading,
+        segment: int,
+        path: Path,
+        offset: int,
+        *,
+        code: str,
+        message: str,
+        hint: str | None,
+        labels: tuple[Label, ...] = (),
     ) -> Span:
         """Report a segment of a path."""
         span = reading.spans[segment]
-        self.findings.at(path, code, message, part=(span[0] + offset, span[1] + offset), hint=hint)
+        self.findings.at(path, code, message, part=(span[0] + offset, span[1] + offset), hint=hint, labels=labels)
         return span
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from flowlang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, suggestion
 from flowlang.model import Path, YamlDocument
-from flowlang.model.yaml_nodes import Entry, Mapping, Node, Sequence
+from flowlang.model.verbs import VERBS
+from flowlang.model.yaml_nodes import Entry, Mapping, Node, Scalar, Sequence
 from flowlang.source import Span
 
 _COMMA_BEHIND = re.compile(r"\s*,\s*")
@@ -93,6 +94,26 @@ class Findings:
                 return None
             start, end = line, _TO_NEXT_LINE.match(text, end).end()  # type: ignore[union-attr]  # it fits everywhere
         return Fix(f"remove `{path[-1]}`", (Edit(self.document.source.span(start, end), ""),))
+
+    def step_label(self, name: str, message: str) -> tuple[Label, ...]:
+        """The place of a step's id, to explain a finding elsewhere; nothing when it is not to be found.
+
+        Args:
+            name: The id.
+            message: What is to be seen there.
+        """
+        pending: list[Node] = [self.document.root]
+        while pending:
+            node = pending.pop(0)
+            if isinstance(node, Sequence):
+                pending += node.items
+            elif isinstance(node, Mapping):
+                written = node.entries.get("id")
+                is_step = any(verb in node.entries for verb in VERBS)
+                if is_step and written and isinstance(written.value, Scalar) and written.value.text == name:
+                    return (Label(self.document.source.span(written.value.start, written.value.end), message),)
+                pending += [entry.value for entry in node.entries.values() if not entry.merged]
+        return ()
 
     def _entry(self, path: Path) -> tuple[Mapping | None, Entry | None]:
         """The map that holds an entry, and the entry, where both are written at the place itself."""

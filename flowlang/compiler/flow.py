@@ -106,6 +106,7 @@ class FlowLowering:
                 f"a run gives its place back while it waits, as in its `{waiting.verb}`: then another one runs",
                 severity=Severity.WARNING,
                 hint="write `hold: run` for one run at a time, or `hold: active` where this is meant",
+                labels=(Label(self._findings.span((*waiting.path, waiting.verb), key=True), "here it waits"),),
             )
 
     def _check_own_steps(self, rule: written.Concurrency) -> None:
@@ -121,6 +122,7 @@ class FlowLowering:
                     "the run itself has a place under this key: when all places are such runs', none of them goes on",
                     key=True,
                     hint="choose another key, or leave it to the pipeline's `concurrency`",
+                    labels=(Label(self._findings.span(("concurrency",), key=True), "the run's"),),
                 )
 
 

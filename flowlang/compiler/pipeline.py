@@ -16,7 +16,7 @@ from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.place_types import TICK, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
 from flowlang.compiler.steps import Around, StepLowering, check_match
-from flowlang.diagnostics import Diagnostic, Severity, has_errors
+from flowlang.diagnostics import Diagnostic, Label, Severity, has_errors
 from flowlang.durations import milliseconds
 from flowlang.expr.schema_types import type_of_schema
 from flowlang.expr.types import BOOL, DYN, ListOf, Type
@@ -231,7 +231,8 @@ class PipelineLowering:
         for name, value in self._pipeline.vars.items():
             if name in self._project_vars:
                 message = f"`{name}` is a var of the project already"
-                self._findings.at(("vars", name), "FL209", message, key=True, hint="choose another name")
+                labels = self._in_project(("vars", name), "the project's")
+                self._findings.at(("vars", name), "FL209", message, key=True, hint="choose another name", labels=labels)
             names = frozenset({*types, "run", "vars", "env"})
             place = Place(names, vars=frozenset(before), types=types)
             written = self._checker.value(value, ("vars", name), place)
@@ -319,7 +320,13 @@ class PipelineLowering:
             prefix = event.partition("/")[0]
             if prefix in webhooks and "/" in event:
                 message = f"events under `{prefix}/` are sent by the webhook `{prefix}` alone"
-                self._findings.at(path, "FL302", message, hint="choose another first segment")
+                labels = self._in_project(("webhooks", prefix), "the webhook")
+                self._findings.at(path, "FL302", message, hint="choose another first segment", labels=labels)
+
+    def _in_project(self, path: Path, message: str) -> tuple[Label, ...]:
+        """A place in `flowlang.yaml` that explains a finding here."""
+        document = self._project.project_document
+        return () if document is None else (Label(document.span_at(path, key=True), message),)
 
     def _pinned(self, plan: Plan) -> Plan:
         """The plan with what it was checked against: when one of these changes, so does the version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from flowlang.diagnostics import Diagnostic, Label
 from flowlang.project.files import ProjectFiles
@@ -26,6 +27,26 @@ def handler_findings(problems: Iterable[SignatureProblem], files: ProjectFiles) 
         first = _span(files, problem.first.path, problem.first.line, problem.first.column)
         found.append(Diagnostic("FL404", problem.message, span, labels=(Label(first, "the first one"),)))
     return found
+
+
+def with_declarations(diagnostics: Iterable[Diagnostic], files: ProjectFiles) -> list[Diagnostic]:
+    """The findings, with the places of declarations found in their files: the compiler knows lines and columns only.
+
+    Args:
+        diagnostics: As the compiler gives them.
+        files: Of the project.
+    """
+    return [
+        replace(item, labels=tuple(_declaration(label, files) for label in item.labels)) if item.labels else item
+        for item in diagnostics
+    ]
+
+
+def _declaration(label: Label, files: ProjectFiles) -> Label:
+    span = label.span
+    if not span.path.endswith(".py") or span.end:
+        return label
+    return Label(_span(files, span.path, span.line, span.column), label.message)
 
 
 def _span(files: ProjectFiles, path: str, line: int, column: int) -> Span:

@@ -33,7 +33,7 @@ from flowlang.plan import Durability, EventSchema, Manifest, Plan
 from flowlang.project.comments import project_ignores
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
-from flowlang.project.handlers import handler_findings
+from flowlang.project.handlers import handler_findings, with_declarations
 from flowlang.project.inputs import checked_inputs, named_inputs
 from flowlang.project.lint import reported, unknown_codes
 from flowlang.project.overlay import overlaid, process_settings
@@ -139,7 +139,8 @@ def load_project(
         )
     )
     found += [*schemas.found, *events.found, *handler_findings(problems, files)]
-    found += _without_consequences(compiled.diagnostics, project=file is not None, pipelines=complete)
+    compiled_found = with_declarations(compiled.diagnostics, files)
+    found += _without_consequences(compiled_found, project=file is not None, pipelines=complete)
     tests = ReadTests() if deploying else read_tests(files)
     names = {document.name for document in documents if document.name is not None}
     checked = check_tests(tests.tests, compiled.plans, names, signatures)
