@@ -12,12 +12,13 @@ from typing import Any, Final
 from flowlang.diagnostics import Diagnostic, Label
 from flowlang.model.base import listed
 from flowlang.model.expression import has_template
-from flowlang.model.step import Step
+from flowlang.model.step import Repeat, Step
 from flowlang.model.verbs import CONTAINERS, TAKEN_BY, VERBS, WITHOUT_ID, verbs_taking
 from flowlang.model.yaml_nodes import Path, YamlDocument
 from flowlang.source import Span
 
 _STEP_KEYS: Final = frozenset(Step.keys())
+_REPEAT_KEYS: Final = frozenset(Repeat.keys())
 _WITHOUT_KEYS: Final = _STEP_KEYS - set(TAKEN_BY) - set(VERBS)
 assert not _WITHOUT_KEYS, f"keys of a step without a rule: {_WITHOUT_KEYS}"
 
@@ -44,6 +45,11 @@ class _Written:
     def verbs(self) -> list[str]:
         """The verbs that are written, in the order of the file."""
         return [key for key in self.data if key in VERBS]
+
+    @property
+    def misspelt(self) -> bool:
+        """Whether it has a key that steps do not have: what seems to be missing may be that."""
+        return not set(self.data) <= _STEP_KEYS
 
     def at(self, *path: str | int) -> Span:
         """Where a key of the step is written; without one, where the step begins."""
@@ -92,7 +98,7 @@ def _walk(
 
 def _one_verb(step: _Written) -> Iterator[Diagnostic]:
     verbs = step.verbs
-    if not verbs and set(step.data) <= _STEP_KEYS:  # a misspelt verb is an unknown key, and reported as that
+    if not verbs and not step.misspelt:  # a misspelt verb is an unknown key, and reported as that
         place = step.at()
         yield Diagnostic("FL106", "this step has no verb", place, hint=f"write one of {listed(VERBS, 'or')}")
     for verb in verbs[1:]:
@@ -123,6 +129,8 @@ def _in_company(step: _Written) -> Iterator[Diagnostic]:
     if "needs" in data and step.parent != "parallel":
         hint = "steps of a list run in order anyway" if step.parent == "steps" else None
         yield Diagnostic("FL108", "`needs` goes with the steps of a `parallel`", step.at("needs"), hint=hint)
+    if step.misspelt:  # what they need may be the misspelt key
+        return
     if "collect" in data and "foreach" not in data and "repeat" not in data:
         yield Diagnostic("FL108", "`collect` goes with `foreach` or `repeat`", step.at("collect"))
     tolerate = data.get("tolerate")
@@ -134,7 +142,7 @@ def _in_company(step: _Written) -> Iterator[Diagnostic]:
 
 def _id_where_needed(step: _Written) -> Iterator[Diagnostic]:
     verb = step.verbs[0] if len(step.verbs) == 1 else None
-    if verb is not None and verb not in WITHOUT_ID and "id" not in step.data:
+    if verb is not None and verb not in WITHOUT_ID and "id" not in step.data and not step.misspelt:
         hint = f"add `id: …`; only {listed(sorted(WITHOUT_ID))} go without"
         yield Diagnostic("FL109", f"a step with `{verb}` needs an `id`", step.at(verb), hint=hint)
 
@@ -148,7 +156,7 @@ def _loops(step: _Written) -> Iterator[Diagnostic]:
         hint = "put one of them on a `steps` around this step"
         yield Diagnostic("FL111", "a step has `foreach` or `repeat`, not both", place, hint=hint, labels=labels)
     repeat = data.get("repeat")
-    if isinstance(repeat, dict) and "limit" not in repeat and "for" not in repeat:
+    if isinstance(repeat, dict) and "limit" not in repeat and "for" not in repeat and set(repeat) <= _REPEAT_KEYS:
         hint = "`limit: 100` bounds the rounds, `for: 1h` the time"
         message = "`repeat` needs `limit` or `for`: it would go on without end"
         yield Diagnostic("FL112", message, step.at("repeat"), hint=hint)
