@@ -24,7 +24,8 @@ from flowlang.expr.check import Checked, check_expression, check_text
 from flowlang.expr.environment import Environment
 from flowlang.expr.facts import NOTHING, Facts, Implied
 from flowlang.expr.json_types import as_json, no_json, no_text
-from flowlang.expr.types import DYN, STRING, Field, Nullable, ObjectOf, Type
+from flowlang.expr.syntax import Node
+from flowlang.expr.types import BOOL, DYN, STRING, Field, Nullable, ObjectOf, Type
 from flowlang.expr.types import ERROR as REPORTED
 from flowlang.expr.value_template import texts_of
 from flowlang.jsondata import render_path
@@ -122,6 +123,35 @@ class Written:
     implied: Implied = field(default_factory=Implied)
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A path that an expression reads, and where the expression is written."""
+
+    reading: Reading
+    path: Path
+    offset: int
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Offsets of the whole path in the scalar's value."""
+        return self.offset + self.reading.spans[0][0], self.offset + self.reading.spans[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition without mistakes.
+
+    Attributes:
+        expression: The condition.
+        offset: Where its text begins in the scalar's value.
+        types: Of the parts of its tree.
+    """
+
+    expression: Expression
+    offset: int
+    types: Mapping[Node, Type]
+
+
 @dataclass(slots=True)
 class Checker:
     """Checks the expressions of one pipeline.
@@ -133,6 +163,8 @@ class Checker:
         env_read: Collects the names of those that are read.
         vars_read: Collects the vars that are read.
         places: Collects where the texts with expressions are written, as `plan.Places` has it.
+        reads: Collects what is read, and where.
+        conditions: Collects the conditions without mistakes, by path.
     """
 
     findings: Findings
@@ -141,6 +173,8 @@ class Checker:
     env_read: set[str] = field(default_factory=set)
     vars_read: set[str] = field(default_factory=set)
     places: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    conditions: dict[Path, Condition] = field(default_factory=dict)
     _steps: ObjectOf = field(init=False)
     _vars: ObjectOf = field(init=False)
 
@@ -219,6 +253,9 @@ class Checker:
         reported = self._check(compiled, path, offset, place)
         checked = check_expression(compiled, environment, expected=expected)
         self._problems(checked.problems, path, offset, reported)
+        self.reads += (Read(reading, path, offset) for reading in compiled.references)
+        if expected is BOOL and not checked.problems and not reported:
+            self.conditions[path] = Condition(compiled, offset, checked.types)
         return checked
 
     def _environment(self, place: Place) -> Environment:

@@ -23,6 +23,7 @@ class ProjectInput:
         schemas: Event schemas by event name; each is a valid JSON Schema, its references to other files resolved.
         unreadable_schemas: Events whose schema file has mistakes, which have been reported.
         schema_files: Contents of `schemas/**/*.json` by path from the project's root: what `input: path` names.
+        used_schemas: Paths of schema files that an `input` names or another schema refers to.
         signatures: Handlers by name.
         unreadable_handlers: Whether some file of handlers could not be read, so that names may be missing.
         environ: Variables of the environment, for `env`; empty while only validating.
@@ -36,6 +37,7 @@ class ProjectInput:
     schemas: Mapping[str, EventSchema] = field(default_factory=dict)
     unreadable_schemas: frozenset[str] = frozenset()
     schema_files: Mapping[str, Any] = field(default_factory=dict)
+    used_schemas: frozenset[str] = frozenset()
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     unreadable_handlers: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from flowlang.compiler.flow import FlowLowering
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.place_types import TICK, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
+from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.steps import Around, StepLowering, check_match
 from flowlang.diagnostics import Diagnostic, Label, Severity, has_errors
 from flowlang.durations import milliseconds
@@ -54,6 +55,8 @@ class PipelineLowering:
 
     def __init__(self, document: PipelineDocument, project: ProjectInput, pipelines: frozenset[str]) -> None:
         assert document.model is not None
+        self._document = document
+        self._input_schema: Any = None
         self._pipeline: Pipeline = document.model
         self._project = project
         self._file: ProjectFile | None = project.project
@@ -73,14 +76,20 @@ class PipelineLowering:
             complete=not project.unreadable_handlers,
         )
 
-    def lower(self) -> tuple[Plan | None, list[Diagnostic]]:
+    def lower(self) -> tuple[Subject, list[Diagnostic]]:
         """Lower the pipeline.
 
         Returns:
-            The plan, or None when there are errors, and all findings.
+            What rules look at, its plan included, and all findings.
         """
+        plan = self._lowered()
+        subject = Subject(self._document, self._pipeline, plan, self._input_schema, self._checker, self._findings)
+        return subject, self._findings.found
+
+    def _lowered(self) -> Plan | None:
+        """Lower the pipeline; None when there are errors."""
         pipeline = self._pipeline
-        input_schema = self._input()
+        self._input_schema = input_schema = self._input()
         started = event_type(self._data_type(input_schema))
         triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
         names = ROOTS
@@ -108,7 +117,7 @@ class PipelineLowering:
             self._check_event(name, path)
         env = self._env()
         if has_errors(self._findings.found):
-            return None, self._findings.found
+            return None
         plan = Plan(
             pipeline=pipeline.pipeline,
             steps=tuple(self._lowering.steps),
@@ -132,7 +141,7 @@ class PipelineLowering:
             **limits,
         )
         places = Places(self._findings.document.source.path, tuple(self._lowering.paths), self._checker.places)
-        return msgspec.structs.replace(self._pinned(plan), places=places), self._findings.found
+        return msgspec.structs.replace(self._pinned(plan), places=places)
 
     # Triggers and input ---------------------------------------------------------------------------------------------
 

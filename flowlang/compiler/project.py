@@ -10,6 +10,8 @@ from flowlang.compiler.flow import shared_limits
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.observe import lower_observe
 from flowlang.compiler.pipeline import PipelineLowering
+from flowlang.compiler.rules import ruled
+from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.webhooks import lower_webhooks
 from flowlang.diagnostics import Diagnostic, Label, has_errors, sorted_diagnostics
 from flowlang.durations import milliseconds
@@ -29,16 +31,19 @@ def compile_project(project: ProjectInput) -> Compiled:
     found: list[Diagnostic] = [*_duplicates(project.pipelines), *shared_limits(project.pipelines)]
     names = frozenset(document.name for document in project.pipelines if document.name is not None)
     plans: dict[str, Plan] = {}
+    subjects: list[Subject] = []
     whole = not found
     for document in project.pipelines:
         if document.model is None:
             whole = False
             continue
-        plan, findings = PipelineLowering(document, project, names).lower()
+        subject, findings = PipelineLowering(document, project, names).lower()
         found += findings
-        if plan is not None:
-            plans[plan.pipeline] = plan
+        subjects.append(subject)
+        if subject.plan is not None:
+            plans[subject.plan.pipeline] = subject.plan
     webhooks, observe = _project_file(project, found)
+    found = ruled(project, subjects, found)
     diagnostics = tuple(sorted_diagnostics(found))
     manifest = None
     if whole and project.project is not None and not has_errors(diagnostics):

@@ -112,6 +112,20 @@ FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.
 FL304 event-without-schema   An event has no schema: its data is taken as it comes.
+FL305 event-unsent           An event is waited for that nothing sends.
+FL306 event-unused           An event has a schema, and no pipeline sends or takes it.
+FL307 event-untaken          An event is sent that no pipeline takes, and that has no schema for others.
+FL310 event-field-missing    An event does not carry a field that its taker or its schema requires.
+FL311 event-field-unknown    An event carries a field that its taker or its schema does not have.
+FL313 circle-without-start   Pipelines start one another, and nothing outside starts one of them.
+FL314 circle-without-end     Pipelines start one another by events without a pause, a condition or an end.
+FL315 endless-recursion      Pipelines invoke one another without a condition that ends it.
+FL316 handler-unused         A handler of the project is called by no pipeline.
+FL317 schema-unused          A schema file is named by nothing.
+FL318 var-unused             A var is read by nothing.
+FL319 retry-policy-unused    A retry policy of the project is named by nothing.
+FL320 queue-unused           A queue of the project is named by nothing.
+FL321 webhook-unused         A webhook's events are taken by no pipeline.
 FL401 unknown-handler        A step calls a handler that the project does not have.
 FL402 missing-argument       A handler is called without an argument that it needs.
 FL403 unknown-argument       A handler is called with an argument that it does not take.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from flowlang.diagnostics import Diagnostic, Label
+from flowlang.diagnostics import Diagnostic, Label, Severity
+from flowlang.handler.signature import Signature
+from flowlang.plan import Plan, calls
 from flowlang.project.files import ProjectFiles
 from flowlang.project.signatures import SignatureProblem
 from flowlang.source import SourceText, Span
@@ -47,6 +49,30 @@ def _declaration(label: Label, files: ProjectFiles) -> Label:
     if not span.path.endswith(".py") or span.end:
         return label
     return Label(_span(files, span.path, span.line, span.column), label.message)
+
+
+def unused_handlers(
+    signatures: Mapping[str, Signature], plans: Iterable[Plan], files: ProjectFiles
+) -> list[Diagnostic]:
+    """Find handlers of the project that no pipeline calls.
+
+    Args:
+        signatures: All that were read.
+        plans: Of all pipelines.
+        files: Of the project; handlers of installed packages are for many projects, and left out.
+    """
+    called = {call.handler for plan in plans for call in calls(plan)}
+    own = [one for name, one in sorted(signatures.items()) if name not in called and one.path in files.sources]
+    return [
+        Diagnostic(
+            "FL316",
+            f"no pipeline calls the handler `{one.name}`",
+            _span(files, one.path, one.line, one.column),
+            Severity.INFO,
+            "remove it, or call it: `uses: " + one.name + "`",
+        )
+        for one in own
+    ]
 
 
 def _span(files: ProjectFiles, path: str, line: int, column: int) -> Span:

@@ -33,7 +33,7 @@ from flowlang.plan import Durability, EventSchema, Manifest, Plan
 from flowlang.project.comments import project_ignores
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
-from flowlang.project.handlers import handler_findings, with_declarations
+from flowlang.project.handlers import handler_findings, unused_handlers, with_declarations
 from flowlang.project.inputs import checked_inputs, named_inputs
 from flowlang.project.lint import reported, unknown_codes
 from flowlang.project.overlay import overlaid, process_settings
@@ -123,6 +123,7 @@ def load_project(
     signatures, problems = read_signatures(folder, entry_points=entry_points)
     for handler_file in project_files(files.folder):
         files.show(handler_file.path)
+    named = named_inputs(documents, schemas)
     compiled = compile_project(
         ProjectInput(
             pipelines=documents,
@@ -130,7 +131,8 @@ def load_project(
             project_document=document,
             schemas=events.schemas,
             unreadable_schemas=events.unreadable,
-            schema_files=named_inputs(documents, schemas),
+            schema_files=named,
+            used_schemas=frozenset(schemas.referred) | {path for path, schema in named.items() if schema is not None},
             signatures=signatures,
             unreadable_handlers=any(problem.first is None for problem in problems),
             environ=dict(environ or {}) if deploying else {},
@@ -138,9 +140,14 @@ def load_project(
             durable=durable,
         )
     )
+    for item in compiled.diagnostics:
+        if item.code == "FL317":
+            files.show(files.folder / item.span.path)  # nothing has made us read it
     found += [*schemas.found, *events.found, *handler_findings(problems, files)]
     compiled_found = with_declarations(compiled.diagnostics, files)
     found += _without_consequences(compiled_found, project=file is not None, pipelines=complete)
+    if not has_errors(found) and complete and len(compiled.plans) == len(documents):
+        found += unused_handlers(signatures, compiled.plans.values(), files)
     tests = ReadTests() if deploying else read_tests(files)
     names = {document.name for document in documents if document.name is not None}
     checked = check_tests(tests.tests, compiled.plans, names, signatures)

@@ -26,6 +26,7 @@ class Files(Protocol):
     """The files that may be referred to."""
 
     paths: list[str]
+    referred: set[str]  #: collects those that something refers to
 
     def content(self, path: str) -> Any:
         """What is written in a file, or None when that has mistakes."""
@@ -109,6 +110,8 @@ class Bundle:
             return None
         path = posixpath.normpath(posixpath.join(posixpath.dirname(home), unquote(name)))
         if path in self._files.paths:
+            if path != home:
+                self._files.referred.add(path)
             return path
         near = did_you_mean(path, self._files.paths)
         hint = f"did you mean `{posixpath.relpath(near, posixpath.dirname(home) or '.')}`?" if near else None

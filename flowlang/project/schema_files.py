@@ -33,6 +33,7 @@ class SchemaFiles:
         self._parsed: dict[str, Any] = {}
         self._unsound: set[str] = set()
         self.paths = files.below(FOLDER, (".json",))
+        self.referred: set[str] = set()
         self.found: list[Diagnostic] = []
 
     def schema(self, path: str) -> Any:
