@@ -133,6 +133,15 @@ FL404 duplicate-handler      Two functions declare a handler of the same name.
 FL405 effect-missing         A handler does not say what a repeated call does.
 FL406 retry-on-once          A handler whose effect must not happen twice is retried.
 FL407 unreadable-handler     A handler's file or declaration cannot be read without running it.
+FL501 swallowed-error        Errors are caught or tolerated without bound, and nobody is told or looks.
+FL502 unreachable-step       No run comes to a step, since what is before it always ends.
+FL503 constant-condition     A condition is always true, or never.
+FL504 missing-case           A `switch` over an enum has no case for some of its values.
+FL505 shadowed-case          A case of a `switch` is never chosen, since earlier ones take all of it.
+FL506 dead-catch             An arm of a `catch` never handles anything.
+FL507 retry-beyond-timeout   Retries go on for longer than the time-out around them.
+FL509 too-many-attempts      A step may be tried more often than `limits.attempts` allows.
+FL510 time-beyond-timeout    Something takes longer than the time-out around it.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
 FL901 unknown-code           A code is ignored or selected that no finding has.

@@ -27,6 +27,7 @@ MISTAKES = {
     "required fields that are missing": ("FL310_required_fields_missing", Severity.ERROR),
     "a webhook taken without a signature": ("FL601_webhook_without_signature", Severity.ERROR),
     "a retry on a handler that is not safe to repeat": ("FL406_retry_on_what_is_not_safe_to_repeat", Severity.ERROR),
+    "a swallowed error": ("FL501_swallowed_error", Severity.WARNING),
 }
 
 

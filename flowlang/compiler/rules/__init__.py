@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from flowlang.compiler.graph import graph_of
 from flowlang.compiler.inputs import ProjectInput
+from flowlang.compiler.policies import Policies
+from flowlang.compiler.rules.attempts import attempt_findings
+from flowlang.compiler.rules.catching import catch_findings
+from flowlang.compiler.rules.conditions import ConditionRules
 from flowlang.compiler.rules.cycles import cycle_findings
 from flowlang.compiler.rules.emitted import emitted_findings
 from flowlang.compiler.rules.events import event_findings, unused_events
+from flowlang.compiler.rules.reachability import unreachable_steps
 from flowlang.compiler.rules.subject import Subject
+from flowlang.compiler.rules.times import time_findings
 from flowlang.compiler.rules.unused import unused_findings
 from flowlang.diagnostics import Diagnostic, has_errors
+from flowlang.durations import milliseconds
+from flowlang.model.project_file import Limits
 
 
 def ruled(given: ProjectInput, subjects: Sequence[Subject], found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -25,7 +33,7 @@ def ruled(given: ProjectInput, subjects: Sequence[Subject], found: Sequence[Diag
     Returns:
         All findings, without those that others follow from.
     """
-    findings = list(found)
+    findings = [*found, *_of_pipelines(given, subjects)]
     if given.project is None or len(subjects) < len(given.pipelines):
         return findings  # what is missing may be in a part that cannot be read
     graph = graph_of(given.pipelines, given.project)
@@ -38,3 +46,19 @@ def ruled(given: ProjectInput, subjects: Sequence[Subject], found: Sequence[Diag
         findings += unused_events(graph, given)
         findings += unused_findings(graph, given, subjects)
     return findings
+
+
+def _of_pipelines(given: ProjectInput, subjects: Sequence[Subject]) -> list[Diagnostic]:
+    """What each pipeline says by itself, and through those that it invokes."""
+    before = {id(subject): len(subject.findings.found) for subject in subjects}
+    named: Policies = {} if given.project is None else given.project.retries
+    default = None if given.project is None else given.project.defaults.timeout
+    for subject in subjects:
+        conditions = ConditionRules(subject)
+        conditions.check()
+        unreachable_steps(subject.pipeline, subject.findings, conditions.exhaustive)
+        catch_findings(subject)
+        time_findings(subject, named, None if default is None else milliseconds(default))
+    limit = Limits().attempts if given.project is None else given.project.limits.attempts
+    attempt_findings({subject.pipeline.pipeline: subject for subject in subjects}, named, limit)
+    return [item for subject in subjects for item in subject.findings.found[before[id(subject)] :]]
