@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from flowlang.compiler.findings import near
 from flowlang.compiler.graph import OUTCOMES, ProjectGraph, Taker, own_outcomes
 from flowlang.compiler.inputs import ProjectInput
-from flowlang.diagnostics import Diagnostic, Severity
+from flowlang.diagnostics import Diagnostic, Severity, did_you_mean
 from flowlang.source import SourceText, Span
 
 #: What follows for who waits for an event that nothing sends.
@@ -68,7 +68,7 @@ def _unsent(taker: Taker, graph: ProjectGraph, sent: set[str], *, declares: bool
         return
     if _is_sent(taker, graph, sent):
         return
-    hint = near(event, sent)
+    hint = _near(event, sent)
     if hint is None and not declares:
         return
     if hint is None:
@@ -77,6 +77,17 @@ def _unsent(taker: Taker, graph: ProjectGraph, sent: set[str], *, declares: bool
         if prefix != event:
             hint = f"if others send such events, write their schemas below `schemas/events/{prefix}`"
     yield Diagnostic("FL305", f"nothing sends `{event}`: {vain}", taker.span, Severity.WARNING, hint)
+
+
+def _near(event: str, others: Iterable[str]) -> str | None:
+    """The hint for a misspelt event: another one of which one segment is near and the others are the same."""
+    segments = event.split("/")
+    for other in sorted(others):
+        written = other.split("/")
+        differing = [pair for pair in zip(segments, written, strict=False) if pair[0] != pair[1]]
+        if len(segments) == len(written) and len(differing) == 1 and did_you_mean(differing[0][0], [differing[0][1]]):
+            return f"did you mean `{other}`?"
+    return None
 
 
 def _is_sent(taker: Taker, graph: ProjectGraph, sent: set[str]) -> bool:
@@ -105,7 +116,7 @@ def _untaken(graph: ProjectGraph, declared: set[str], *, declares: bool) -> Iter
         if sender.event.partition("/")[0] in graph.webhooks:
             continue  # may not be sent at all, which is said elsewhere
         if sender.event not in declared and not graph.takers_of(sender.event):
-            hint = near(sender.event, {taker.event for taker in graph.takers})
+            hint = _near(sender.event, {taker.event for taker in graph.takers})
             if hint is None and not declares:
                 continue
             hint = hint or f"if others take it, write its schema: `schemas/events/{sender.event}.json`"
