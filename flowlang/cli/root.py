@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "new": ("new", "Make a small project that runs at once."),
     "validate": ("validate", "Check all files of the project and show all findings."),
     "explain": ("explain", "Explain a finding: what it means, an example, and how to put it right."),
+    "graph": ("graph", "Draw a pipeline, or the whole project."),
     "test": ("test", "Run the tests of pipelines, on virtual time and without a server."),
     "eval": ("eval", "Evaluate an expression."),
     "dev": ("dev", "Run everything in this terminal and deploy on each change."),

@@ -6,7 +6,7 @@ not answer. Nothing else in the command line knows how things are put together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:  # each would load msgspec and more for commands that need none of it
     from flowlang.bootstrap import Health
+    from flowlang.compiler.graph import ProjectGraph
     from flowlang.diagnostics import Diagnostic, Suppressed
     from flowlang.engine.fsck import Report
+    from flowlang.model import PipelineDocument
     from flowlang.plan import Manifest, Plan
     from flowlang.service import Service
     from flowlang.source import SourceText
@@ -32,6 +34,18 @@ _ADVICE: Final = "start one with `flowlang dev`, or set FLOWLANG_REDIS_URL to a 
 
 class Project(Protocol):
     """A loaded project, as far as commands look at it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def pipelines(self) -> Sequence[PipelineDocument]:
+        """All documents of all pipeline files, those with mistakes as well."""
+
+    @property
+    def graph(self) -> ProjectGraph:
+        """Who sends, takes and invokes what."""
 
     @property
     def diagnostics(self) -> Iterable[Diagnostic]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowlang.compiler.graph import ProjectGraph
 from flowlang.diagnostics import Diagnostic
 from flowlang.handler.signature import Signature
 from flowlang.model import PipelineDocument, ProjectFile, YamlDocument
@@ -53,8 +54,10 @@ class Compiled:
         plans: By pipeline; those whose document has no errors.
         manifest: What is to be deployed; None when anything has errors.
         diagnostics: All findings of the compiler, sorted.
+        graph: Who sends, takes and invokes what; without pipelines that have mistakes of shape.
     """
 
     plans: Mapping[str, Plan]
     manifest: Manifest | None
     diagnostics: tuple[Diagnostic, ...]
+    graph: ProjectGraph

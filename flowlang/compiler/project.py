@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.flow import shared_limits
+from flowlang.compiler.graph import graph_of
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.observe import lower_observe
 from flowlang.compiler.pipeline import PipelineLowering
@@ -43,12 +44,13 @@ def compile_project(project: ProjectInput) -> Compiled:
         if subject.plan is not None:
             plans[subject.plan.pipeline] = subject.plan
     webhooks, observe = _project_file(project, found)
-    found = ruled(project, subjects, found)
+    graph = graph_of(project.pipelines, project.project)
+    found = ruled(project, graph, subjects, found)
     diagnostics = tuple(sorted_diagnostics(found))
     manifest = None
     if whole and project.project is not None and not has_errors(diagnostics):
         manifest = _manifest(project, project.project, plans, webhooks, observe)
-    return Compiled(plans, manifest, diagnostics)
+    return Compiled(plans, manifest, diagnostics, graph)
 
 
 def _duplicates(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:

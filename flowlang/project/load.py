@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowlang.compiler import ProjectInput, compile_project
+from flowlang.compiler.graph import ProjectGraph
 from flowlang.compiler.pipeline_tests import check_tests
 from flowlang.diagnostics import Diagnostic, Severity, Suppressed, has_errors, sorted_diagnostics, with_fixes
 from flowlang.diagnostics.ignores import suppress
@@ -63,6 +64,7 @@ class Project:
         tests: Pipeline tests, those with mistakes as well; none when deploying.
         suppressed: Findings that comments leave out.
         test_data: Contents of the data files that tests name, by path from the project's root.
+        graph: Who sends, takes and invokes what; without pipelines that have mistakes of shape.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Project:
     tests: tuple[TestDocument, ...] = ()
     test_data: Mapping[str, Any] = field(default_factory=dict)
     suppressed: tuple[Suppressed, ...] = ()
+    graph: ProjectGraph = field(default_factory=lambda: ProjectGraph({}))
 
     @property
     def files(self) -> int:
@@ -172,6 +175,7 @@ def load_project(
         tests=tests.tests,
         test_data=tests.data,
         suppressed=tuple(suppressed),
+        graph=compiled.graph,
     )
 
 

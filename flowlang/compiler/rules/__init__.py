@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowlang.compiler.graph import graph_of
+from flowlang.compiler.graph import ProjectGraph
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.policies import Policies
 from flowlang.compiler.rules.attempts import attempt_findings
@@ -22,11 +22,14 @@ from flowlang.durations import milliseconds
 from flowlang.model.project_file import Limits
 
 
-def ruled(given: ProjectInput, subjects: Sequence[Subject], found: Sequence[Diagnostic]) -> list[Diagnostic]:
+def ruled(
+    given: ProjectInput, graph: ProjectGraph, subjects: Sequence[Subject], found: Sequence[Diagnostic]
+) -> list[Diagnostic]:
     """Apply all rules to a project.
 
     Args:
         given: What was read.
+        graph: The project's.
         subjects: Its pipelines, lowered; those without mistakes of shape.
         found: What was found until now.
 
@@ -36,7 +39,6 @@ def ruled(given: ProjectInput, subjects: Sequence[Subject], found: Sequence[Diag
     findings = [*found, *_of_pipelines(given, subjects)]
     if given.project is None or len(subjects) < len(given.pipelines):
         return findings  # what is missing may be in a part that cannot be read
-    graph = graph_of(given.pipelines, given.project)
     more = [*event_findings(graph, given), *cycle_findings(graph, given), *emitted_findings(graph, given, subjects)]
     unsent = {item.span for item in more if item.code == "FL305"}
     findings = [item for item in findings if item.code != "FL304" or item.span not in unsent]

@@ -17,6 +17,7 @@ from flowlang.expr.facts import FactPath, path_of
 from flowlang.expr.syntax import Literal, walk
 from flowlang.jsondata import render_path
 from flowlang.model import Path, Step
+from flowlang.model.verbs import CONTAINERS
 
 #: More values than these are not listed in a message.
 _MANY = 6
@@ -81,6 +82,8 @@ class ConditionRules:
         path = (*step.path, "if")
         if not self._constant(path):
             self._contradiction(step, path, context)
+        if not (step.verb in CONTAINERS or step.catch or step.finally_):
+            return
         inner = self._given(context, path, truth=True)
         if step.foreach is not None:
             inner = inner.forgetting((step.foreach.as_, "index"))
@@ -128,7 +131,7 @@ class ConditionRules:
     def _contradiction(self, step: Step, path: Path, context: _Context) -> None:
         """Report a condition that is never true after those around it."""
         condition = self._subject.checker.conditions.get(path)
-        if condition is None or not context.known:
+        if condition is None or condition.expression.paths.isdisjoint(context.known):
             return
         if Reasoning(condition.types, context.known).decide(condition.expression.root) is False:
             labels = self._because(condition, context)

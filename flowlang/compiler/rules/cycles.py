@@ -125,27 +125,42 @@ def _circles(edges: Iterable[_Edge]) -> Iterator[list[_Edge]]:
 
 def _components(edges: Iterable[_Edge]) -> list[frozenset[str]]:
     """The sets of pipelines of which each leads to all, in the order of their names."""
-    after: dict[str, set[str]] = {}
+    after: dict[str, list[str]] = {}
+    before: dict[str, list[str]] = {}
     for edge in edges:
-        after.setdefault(edge.source, set()).add(edge.target)
-    reached = {name: _reached(name, after) for name in after}
-    found = {
-        frozenset(other for other in reached[name] if name in reached.get(other, ()))
-        for name in after
-        if name in reached[name]
-    }
+        after.setdefault(edge.source, []).append(edge.target)
+        before.setdefault(edge.target, []).append(edge.source)
+    # Kosaraju: whoever is left last leads to all of its set; backwards from there, the others of the set are found.
+    left: list[str] = []
+    seen: set[str] = set()
+    for name in sorted(after):
+        left += _left(name, after, seen)
+    found: list[frozenset[str]] = []
+    taken: set[str] = set()
+    for name in reversed(left):
+        members = frozenset(_left(name, before, taken))
+        if len(members) > 1 or name in after.get(name, ()):
+            found.append(members)
     return sorted(found, key=sorted)
 
 
-def _reached(name: str, after: Mapping[str, set[str]]) -> set[str]:
-    found: set[str] = set()
-    pending = list(after.get(name, ()))
-    while pending:
-        other = pending.pop()
-        if other not in found:
-            found.add(other)
-            pending += after.get(other, ())
-    return found
+def _left(name: str, after: Mapping[str, list[str]], seen: set[str]) -> list[str]:
+    """What can be gone to from a pipeline and was not seen before, in the order in which it is left again."""
+    if name in seen:
+        return []
+    seen.add(name)
+    order: list[str] = []
+    way = [(name, iter(after.get(name, ())))]
+    while way:
+        here, rest = way[-1]
+        other = next((each for each in rest if each not in seen), None)
+        if other is None:
+            order.append(here)
+            way.pop()
+        else:
+            seen.add(other)
+            way.append((other, iter(after.get(other, ()))))
+    return order
 
 
 def _one_circle(edges: list[_Edge]) -> list[_Edge]:
@@ -153,9 +168,12 @@ def _one_circle(edges: list[_Edge]) -> list[_Edge]:
     start = min(edge.source for edge in edges)
     ways: dict[str, list[_Edge]] = {start: []}
     pending = [start]
+    from_each: dict[str, list[_Edge]] = {}
+    for edge in sorted(edges, key=lambda edge: (edge.target, edge.span)):
+        from_each.setdefault(edge.source, []).append(edge)
     while pending:
         name = pending.pop(0)
-        for edge in sorted((edge for edge in edges if edge.source == name), key=lambda edge: (edge.target, edge.span)):
+        for edge in from_each.get(name, ()):
             if edge.target == start:
                 return [*ways[name], edge]
             if edge.target not in ways:

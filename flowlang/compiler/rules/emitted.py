@@ -121,8 +121,10 @@ def _inputs(graph: ProjectGraph, given: ProjectInput, by_name: Mapping[str, Subj
         if schema is None:
             continue
         wanted = _by_input(taker, by_name[taker.node.name])
+        if wanted is None:
+            continue
         sent = _by_schema(schema.schema, f"the schema of `{taker.event}`", _file_span(schema.path))
-        if wanted is None or sent is None:
+        if sent is None:
             continue
         label = Label(wanted.span, "the input")
         never = [

@@ -41,12 +41,12 @@ def unused_findings(graph: ProjectGraph, given: ProjectInput, subjects: Sequence
     for name in file.vars:
         if name not in read:
             yield unused("FL318", ("vars", name), f"no pipeline reads the var `{name}`", f"read it as `vars.{name}`")
-    named = _policies_named(given, subjects)
+    named = _policies_named(given, subjects) if file.retries else set()
     for name in file.retries:
         if name not in named:
             hint = f"name it where it is meant: `retry: {name}`"
             yield unused("FL319", ("retries", name), f"nothing uses the retry policy `{name}`", hint)
-    queues = _queues_named(subjects)
+    queues = _queues_named(subjects) if file.queues else set()
     for name in file.queues:
         if name not in queues:
             hint = f"name it where it is meant: `queue: {name}`"
