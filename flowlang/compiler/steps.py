@@ -140,7 +140,7 @@ class StepLowering:
             number, ids = self.step(step, around.seeing(seen))
             numbers.append(number)
             seen |= ids
-            if step.verb in {"stop", "fail"}:  # what follows runs only where its condition was false
+            if step.verb in {"stop", "fail"} and not step.catch:  # what follows runs where its condition was false
                 around = around.given(self._implied[number].when_false)
         return tuple(numbers), seen
 

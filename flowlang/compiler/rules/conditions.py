@@ -61,21 +61,18 @@ class ConditionRules:
     def check(self) -> None:
         """Report all findings."""
         pipeline = self._subject.pipeline
-        start = _Context()
-        for number, trigger in enumerate(pipeline.triggers):
-            path: Path = ("triggers", number, "if")
-            self._constant(path)
-            if len(pipeline.triggers) == 1 and not trigger.has("data"):
-                start = self._given(start, path, truth=True)
-        self._block(pipeline.steps, start)
-        self._block(pipeline.on_failure, _Context(start.known, start.why))
+        for number in range(len(pipeline.triggers)):
+            self._constant(("triggers", number, "if"))
+        # What a trigger lets through says nothing of runs that are called.
+        self._block(pipeline.steps, _Context())
+        self._block(pipeline.on_failure, _Context())
 
     # The walk -------------------------------------------------------------------------------------------------------
 
     def _block(self, steps: Sequence[Step], context: _Context) -> None:
         for step in steps:
             self._step(step, context)
-            if step.verb in {"stop", "fail"}:
+            if step.verb in {"stop", "fail"} and not step.catch:
                 context = self._given(context, (*step.path, "if"), truth=False)
 
     def _step(self, step: Step, context: _Context) -> None:
@@ -170,7 +167,7 @@ class ConditionRules:
         if any(case.if_ is None for case in cases):
             self.exhaustive.add(step.path)
         else:
-            self._missing(step, cases)
+            self._missing(step, cases, context)
 
     def _step_inside(self, case: Step, context: _Context) -> None:
         """Look at the steps of a case that was reported, not at its condition."""
@@ -178,7 +175,7 @@ class ConditionRules:
             for child in block or ():
                 self._step(child, context)
 
-    def _missing(self, step: Step, cases: Sequence[Step]) -> None:
+    def _missing(self, step: Step, cases: Sequence[Step], context: _Context) -> None:
         """Report the values of an enum for which no case is written."""
         conditions = [self._subject.checker.conditions.get((*case.path, "if")) for case in cases]
         known = [condition for condition in conditions if condition is not None]
@@ -189,7 +186,10 @@ class ConditionRules:
             return
         path, values = subject
         left = []
+        here = context.known.get(path)
         for value in sorted(values, key=str):
+            if here is not None and not here.has(value):
+                continue
             given = {path: Domain(frozenset({value}))}
             decided = [Reasoning(each.types, given).decide(each.expression.root) for each in known]
             if None in decided:

@@ -139,7 +139,7 @@ def _components(edges: Iterable[_Edge]) -> list[frozenset[str]]:
     taken: set[str] = set()
     for name in reversed(left):
         members = frozenset(_left(name, before, taken))
-        if len(members) > 1 or name in after.get(name, ()):
+        if len(members) > 1 or (members and name in after.get(name, ())):
             found.append(members)
     return sorted(found, key=sorted)
 

@@ -260,6 +260,21 @@ steps:
     assert findings(compile_text(text, schemas=SCHEMAS)) == [("FL214", 6, 20), ("FL214", 9, 61)]
 
 
+def test_a_fail_that_is_caught_says_nothing_of_what_follows() -> None:
+    step = "{if: event.data.phone == null, fail: {code: no.phone}%s}"
+    text = """\
+flowlang: 1
+pipeline: p
+triggers: [{event: shop/order-placed}]
+steps:
+  - %s
+  - {id: a, set: {x: "call ${{ event.data.phone }}"}}
+"""
+    assert findings(compile_text(text % (step % ""), schemas=SCHEMAS)) == []
+    caught = step % ", catch: {errors: no.phone, steps: [{id: b, set: {x: '${{ error.code }}'}}]}"
+    assert findings(compile_text(text % caught, schemas=SCHEMAS)) == [("FL215", 6, 32)]
+
+
 def test_several_events_say_nothing_of_the_data() -> None:
     text = """\
 flowlang: 1
