@@ -30,6 +30,7 @@ class ProjectInput:
         environ: Variables of the environment, for `env`; empty while only validating.
         deploying: Whether `env` values must be there.
         durable: What the environment says of it.
+        complete: Whether all files of pipelines could be read as far as the names in them.
     """
 
     pipelines: tuple[PipelineDocument, ...]
@@ -44,6 +45,7 @@ class ProjectInput:
     environ: Mapping[str, str] = field(default_factory=dict)
     deploying: bool = False
     durable: Durability = "none"
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

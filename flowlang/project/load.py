@@ -141,6 +141,7 @@ def load_project(
             environ=dict(environ or {}) if deploying else {},
             deploying=deploying,
             durable=durable,
+            complete=complete,
         )
     )
     for item in compiled.diagnostics:

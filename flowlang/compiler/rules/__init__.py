@@ -21,6 +21,10 @@ from flowlang.diagnostics import Diagnostic, has_errors
 from flowlang.durations import milliseconds
 from flowlang.model.project_file import Limits
 
+#: Findings about the data of events by types, and those by names, which say less of the same place.
+_TYPED = frozenset({"FL223", "FL224"})
+_BY_NAME = frozenset({"FL310", "FL311"})
+
 
 def ruled(
     given: ProjectInput, graph: ProjectGraph, subjects: Sequence[Subject], found: Sequence[Diagnostic]
@@ -37,12 +41,13 @@ def ruled(
         All findings, without those that others follow from.
     """
     findings = [*found, *_of_pipelines(given, subjects)]
-    if given.project is None or len(subjects) < len(given.pipelines):
+    if given.project is None or not given.complete or not subjects or len(subjects) < len(given.pipelines):
         return findings  # what is missing may be in a part that cannot be read
+    typed = {item.span for item in findings if item.code in _TYPED}
     more = [*event_findings(graph, given), *cycle_findings(graph, given), *emitted_findings(graph, given, subjects)]
     unsent = {item.span for item in more if item.code == "FL305"}
     findings = [item for item in findings if item.code != "FL304" or item.span not in unsent]
-    findings += more
+    findings += (item for item in more if item.code not in _BY_NAME or item.span not in typed)
     if not has_errors(findings) and not given.unreadable_handlers:
         # A name that is misspelt where it is used has been reported there.
         findings += unused_events(graph, given)
