@@ -109,8 +109,8 @@ class ConditionRules:
     def _constant(self, path: Path) -> bool:
         """Report a condition that is the same for all data. Returns whether it is."""
         condition = self._subject.checker.conditions.get(path)
-        if condition is None:
-            return False
+        if condition is None or condition.expression.text == "true":
+            return False  # who writes so means it, and it does no harm
         reasoning = Reasoning(condition.types, {})
         decided = reasoning.decide(condition.expression.root)
         if decided is None:
