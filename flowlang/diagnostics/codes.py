@@ -142,6 +142,7 @@ FL506 dead-catch             An arm of a `catch` never handles anything.
 FL507 retry-beyond-timeout   Retries go on for longer than the time-out around them.
 FL509 too-many-attempts      A step may be tried more often than `limits.attempts` allows.
 FL510 time-beyond-timeout    Something takes longer than the time-out around it.
+FL511 misspelt-class         An error's code is nearly the name of a class.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
 FL901 unknown-code           A code is ignored or selected that no finding has.

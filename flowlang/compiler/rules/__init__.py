@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowlang.compiler.findings import Findings
 from flowlang.compiler.graph import ProjectGraph
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.policies import Policies
 from flowlang.compiler.rules.attempts import attempt_findings
 from flowlang.compiler.rules.catching import catch_findings
+from flowlang.compiler.rules.classes import misspelt_classes, misspelt_in_project
 from flowlang.compiler.rules.conditions import ConditionRules
 from flowlang.compiler.rules.cycles import cycle_findings
 from flowlang.compiler.rules.emitted import emitted_findings
@@ -65,7 +67,13 @@ def _of_pipelines(given: ProjectInput, subjects: Sequence[Subject]) -> list[Diag
         conditions.check()
         unreachable_steps(subject.pipeline, subject.findings, conditions.exhaustive)
         catch_findings(subject)
+        misspelt_classes(subject)
         time_findings(subject, named, None if default is None else milliseconds(default))
     limit = Limits().attempts if given.project is None else given.project.limits.attempts
     attempt_findings({subject.pipeline.pipeline: subject for subject in subjects}, named, limit)
-    return [item for subject in subjects for item in subject.findings.found[before[id(subject)] :]]
+    found = [item for subject in subjects for item in subject.findings.found[before[id(subject)] :]]
+    if given.project is not None and given.project_document is not None:
+        findings = Findings(given.project_document)
+        misspelt_in_project(given.project, findings)
+        found += findings.found
+    return found
