@@ -32,9 +32,9 @@ class SpareThreads:
     def start(self) -> None:
         """Work on one thread more."""
         thread = threading.Thread(target=self._run, name="flowlang-spare", daemon=True)
-        with self._lock:
+        with self._lock:  # one that has not begun cannot be joined
+            thread.start()
             self._threads.add(thread)
-        thread.start()
 
     def join(self, seconds: float) -> None:
         """Wait until all have ended, but not longer than `seconds`."""
