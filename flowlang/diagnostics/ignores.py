@@ -49,9 +49,7 @@ class Ignore:
     removal: Edit | None
 
     def speaks_of(self, item: Diagnostic) -> bool:
-        """Whether a finding lies where the comment speaks of."""
-        if item.span.path != self.span.path:
-            return False
+        """Whether a finding of its file lies where the comment speaks of."""
         return self.lines is None or self.lines[0] <= item.span.line <= self.lines[1]
 
 
@@ -100,11 +98,14 @@ def suppress(
     Returns:
         The findings that stay; those that are left out; and findings about comments that leave nothing out.
     """
+    by_file: dict[tuple[str, str], list[Diagnostic]] = {}
+    for item in diagnostics:
+        by_file.setdefault((item.span.path, item.code), []).append(item)
     left_out: dict[Diagnostic, Suppressed] = {}
     found: list[Diagnostic] = []
     for ignore in ignores:
         for code, place in ignore.codes:
-            meant = [item for item in diagnostics if item.code == code and ignore.speaks_of(item)]
+            meant = [item for item in by_file.get((ignore.span.path, code), ()) if ignore.speaks_of(item)]
             errors = [item for item in meant if item.severity is Severity.ERROR]
             if not meant:
                 found.append(_unused(ignore, code, place))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flowlang.diagnostics import Diagnostic
 from flowlang.diagnostics.ignores import OURS, Ignore, read_ignores
@@ -18,19 +19,25 @@ from flowlang.source import SourceText
 _YAML_COMMENT = re.compile(r"(?:(?<=[ \t])|^)#[^\r\n]*", re.MULTILINE)
 
 
-def project_ignores(sources: Mapping[str, SourceText]) -> tuple[list[Ignore], list[Diagnostic]]:
+def project_ignores(
+    sources: Mapping[str, SourceText], documents: Iterable[YamlDocument] = ()
+) -> tuple[list[Ignore], list[Diagnostic]]:
     """The ignores in the files of a project, and what is wrong with them.
 
     Args:
         sources: Path → content; of files of other kinds than YAML and Python there are none.
+        documents: All documents of some of the files, so that those need not be read again.
     """
+    known: dict[str, list[YamlDocument]] = {}
+    for document in documents:
+        known.setdefault(document.source.path, []).append(document)
     ignores: list[Ignore] = []
     found: list[Diagnostic] = []
     for path, source in sources.items():
         if OURS.search(source.text) is None:
             continue
         if path.lower().endswith((".yaml", ".yml")):
-            read, mistakes = read_ignores(source, yaml_comments(source))
+            read, mistakes = read_ignores(source, yaml_comments(source, known.get(path)))
         elif path.endswith(".py"):
             read, mistakes = read_ignores(source, python_comments(source))
         else:
@@ -40,11 +47,18 @@ def project_ignores(sources: Mapping[str, SourceText]) -> tuple[list[Ignore], li
     return ignores, found
 
 
-def yaml_comments(source: SourceText) -> Iterator[tuple[int, int]]:
-    """Where comments stand in YAML: at each `#` behind a blank that is not inside of a text."""
-    texts = [place for document in read_yaml(source)[0] for place in _texts(document)]
+def yaml_comments(source: SourceText, documents: Sequence[YamlDocument] | None = None) -> Iterator[tuple[int, int]]:
+    """Where comments stand in YAML: at each `#` behind a blank that is not inside of a text.
+
+    Args:
+        source: The file.
+        documents: Its documents; by default they are read.
+    """
+    read = read_yaml(source)[0] if documents is None else documents
+    texts = sorted(place for document in read for place in _texts(document))
     for match in _YAML_COMMENT.finditer(source.text):
-        if not any(start < match.start() < end for start, end in texts):
+        before = bisect_left(texts, (match.start(), 0)) - 1
+        if before < 0 or texts[before][1] <= match.start():
             yield match.span()
 
 

@@ -158,7 +158,7 @@ def load_project(
     found += [*tests.found, *_without_consequences(checked, project=True, pipelines=complete)]
     found += files.found
     lint = Lint() if file is None else file.lint
-    ignores, unreadable = project_ignores(files.sources)
+    ignores, unreadable = project_ignores(files.sources, [item.document for item in documents])
     kept, suppressed, about_ignores = suppress(found, ignores)
     kept += [*unreadable, *about_ignores, *unknown_codes(lint, document)]
     diagnostics = tuple(sorted_diagnostics(with_fixes(reported(kept, lint), files.sources)))
