@@ -164,8 +164,9 @@ def settle(check: Check, *, unsafe: bool = False) -> Settled:
         after.update(fixed.texts)
         applied |= dict.fromkeys(fixed.applied)
         found, sources = check(after)
-    before = {path: original[path].text for path in after}
-    return Settled(before, after, tuple(applied), tuple(found), rounds)
+    changed = {path: text for path, text in after.items() if text != original[path].text}
+    before = {path: original[path].text for path in changed}
+    return Settled(before, changed, tuple(applied), tuple(found), rounds)
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

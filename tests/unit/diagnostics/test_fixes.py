@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from flowlang.diagnostics import Diagnostic, Edit, Fix, apply_fixes, with_fixes
-from flowlang.diagnostics.fixes import edited
+from flowlang.diagnostics.fixes import edited, settle
 from flowlang.source import SourceText
 
 TEXT = "stpes: []   # all of them\nuses: 'mail.sned'\nsize: 512KB\n1: x\n"
@@ -99,3 +100,29 @@ def test_a_fix_in_a_file_that_was_not_read_is_not_made() -> None:
 def test_edits_may_come_in_any_order() -> None:
     edits = [Edit(SOURCE.span(7, 9), "[a]"), Edit(SOURCE.span(0, 5), "steps"), Edit(SOURCE.span(9, 9), " ")]
     assert edited("stpes: []x", edits) == "steps: [a] x"
+
+
+def test_fixes_are_made_until_there_are_none_and_what_one_uncovers_in_the_next_round() -> None:
+    def check(texts: Mapping[str, str]) -> tuple[list[Diagnostic], Mapping[str, SourceText]]:
+        source = SourceText("p.yaml", texts.get("p.yaml", "a b c"))
+        at = next((source.text.index(letter) for letter in "abc" if letter in source.text), None)
+        if at is None:
+            return [], {"p.yaml": source}
+        fix = Fix("raise", (Edit(source.span(at, at + 1), source.text[at].upper()),))
+        return [Diagnostic("FL101", f"small at {at}", source.span(at, at + 1), fix=fix)], {"p.yaml": source}
+
+    settled = settle(check)
+    assert (settled.before, settled.after) == ({"p.yaml": "a b c"}, {"p.yaml": "A B C"})
+    assert (settled.rounds, settled.found) == (3, ())
+    assert [item.message for item in settled.applied] == ["small at 0", "small at 2", "small at 4"]
+
+
+def test_fixes_that_undo_one_another_come_to_an_end_and_what_ends_as_it_began_is_no_change() -> None:
+    def check(texts: Mapping[str, str]) -> tuple[list[Diagnostic], Mapping[str, SourceText]]:
+        source = SourceText("p.yaml", texts.get("p.yaml", "a"))
+        fix = Fix("swap", (Edit(source.span(0, 1), "b" if source.text == "a" else "a"),))
+        return [Diagnostic("FL101", "x", source.span(0, 1), fix=fix)], {"p.yaml": source}
+
+    settled = settle(check)
+    assert settled.rounds == 10
+    assert settled.after == {}
