@@ -74,8 +74,8 @@ docs: $(STAMP)  ## Check the documents: links, headings, and what they quote fro
 pages: $(STAMP)  ## Write the reference pages that are made from the code
 	$(PY) -m flowlang.cli.reference_pages
 
-golden: $(STAMP)  ## Rewrite the expected diagnostics; read the diff before you commit it
-	$(PY) -m pytest -q -n0 --update-golden tests/diagnostics $(ARGS)
+golden: $(STAMP)  ## Rewrite the expected diagnostics and pictures; read the diff before you commit it
+	$(PY) -m pytest -q -n0 --update-golden tests/diagnostics tests/graphs $(ARGS)
 
 bench: $(PEERS)  ## All benchmarks, one after another; figures, no verdict
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done

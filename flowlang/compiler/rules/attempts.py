@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from flowlang.compiler.policies import Policies, lower_policies
 from flowlang.compiler.rules.subject import Subject
+from flowlang.compiler.standing import standings
 from flowlang.diagnostics import Diagnostic, Label, Severity
 from flowlang.expr import ExpressionSyntaxError, compile_expression
 from flowlang.expr.syntax import ListNode
@@ -21,8 +23,16 @@ from flowlang.source import Span
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """A number that multiplies attempts."""
+    """A number that multiplies attempts.
 
+    Attributes:
+        owner: The pipeline that it is written in.
+        count: The number.
+        span: Where.
+        says: What it is.
+    """
+
+    owner: str
     count: int
     span: Span
     says: str
@@ -55,16 +65,18 @@ class _Attempts:
         self._named = named
         self._limit = limit
         self._invocations: dict[str, _Worst] = {}
+        self._count_invocations()
 
     def check(self, subject: Subject) -> None:
         for step in (*subject.pipeline.steps, *subject.pipeline.on_failure):
             worst = self._worst(step, subject, subject.pipeline.retry or ())
             numbers = [factor for factor in worst.factors if factor.count > 1]
-            # What invoked pipelines do alone is said of them.
-            if worst.count <= self._limit or not any(factor.span.path == _path(subject) for factor in numbers):
-                continue
+            own = [factor for factor in numbers if factor.owner == subject.pipeline.pipeline]
+            invoked = prod(factor.count for factor in numbers if factor not in own)
+            if worst.count <= self._limit or not own or invoked > self._limit:
+                continue  # what invoked pipelines do alone is said of them
             product = " x ".join(str(factor.count) for factor in numbers)
-            first, *others = sorted(numbers, key=lambda factor: (factor.span.path != _path(subject), -factor.count))
+            first, *others = sorted(numbers, key=lambda factor: (factor not in own, -factor.count))
             subject.findings.found.append(
                 _diagnostic(first, others, f"{product} = {worst.count} attempts in the worst case", self._limit)
             )
@@ -77,7 +89,7 @@ class _Attempts:
             attempts = max((rule.attempts or 1 for rule in lower_policies(retry, self._named, None, ())), default=1)
             if step.retry:
                 span = subject.findings.span((*step.path, "retry"), key=True)
-                own.append(_Factor(attempts, span, f"{attempts} attempts"))
+                own.append(_Factor(subject.pipeline.pipeline, attempts, span, f"{attempts} attempts"))
             return _product(own, _Worst(1, ()))
         inner = [
             self._worst(child, subject, retry)
@@ -85,34 +97,41 @@ class _Attempts:
             for child in block or ()
         ]
         inner += [self._worst(child, subject, retry) for arm in step.catch for child in arm.steps]
-        inner += [] if step.invoke is None else [self._invoked(step.invoke.pipeline)]
+        inner += [] if step.invoke is None else [self._invocations.get(step.invoke.pipeline, _Worst(1, ()))]
         return _product(own, max(inner, key=lambda worst: worst.count, default=_Worst(1, ())))
 
-    def _invoked(self, name: str) -> _Worst:
-        """The most attempts of one call within a run of a pipeline; of one that invokes itself, within one run."""
-        target = self._subjects.get(name)
-        if name not in self._invocations and target is not None:
-            self._invocations[name] = _Worst(1, ())
-            found = [self._worst(step, target, target.pipeline.retry or ()) for step in target.pipeline.steps]
-            self._invocations[name] = max(found, key=lambda worst: worst.count)
-        return self._invocations.get(name, _Worst(1, ()))
+    def _count_invocations(self) -> None:
+        """Count each pipeline after those that it invokes; of a circle, whose rounds nobody knows, one round."""
+        for start in self._subjects:
+            pending = [(start, False)]
+            seen: set[str] = set()
+            while pending:
+                name, ready = pending.pop()
+                subject = self._subjects.get(name)
+                if subject is None or name in self._invocations:
+                    continue
+                if ready:
+                    steps = subject.pipeline.steps
+                    found = [self._worst(step, subject, subject.pipeline.retry or ()) for step in steps]
+                    self._invocations[name] = max(found, key=lambda worst: worst.count)
+                elif name not in seen:
+                    seen.add(name)
+                    steps_of = (standing.step for standing in standings(subject.pipeline))
+                    invoked = [step.invoke.pipeline for step in steps_of if step.invoke is not None]
+                    pending += [(name, True), *((each, False) for each in invoked)]
 
     def _loops(self, step: Step, subject: Subject) -> list[_Factor]:
         found = []
         if step.repeat is not None and step.repeat.limit is not None:
             path: Path = (*step.path, "repeat", "limit")
             limit = step.repeat.limit
-            found.append(_Factor(limit, subject.findings.span(path), f"{limit} rounds"))
+            found.append(_Factor(subject.pipeline.pipeline, limit, subject.findings.span(path), f"{limit} rounds"))
         if step.foreach is not None:
             items = _items(step.foreach.in_.text)
             if items is not None:
                 path = (*step.path, "foreach", "in")
-                found.append(_Factor(items, subject.findings.span(path), f"{items} items"))
+                found.append(_Factor(subject.pipeline.pipeline, items, subject.findings.span(path), f"{items} items"))
         return found
-
-
-def _path(subject: Subject) -> str:
-    return subject.document.source.path
 
 
 def _product(factors: Sequence[_Factor], inner: _Worst) -> _Worst:
