@@ -102,8 +102,8 @@ def _no_outcome(taker: Taker, graph: ProjectGraph) -> Iterator[Diagnostic]:
     if pipeline not in graph.nodes:
         return
     if outcome not in {*OUTCOMES, "called"}:
-        events = [f"pipeline/{pipeline}.{each}" for each in OUTCOMES]
-        hint = near(taker.event, events) or f"the outcomes are {', '.join(f'`{each}`' for each in OUTCOMES)}"
+        named = own_outcomes(pipeline)
+        hint = near(taker.event, named) or f"the outcomes are {', '.join(f'`{each}`' for each in named)}"
         message = f"no run ends with the event `{taker.event}`: {_IN_VAIN[taker.kind]}"
         yield Diagnostic("FL305", message, taker.span, Severity.WARNING, hint)
     elif taker.kind == "trigger" and taker.event in own_outcomes(taker.node.name):
