@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -152,6 +152,21 @@ class Condition:
     types: Mapping[Node, Type]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What could be read where a value or an expression is written: editors complete and explain by it.
+
+    Attributes:
+        path: Where, in its document.
+        place: Which steps and vars it sees.
+        environment: The names with their types.
+    """
+
+    path: Path
+    place: Place
+    environment: Environment
+
+
 @dataclass(slots=True)
 class Checker:
     """Checks the expressions of one pipeline.
@@ -165,6 +180,7 @@ class Checker:
         places: Collects where the texts with expressions are written, as `plan.Places` has it.
         reads: Collects what is read, and where.
         conditions: Collects the conditions without mistakes, by path.
+        watch: Is told of each value and expression, before it is checked; None: nobody asks.
     """
 
     findings: Findings
@@ -175,6 +191,7 @@ class Checker:
     places: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
     conditions: dict[Path, Condition] = field(default_factory=dict)
+    watch: Callable[[Seen], None] | None = None
     _steps: ObjectOf = field(init=False)
     _vars: ObjectOf = field(init=False)
 
@@ -200,12 +217,14 @@ class Checker:
             place: What it may read.
             expected: The type that the key takes; None: any.
         """
+        self._tell(path, place)
         checked = self._expression(written.text, path, written.offset, place, expected)
         self._remember(path, written.offset, written.offset + len(written.text))
         return Written(written.text, as_json(checked.type), checked.implied)
 
     def value(self, tree: Any, path: Path, place: Place) -> Written:
         """Check a value with templates."""
+        self._tell(path, place)
         types: dict[tuple[str | int, ...], Type] = {}
         try:
             texts = list(texts_of(tree))
@@ -224,6 +243,10 @@ class Checker:
                     types[inner] = self._template(template, at, place)
                     self._remember(at, 0, len(text))
         return Written(tree, type_of_value(tree, types))
+
+    def _tell(self, path: Path, place: Place) -> None:
+        if self.watch is not None:
+            self.watch(Seen(path, place, self._environment(place)))
 
     def _remember(self, path: Path, start: int, end: int) -> None:
         self.places[render_path(path)] = self.findings.document.anchors(path, start, end)

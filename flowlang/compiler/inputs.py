@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowlang.compiler.expressions import Seen
 from flowlang.compiler.graph import ProjectGraph
 from flowlang.diagnostics import Diagnostic
 from flowlang.handler.signature import Signature
@@ -31,6 +32,7 @@ class ProjectInput:
         deploying: Whether `env` values must be there.
         durable: What the environment says of it.
         complete: Whether all files of pipelines could be read as far as the names in them.
+        watch: Is told what can be read at each value and expression; None: nobody asks.
     """
 
     pipelines: tuple[PipelineDocument, ...]
@@ -46,6 +48,7 @@ class ProjectInput:
     deploying: bool = False
     durable: Durability = "none"
     complete: bool = True
+    watch: Callable[[Seen], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class PipelineLowering:
         self._pipelines = pipelines
         self._findings = Findings(document.document)
         environ = project.environ if project.deploying else None
-        self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)), environ)
+        self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)), environ, watch=project.watch)
         self._project_vars: Mapping[str, Any] = {} if self._file is None else self._file.vars
         self._vars = frozenset({*self._project_vars, *self._pipeline.vars})
         self._lowering = StepLowering(

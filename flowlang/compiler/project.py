@@ -74,7 +74,7 @@ def _project_file(project: ProjectInput, found: list[Diagnostic]) -> tuple[tuple
     findings = Findings(project.project_document)
     environ = project.environ if project.deploying else None
     _check_vars(project.project, findings, environ)
-    webhooks = lower_webhooks(project.project, findings)
+    webhooks = lower_webhooks(project.project, findings, project.watch)
     observe = lower_observe(project.project, findings, environ)
     found += findings.found
     return webhooks, observe

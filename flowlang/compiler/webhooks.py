@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from flowlang.compiler.expressions import Checker, Place
+from flowlang.compiler.expressions import Checker, Place, Seen
 from flowlang.compiler.findings import Findings, near
 from flowlang.durations import milliseconds
 from flowlang.model import Path, ProjectFile
@@ -34,16 +35,18 @@ LATER: Final = (
 _SECRET = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
-def lower_webhooks(project: ProjectFile, findings: Findings) -> tuple[WebhookSource, ...]:
-    """Check and lower all webhooks."""
-    return tuple(_lower(name, webhook, findings) for name, webhook in project.webhooks.items())
+def lower_webhooks(
+    project: ProjectFile, findings: Findings, watch: Callable[[Seen], None] | None = None
+) -> tuple[WebhookSource, ...]:
+    """Check and lower all webhooks; `watch` is told what can be read at each value."""
+    checker = Checker(findings, frozenset(), watch=watch)
+    return tuple(_lower(name, webhook, findings, checker) for name, webhook in project.webhooks.items())
 
 
-def _lower(name: str, webhook: Webhook, findings: Findings) -> WebhookSource:
+def _lower(name: str, webhook: Webhook, findings: Findings, checker: Checker) -> WebhookSource:
     path: Path = ("webhooks", name)
     _check_provider(webhook, path, findings)
     place = Place(frozenset({"body", "headers"}))
-    checker = Checker(findings, frozenset())
     for key in ("event", "id", "data"):
         if webhook.has(key):
             checker.value(getattr(webhook, key), (*path, key), place)

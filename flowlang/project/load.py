@@ -65,6 +65,7 @@ class Project:
         suppressed: Findings that comments leave out.
         test_data: Contents of the data files that tests name, by path from the project's root.
         graph: Who sends, takes and invokes what; without pipelines that have mistakes of shape.
+        inputs: What the compiler was given.
     """
 
     folder: Path
@@ -81,6 +82,7 @@ class Project:
     test_data: Mapping[str, Any] = field(default_factory=dict)
     suppressed: tuple[Suppressed, ...] = ()
     graph: ProjectGraph = field(default_factory=lambda: ProjectGraph({}))
+    inputs: ProjectInput = field(default_factory=lambda: ProjectInput((), None))
 
     @property
     def files(self) -> int:
@@ -127,23 +129,22 @@ def load_project(
     for handler_file in project_files(files.folder):
         files.show(handler_file.path)
     named = named_inputs(documents, schemas)
-    compiled = compile_project(
-        ProjectInput(
-            pipelines=documents,
-            project=file,
-            project_document=document,
-            schemas=events.schemas,
-            unreadable_schemas=events.unreadable,
-            schema_files=named,
-            used_schemas=frozenset(schemas.referred) | {path for path, schema in named.items() if schema is not None},
-            signatures=signatures,
-            unreadable_handlers=any(problem.first is None for problem in problems),
-            environ=dict(environ or {}) if deploying else {},
-            deploying=deploying,
-            durable=durable,
-            complete=complete,
-        )
+    inputs = ProjectInput(
+        pipelines=documents,
+        project=file,
+        project_document=document,
+        schemas=events.schemas,
+        unreadable_schemas=events.unreadable,
+        schema_files=named,
+        used_schemas=frozenset(schemas.referred) | {path for path, schema in named.items() if schema is not None},
+        signatures=signatures,
+        unreadable_handlers=any(problem.first is None for problem in problems),
+        environ=dict(environ or {}) if deploying else {},
+        deploying=deploying,
+        durable=durable,
+        complete=complete,
     )
+    compiled = compile_project(inputs)
     for item in compiled.diagnostics:
         if item.code == "FL317":
             files.show(files.folder / item.span.path)  # nothing has made us read it
@@ -177,6 +178,7 @@ def load_project(
         test_data=tests.data,
         suppressed=tuple(suppressed),
         graph=compiled.graph,
+        inputs=inputs,
     )
 
 
