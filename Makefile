@@ -126,7 +126,7 @@ $(PEERS): $(STAMP) requirements/bench.lock
 lock: $(STAMP)  ## Write the lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(PY) -m pip install -qq --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --extra server --extra dev --group dev --no-emit-package flowlang-pipelines \
+	  --extra server --extra dev --extra lsp --group dev --no-emit-package flowlang-pipelines \
 	  --custom-compile-command 'make lock' --output-file $(LOCK) $(ARGS) pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint $(LOCK) \
 	  --group bench --no-emit-package flowlang-pipelines \

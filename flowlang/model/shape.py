@@ -66,7 +66,7 @@ def _near_key(document: YamlDocument, model: type[Part], location: Path) -> str 
 
 def _free_keys(document: YamlDocument, model: type[Part], location: Path) -> set[str]:
     """The keys that a map could still have."""
-    parent = _model_at(document, model, location[:-1])
+    parent = model_at(document, model, location[:-1])
     if parent is None:
         return set()
     node = document.node_at(location[:-1])
@@ -116,21 +116,39 @@ def _subject(path: Path, *, is_key: bool) -> str:
 
 
 def _missing(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
-    parent = _model_at(document, model, location[:-1])
+    parent = model_at(document, model, location[:-1])
     message = f"{parent.called if parent else 'this map'} needs `{location[-1]}`"
     return Diagnostic("FL102", message, document.span_at(location[:-1], key=True), caret=f"no `{location[-1]}` here")
 
 
 def _unknown(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
-    parent = _model_at(document, model, location[:-1])
+    parent = model_at(document, model, location[:-1])
     key = str(location[-1])
     hint = suggestion(key, _free_keys(document, model, location)) or (parent.keys_hint() if parent else None)
     message = f"`{key}` is not a key of {parent.called if parent else 'this map'}"
     return Diagnostic("FL101", message, document.span_at(location, key=True), hint=hint)
 
 
-def _model_at(document: YamlDocument, model: type[Part], location: Path) -> type[Part] | None:
-    """The model of the map at a location, found by following the annotations of fields."""
+def model_at(document: YamlDocument, model: type[Part], location: Path) -> type[Part] | None:
+    """The model of the map at a location; None when none has it.
+
+    Args:
+        document: The document: of several models that a place may have, its keys choose one.
+        model: Of the whole document.
+        location: Keys and indices from the root.
+    """
+    current = annotation_at(document, model, location)
+    return current if isinstance(current, type) and issubclass(current, Part) else None
+
+
+def annotation_at(document: YamlDocument, model: type[Part], location: Path) -> Any:
+    """The annotation of what stands at a location, found by following those of fields; None when there is none.
+
+    Args:
+        document: The document.
+        model: Of the whole document.
+        location: Keys and indices from the root.
+    """
     current: Any = model
     for depth, step in enumerate(location):
         current = _one_of(current, document, location[:depth])
@@ -140,8 +158,7 @@ def _model_at(document: YamlDocument, model: type[Part], location: Path) -> type
         else:
             arguments = get_args(current)
             current = None if not arguments else arguments[1 if get_origin(current) is dict else 0]
-    current = _one_of(current, document, location)
-    return current if isinstance(current, type) and issubclass(current, Part) else None
+    return _one_of(current, document, location)
 
 
 def _one_of(annotation: Any, document: YamlDocument, location: Path) -> Any:
