@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "bench": ("bench", "Measure how many steps a second this machine does."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
     "fsck": ("fsck", "Check that the indexes of the store agree with the runs in it."),
+    "schema": ("schema", "Write JSON Schemas of pipelines, tests and events for editors."),
+    "types": ("types", "Write Python types of the project's events."),
     "lsp": ("lsp", "Answer an editor: findings, completion, definitions, renaming."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
 }

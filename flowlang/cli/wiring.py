@@ -18,6 +18,7 @@ from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:  # each would load msgspec and more for commands that need none of it
     from flowlang.bootstrap import Health
+    from flowlang.compiler import ProjectInput
     from flowlang.compiler.graph import ProjectGraph
     from flowlang.diagnostics import Diagnostic, Suppressed
     from flowlang.engine.fsck import Report
@@ -66,6 +67,10 @@ class Project(Protocol):
     @property
     def manifest(self) -> Manifest | None:
         """What is to be deployed; None when anything has errors."""
+
+    @property
+    def inputs(self) -> ProjectInput:
+        """What the compiler was given: handlers, schemas of events, documents."""
 
     @property
     def settings(self) -> Mapping[str, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 from flowlang.handler.signature import Signature
 from flowlang.lsp.opened import OpenProject, value_at
+from flowlang.project.docstrings import docstring
 
 
 def handler_doc(project: OpenProject, name: str) -> str:
     """The docstring of a handler, its first paragraph; empty when it has none."""
     signature = project.signatures.get(name)
-    return "" if signature is None else _docstring(project, signature)
+    return "" if signature is None else docstring(project.folder, signature)
 
 
 def handler_text(signature: Signature) -> str:
@@ -24,19 +24,6 @@ def handler_text(signature: Signature) -> str:
     extra = ["**more"] if signature.accepts_extra else []
     returns = f" -> {signature.returns}" if signature.returns else ""
     return f"{'async ' if signature.is_async else ''}def {signature.name}({', '.join([*params, *extra])}){returns}"
-
-
-def _docstring(project: OpenProject, signature: Signature) -> str:
-    try:
-        tree = ast.parse((project.folder / signature.path).read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return ""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min((decorator.lineno for decorator in node.decorator_list), default=0)
-            if first <= signature.line <= node.lineno and node.decorator_list:
-                return (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
-    return ""
 
 
 def event_doc(project: OpenProject, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -87,6 +88,22 @@ class Part(BaseModel):
             field: The field's name in the model.
         """
         return field in self.model_fields_set
+
+
+@dataclass(frozen=True, slots=True)
+class ShortForm:
+    """Reads a text as a map with one key."""
+
+    key: str
+
+    def __call__(self, value: Any) -> Any:
+        """Take a text, or anything else as it is."""
+        return {self.key: value} if isinstance(value, str) else value
+
+
+def short(key: str) -> BeforeValidator:
+    """A text stands for a map with one key."""
+    return BeforeValidator(ShortForm(key))
 
 
 _T = TypeVar("_T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -47,32 +48,48 @@ def read_boolean(value: Any) -> bool:
     raise problem("FL103", f"takes `true` or `false`; found {found(value)}")
 
 
-def whole(minimum: int, maximum: int | None = None) -> BeforeValidator:
-    """A whole number within bounds, both included."""
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """Reads a whole number within bounds, both included."""
 
-    def read(value: Any) -> int:
+    minimum: int
+    maximum: int | None = None
+
+    def __call__(self, value: Any) -> int:
+        """Take a number."""
         if isinstance(value, bool) or not isinstance(value, int):
             hint = f"write `{value}` without quotes" if isinstance(value, str) and value.isdecimal() else None
             raise problem("FL103", f"takes a whole number; found {found(value)}", hint)
-        if value < minimum or (maximum is not None and value > maximum):
-            bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        if value < self.minimum or (self.maximum is not None and value > self.maximum):
+            low, high = self.minimum, self.maximum
+            bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
             raise problem("FL104", f"takes a whole number {bounds}; found `{value}`")
         return value
 
-    return BeforeValidator(read)
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Reads a number that is not below a bound."""
+
+    minimum: float
+
+    def __call__(self, value: Any) -> float:
+        """Take a number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise problem("FL103", f"takes a number; found {found(value)}")
+        if value < self.minimum:
+            raise problem("FL104", f"takes a number of at least {self.minimum:g}; found `{value}`")
+        return float(value)
+
+
+def whole(minimum: int, maximum: int | None = None) -> BeforeValidator:
+    """A whole number within bounds, both included."""
+    return BeforeValidator(WholeNumber(minimum, maximum))
 
 
 def number(minimum: float) -> BeforeValidator:
     """A number that is not below a bound."""
-
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise problem("FL103", f"takes a number; found {found(value)}")
-        if value < minimum:
-            raise problem("FL104", f"takes a number of at least {minimum:g}; found `{value}`")
-        return float(value)
-
-    return BeforeValidator(read)
+    return BeforeValidator(Number(minimum))
 
 
 def choice(*words: str) -> BeforeValidator:

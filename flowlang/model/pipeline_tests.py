@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flowlang.model.base import Many, OneOrMany, Optional, Part, found, listed, problem
+from flowlang.model.base import Many, OneOrMany, Optional, Part, found, listed, problem, short
 from flowlang.model.expression import Expression
 from flowlang.model.fields import (
     EventName,
@@ -118,11 +118,6 @@ def _read_handlers(value: Any) -> Any:
     if not isinstance(value, dict):
         raise problem("FL103", f"takes scripts by handler, or `real`; found {found(value)}", "`real` runs your own")
     return value
-
-
-def _short(key: str) -> BeforeValidator:
-    """A text stands for a map with one key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 Instance = Annotated[str, BeforeValidator(_read_instance)]
@@ -301,10 +296,10 @@ class ExpectedRun(Part):
     status: Optional[Annotated[RunStatus, choice(*_RUN_STATUSES)]] = None
     output: Any = None
     error: Optional[ExpectedError] = None
-    steps: Annotated[dict[Instance, Annotated[ExpectedStep, _short("status")]], BeforeValidator(read_values)] = Field(
+    steps: Annotated[dict[Instance, Annotated[ExpectedStep, short("status")]], BeforeValidator(read_values)] = Field(
         default_factory=dict
     )
-    undone: Optional[Many[Annotated[ExpectedUndo, _short("step")]]] = None
+    undone: Optional[Many[Annotated[ExpectedUndo, short("step")]]] = None
 
 
 class ExpectedRuns(Part):
@@ -313,7 +308,7 @@ class ExpectedRuns(Part):
     called: ClassVar[str] = "expected runs"
 
     count: Optional[Count] = None
-    each: Optional[Many[Annotated[ExpectedRun, _short("status")]]] = None
+    each: Optional[Many[Annotated[ExpectedRun, short("status")]]] = None
 
 
 class Expected(ExpectedRun):
@@ -325,7 +320,7 @@ class Expected(ExpectedRun):
         dict[CalledName, Annotated[ExpectedCalls, BeforeValidator(_read_calls)]], BeforeValidator(read_values)
     ] = Field(default_factory=dict)
     order: Many[CalledName] = ()
-    emitted: Optional[Many[Annotated[ExpectedEvent, _short("event")]]] = None
+    emitted: Optional[Many[Annotated[ExpectedEvent, short("event")]]] = None
     runs: Annotated[dict[str, Annotated[ExpectedRuns, BeforeValidator(_read_counted)]], BeforeValidator(_read_runs)] = (
         Field(default_factory=dict)
     )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, PlainValidator
 
-from flowlang.model.base import Many, OneOrMany, Optional, Part, Some, found, problem
+from flowlang.model.base import Many, OneOrMany, Optional, Part, Some, found, problem, short
 from flowlang.model.expression import Expression, has_template, is_whole_template
 from flowlang.model.fields import (
     CEL_KEYWORDS,
@@ -56,12 +56,7 @@ _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%", re.ASCII)
 ErrorClass = Literal["transient", "resource", "permanent", "bug", "timeout"]
 
 
-# -- short forms of verbs ---------------------------------------------------------------------------------------------
-
-
-def _short(key: str) -> BeforeValidator:
-    """A text stands for a map with one key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+# -- verbs with more than a value -------------------------------------------------------------------------------------
 
 
 class Invoke(Part):
@@ -73,6 +68,10 @@ class Invoke(Part):
     wait: Boolean = True
 
 
+def _read_delay(value: Any) -> Any:
+    return value if has_template(value) else read_duration(value)
+
+
 class Emit(Part):
     """Send an event."""
 
@@ -80,9 +79,7 @@ class Emit(Part):
 
     event: SentEvent
     id: Optional[TemplateText] = None
-    delay: Annotated[
-        timedelta | str, BeforeValidator(lambda value: value if has_template(value) else read_duration(value))
-    ] = timedelta(0)
+    delay: Annotated[timedelta | str, BeforeValidator(_read_delay)] = timedelta(0)
 
 
 class WaitFor(Part):
@@ -247,7 +244,7 @@ class Undo(Part):
     called: ClassVar[str] = "`undo`"
 
     uses: Optional[HandlerName] = None
-    invoke: Optional[Annotated[Invoke, _short("pipeline")]] = None
+    invoke: Optional[Annotated[Invoke, short("pipeline")]] = None
     with_: Optional[Arguments] = None
     retry: Optional[Retry] = None
     timeout: Optional[PositiveDuration] = None
@@ -265,8 +262,8 @@ class Step(Part):
     id: Optional[Identifier] = None
 
     uses: Optional[HandlerName] = None
-    invoke: Optional[Annotated[Invoke, _short("pipeline")]] = None
-    emit: Optional[Annotated[Emit, _short("event")]] = None
+    invoke: Optional[Annotated[Invoke, short("pipeline")]] = None
+    emit: Optional[Annotated[Emit, short("event")]] = None
     wait_for: Optional[WaitFor] = None
     sleep: Optional[Annotated[str, BeforeValidator(_read_sleep)]] = None
     set: Optional[NamedValues] = None
