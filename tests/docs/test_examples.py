@@ -66,7 +66,7 @@ def test_steps_of_a_page_fit_its_handlers(block: Block, tmp_path: Path) -> None:
 
 
 def test_every_yaml_example_is_checked_in_some_way() -> None:
-    known = {"title", "steps", "starter"}
+    known = {"title", "steps", "starter", "ci"}
     assert [each.place for each in blocks("yaml") if known.isdisjoint(each.words)] == []
 
 

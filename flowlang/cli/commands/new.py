@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from flowlang.cli.commands.schema import FILES, schema_files
 from flowlang.cli.session import OK, Command, Session
 from flowlang.cli.shapes import plural
 from flowlang.errors import ConfigError
@@ -30,15 +31,22 @@ _RENAMED: Final = {"gitignore": ".gitignore"}
 def command(session: Session, name: str, into: Path | None) -> int:
     """Make a small project that runs at once.
 
-    A folder NAME with one pipeline, one handler, schemas of its events and a test. What is there already stays as it
-    is: with a file in the way nothing is written.
+    A folder NAME with one pipeline, one handler, schemas of its events and for editors, and a test. What is there
+    already stays as it is: with a file in the way nothing is written.
     """
     if not _NAME.fullmatch(name):
         raise click.UsageError(
             f"`{name}` is no name of a project: small letters, digits and `-`, such as `{_near(name)}`"
         )
     folder = into or Path(name)
-    written = _write(folder, _contents(name))
+    contents = _contents(name)
+    _refuse_to_overwrite(folder, [*contents, *FILES.values()])
+    _write(folder, contents)
+    from flowlang.project import load_project  # noqa: PLC0415 - a mistake in the name must not load pydantic
+
+    schemas = schema_files(load_project(folder), folder)
+    _write(folder, schemas)
+    written = sorted([*contents, *schemas])
     if session.as_json:
         session.console.document({"project": name, "folder": str(folder), "files": written})
         return OK
@@ -69,15 +77,23 @@ def _walk(folder: Traversable, prefix: str) -> list[tuple[str, str]]:
     return found
 
 
-def _write(folder: Path, contents: dict[str, str]) -> list[str]:
-    """Write all files, or none when one of them is there.
+def _refuse_to_overwrite(folder: Path, paths: list[str]) -> None:
+    """Look whether a file is in the way.
 
     Raises:
-        ConfigError: naming what is in the way, or why it cannot be written.
+        ConfigError: naming it.
     """
-    present = [path for path in contents if (folder / path).exists() or (folder / path).is_symlink()]
+    present = [path for path in paths if (folder / path).exists() or (folder / path).is_symlink()]
     if present:
         raise ConfigError(f"{folder / present[0]} is there already; nothing was written. Choose another name or --into")
+
+
+def _write(folder: Path, contents: dict[str, str]) -> None:
+    """Write files.
+
+    Raises:
+        ConfigError: saying why one cannot be written.
+    """
     try:
         for path, text in contents.items():
             target = folder / path
@@ -86,4 +102,3 @@ def _write(folder: Path, contents: dict[str, str]) -> list[str]:
                 file.write(text)
     except OSError as error:
         raise ConfigError(f"cannot write {error.filename}: {error.strerror}") from error
-    return list(contents)

@@ -6,6 +6,7 @@ import compileall
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -22,7 +23,11 @@ FILES = {
     "pipelines/welcome.yaml",
     "pytest.ini",
     "schemas/events/member/greeted.json",
+    "schemas/event.schema.json",
     "schemas/events/member/joined.json",
+    "schemas/pipeline.schema.json",
+    "schemas/project.schema.json",
+    "schemas/tests.schema.json",
     "tests/test_project.py",
 }
 
@@ -38,6 +43,15 @@ def test_a_project_is_written_with_its_name(desk: Desk) -> None:
     for path in (folder / "schemas").rglob("*.json"):
         json.loads(path.read_text())
     assert compileall.compile_dir(folder, quiet=1)
+
+
+def test_editors_are_told_the_schema_of_each_file(desk: Desk) -> None:
+    folder = desk.folder / "shop"
+    desk.call("new", "shop", "--into", str(folder))
+    for file in [*folder.glob("pipelines/*.yaml"), folder / "flowlang.yaml"]:
+        modeline, _, text = file.read_text().partition("\n")
+        schema = json.loads((file.parent / modeline.removeprefix("# yaml-language-server: $schema=")).read_text())
+        jsonschema.validate(yaml.safe_load(text), schema)
 
 
 def test_its_pipeline_test_passes(desk: Desk) -> None:
