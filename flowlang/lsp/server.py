@@ -20,8 +20,9 @@ from pygls.lsp.server import LanguageServer
 
 from flowlang import __version__
 from flowlang.diagnostics import Diagnostic, Severity
+from flowlang.diagnostics.rule_text import PAGES_URL
 from flowlang.lsp.completion import Completion, complete
-from flowlang.lsp.fixes import Fix, fixes
+from flowlang.lsp.fixes import QuickFix, quick_fixes
 from flowlang.lsp.hover import hover
 from flowlang.lsp.navigation import definition, references
 from flowlang.lsp.opened import OpenProject, project_folder
@@ -168,6 +169,7 @@ class FlowLangServer(LanguageServer):
             message=message,
             severity=_SEVERITIES[finding.severity],
             code=finding.code,
+            code_description=types.CodeDescription(f"{PAGES_URL}/{finding.code}.md"),
             source="flowlang",
             related_information=related or None,
         )
@@ -202,26 +204,31 @@ class FlowLangServer(LanguageServer):
             changes.setdefault(self.uri(project, span.path), []).append(edit)
         return types.WorkspaceEdit(changes=changes)
 
-    def action(self, project: OpenProject, finding: Diagnostic, fix: Fix) -> types.CodeAction:
+    def action(self, project: OpenProject, finding: Diagnostic, fix: QuickFix) -> types.CodeAction:
         """A quick fix."""
         if fix.creates is None:
-            edit = self.edits(project, [fix.span], fix.text)
+            changes: dict[str, list[types.TextEdit]] = {}
+            for edit in fix.edits:
+                written = types.TextEdit(self.range(project, edit.span), edit.text)
+                changes.setdefault(self.uri(project, edit.span.path), []).append(written)
+            edits = types.WorkspaceEdit(changes=changes)
         else:
-            uri = self.uri(project, fix.creates)
+            path, text = fix.creates
+            uri = self.uri(project, path)
             start = types.Range(types.Position(0, 0), types.Position(0, 0))
             document = types.OptionalVersionedTextDocumentIdentifier(uri)
-            edit = types.WorkspaceEdit(
+            edits = types.WorkspaceEdit(
                 document_changes=[
                     types.CreateFile(uri, options=types.CreateFileOptions(ignore_if_exists=True)),
-                    types.TextDocumentEdit(document, [types.TextEdit(start, fix.text)]),
+                    types.TextDocumentEdit(document, [types.TextEdit(start, text)]),
                 ]
             )
         return types.CodeAction(
             title=fix.title,
             kind=types.CodeActionKind.QuickFix,
             diagnostics=[self._diagnostic(project, finding)],
-            edit=edit,
-            is_preferred=True,
+            edit=edits,
+            is_preferred=fix.certain,
         )
 
 
@@ -318,7 +325,7 @@ def _answer_questions(server: FlowLangServer) -> None:
     kinds = types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, kinds)
-    def quick_fixes(params: types.CodeActionParams) -> list[types.CodeAction]:
+    def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
         found = server.place(params.text_document.uri)
         if found is None:
             return []
@@ -329,7 +336,7 @@ def _answer_questions(server: FlowLangServer) -> None:
             server.action(project, finding, fix)
             for finding in project.findings
             if finding.span.path == path and finding.span.start <= end and start <= finding.span.end
-            for fix in fixes(project, finding)
+            for fix in quick_fixes(finding)
         ]
 
 

@@ -92,7 +92,7 @@ class Editor:
         """Wait until the findings of a file have these codes."""
         uri = self.uri(path)
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S / 2):
                 while [each.code for each in self._findings.get(uri, [NEVER])] != list(codes):
                     self._published.clear()
                     await self._published.wait()

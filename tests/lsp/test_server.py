@@ -287,12 +287,15 @@ def test_quick_fixes_write_what_the_hint_says(folder: Path) -> None:
             ((edit,),) = action.edit.changes.values()
             titles[action.title] = (client.text_in(ORDERS, edit.range), edit.new_text)
         assert titles == {
-            "Change to `uses`": ("usse", "uses"),
-            'Write `if: "!steps.charge.output.x"`': (
-                "if: !steps.charge.output.x",
-                'if: "!steps.charge.output.x"',
-            ),
+            "Write `uses`": ("usse", "uses"),
+            "Quote it": ("!steps.charge.output.x", '"!steps.charge.output.x"'),
         }
+        client.write(ORDERS, "- event: shop/placed", "- event: shop/unknown")
+        client.write(ORDERS, "    usse: shop.tell", "    uses: shop.tell")
+        client.write(ORDERS, "if: !steps.charge.output.x", "if: steps.note.output.total > 3")
+        found = await client.finds(ORDERS, "FL304")
+        (action,) = await client.actions(ORDERS, found[0].range)
+        assert action.title == "Create schemas/events/shop/unknown.json"
 
     drive(folder, session)
 
