@@ -47,6 +47,30 @@ def project_ignores(
     return ignores, found
 
 
+def certain(about: Iterable[Diagnostic], project: YamlDocument | None, *, whole: bool) -> list[Diagnostic]:
+    """What can be said of ignores: that one is unused only where all was looked for.
+
+    Args:
+        about: The findings about ignores.
+        project: `flowlang.yaml`, of whose environments only one is looked at.
+        whole: Whether nothing was left unlooked at because of mistakes, or since it is no matter of a deploy.
+    """
+    overlays = None
+    if project is not None and isinstance(project.root, MapNode) and "environments" in project.root.entries:
+        overlays = project.root.entries["environments"].value
+    found = []
+    for item in about:
+        in_overlay = (
+            overlays is not None
+            and project is not None
+            and item.span.path == project.source.path
+            and overlays.start <= item.span.start <= overlays.end
+        )
+        if item.code != "FL902" or (whole and not in_overlay):
+            found.append(item)
+    return found
+
+
 def yaml_comments(source: SourceText, documents: Sequence[YamlDocument] | None = None) -> Iterator[tuple[int, int]]:
     """Where comments stand in YAML: at each `#` behind a blank that is not inside of a text.
 

@@ -31,7 +31,7 @@ from flowlang.model.project_file import ErrorClass, Lint
 from flowlang.model.shape import read_shape
 from flowlang.model.yaml_source import read_yaml
 from flowlang.plan import Durability, EventSchema, Manifest, Plan
-from flowlang.project.comments import project_ignores
+from flowlang.project.comments import certain, project_ignores
 from flowlang.project.events import read_event_schemas
 from flowlang.project.files import PROJECT_FILE, ProjectFiles
 from flowlang.project.handlers import handler_findings, unused_handlers, with_declarations
@@ -161,7 +161,8 @@ def load_project(
     lint = Lint() if file is None else file.lint
     ignores, unreadable = project_ignores(files.sources, [item.document for item in documents])
     kept, suppressed, about_ignores = suppress(found, ignores)
-    kept += [*unreadable, *about_ignores, *unknown_codes(lint, document)]
+    whole = not deploying and not has_errors(found)
+    kept += [*unreadable, *certain(about_ignores, document, whole=whole), *unknown_codes(lint, document)]
     diagnostics = tuple(sorted_diagnostics(with_fixes(reported(kept, lint), files.sources)))
     return Project(
         folder=folder,

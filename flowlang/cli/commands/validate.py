@@ -16,7 +16,7 @@ from flowlang.cli.fixing import difference, settled_project, write_fixed
 from flowlang.cli.git import changed_files, prefix_in_repository
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.cli.wiring import Project, load_project
-from flowlang.diagnostics import Diagnostic, Format, Suppressed, render
+from flowlang.diagnostics import Diagnostic, Format, Suppressed, has_errors, render
 from flowlang.diagnostics.baseline import baseline_text, read_baseline, without_baseline
 from flowlang.diagnostics.paint import printable
 from flowlang.diagnostics.report import plural
@@ -177,7 +177,7 @@ def _without(
     except (ConfigError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{file}: {error}", param_hint="--baseline") from None
     _, old, gone = without_baseline(list(project.diagnostics), project.sources, known)
-    if gone:
+    if gone and not has_errors(project.diagnostics):  # with errors not all is looked for
         session.console.say(f"{gone} of the baseline are gone; `--write-baseline {file}` writes it anew")
     left_out = {item.diagnostic: item for item in old}
     return (

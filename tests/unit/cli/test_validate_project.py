@@ -292,3 +292,13 @@ def test_in_a_github_action_findings_are_annotations_and_a_summary(call: Call, p
     assert json.loads(call("--json", GITHUB_ACTIONS="true").stdout)["schema_version"] == 1
     uri = json.loads(call("--format", "sarif").stdout)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert uri["artifactLocation"]["uri"] == "shop/pipelines/a.yaml"
+
+
+def test_both_slips_that_the_readme_shows_are_put_right(call: Call, project: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    slips = readme.split('```yaml title="pipelines/slips.yaml" refused=FL401,FL203\n')[1].split("```")[0]
+    handler = 'from flowlang import handler\n\n\n@handler("greetings.write", effect="pure")\ndef write(name: str) -> str:\n    return name\n'
+    write_project(project, {"pipelines/slips.yaml": slips, "handlers/greetings.py": handler})
+    assert call("--fix", "--select", "FL2,FL4", str(project / "pipelines/slips.yaml")).exit_code == 0
+    fixed = slips.replace("wirte", "write").replace("greting.", "greeting.")
+    assert (project / "pipelines/slips.yaml").read_text() == fixed
