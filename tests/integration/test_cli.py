@@ -139,7 +139,7 @@ def test_all_findings_of_all_files_are_shown_at_once(shop: Path) -> None:
     (shop / "pipelines/second.yaml").write_text("flowlang: 1\npipeline: second\nstpes: []\n")
     shown = call(shop, "validate", "--format", "concise", status=1).stdout
     assert "pipelines/second.yaml:3:1: error:" in shown
-    assert "pipelines/welcome.yaml:8:11: error:" in shown
+    assert "pipelines/welcome.yaml:9:11: error:" in shown
     assert "^" in call(shop, "validate", status=1).stdout
     call(shop, "validate", "nowhere.yaml", status=2)
 
