@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from flowlang.compiler.expressions import Written
 from flowlang.compiler.findings import Findings, near
+from flowlang.compiler.misfits import report_misfits
+from flowlang.compiler.project_types import ProjectTypes
 from flowlang.diagnostics import Label, Severity, did_you_mean
+from flowlang.expr.types import Field, ObjectOf
 from flowlang.handler.signature import Signature
 from flowlang.model import Step
 from flowlang.source import Span
@@ -87,3 +91,19 @@ def _check_arguments(step: Step, signature: Signature, findings: Findings) -> No
             hint=near("", names, listing="its arguments are"),
             labels=declared(signature),
         )
+
+
+def check_argument_types(step: Step, given: Written, types: ProjectTypes, findings: Findings) -> None:
+    """Report arguments of types that the handler does not take.
+
+    Args:
+        step: With `uses`.
+        given: Its `with`, checked.
+        types: Of the project.
+        findings: Where to report.
+    """
+    if not isinstance(step.with_, dict) or step.uses is None:
+        return
+    # Which arguments there are, and which are needed, is said of the signature: it knows where it is declared.
+    wanted = ObjectOf("", {name: Field(types.argument(step.uses, name), required=False) for name in step.with_})
+    report_misfits(findings, (*step.path, "with"), given, wanted, code="FL409", owner=f"`{step.uses}`", converted=True)

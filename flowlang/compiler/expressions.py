@@ -24,7 +24,8 @@ from flowlang.expr.check import Checked, check_expression, check_text
 from flowlang.expr.environment import Environment
 from flowlang.expr.facts import NOTHING, Facts, Implied
 from flowlang.expr.json_types import as_json, no_json, no_text
-from flowlang.expr.syntax import Node
+from flowlang.expr.syntax import Logic, Node
+from flowlang.expr.taint import Leak, leaks
 from flowlang.expr.types import BOOL, DYN, STRING, Field, Nullable, ObjectOf, Type
 from flowlang.expr.types import ERROR as REPORTED
 from flowlang.expr.value_template import texts_of
@@ -70,6 +71,9 @@ CODES: Final = {
 
 Span = tuple[int, int]
 
+#: Secrets are called by their names.
+SECRETS: Final[Mapping[str, str]] = {"secrets": ""}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -82,6 +86,8 @@ class Place:
         pinned: Whether `now()` and `uuid()` have a meaning there.
         types: Types of the root names, as far as they are known and not the same everywhere.
         facts: What is known of the data there, by the conditions that were true before.
+        holding: These conditions, as they are written.
+        marked: Names of which nothing may be shown, and what they are called.
     """
 
     names: frozenset[str]
@@ -90,6 +96,8 @@ class Place:
     pinned: bool = True
     types: Mapping[str, Type] = field(default_factory=dict)
     facts: Facts = NOTHING
+    holding: frozenset[str] = frozenset()
+    marked: Mapping[str, str] = field(default_factory=lambda: SECRETS)
 
     def seeing(self, steps: frozenset[str]) -> Place:
         """The same place, seeing more steps."""
@@ -107,6 +115,10 @@ class Place:
         """The same place, where more is known of the data."""
         return replace(self, facts=self.facts | facts) if facts is not NOTHING else self
 
+    def where(self, conditions: frozenset[str]) -> Place:
+        """The same place, where more conditions hold."""
+        return replace(self, holding=self.holding | conditions) if conditions else self
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -115,12 +127,40 @@ class Written:
     Attributes:
         plain: As the plan stores it.
         type: What it gives, as JSON.
+        parts: Types of the texts with expressions in it, by path.
         implied: What follows where it is true, and where it is false.
+        leaks: What of it must not be shown, by path.
     """
 
     plain: Any
     type: Type = DYN
     implied: Implied = field(default_factory=Implied)
+    parts: Mapping[Path, Type] = field(default_factory=dict)
+    leaks: Mapping[Path, tuple[Leak, ...]] = field(default_factory=dict)
+
+    @property
+    def sensitive(self) -> str:
+        """What the whole is that must not be shown; empty: it may be, or parts of it are marked."""
+        return next((leak.source for leak in self.leaks.get((), ()) if not leak.inner), "")
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What is known of how a step ends, where the steps after it are concerned.
+
+    Attributes:
+        output: Type of its output.
+        none: Why it may have no output although it has succeeded; empty: it has one.
+        unsure: Why it may not have succeeded; empty: it has.
+        conditions: What must have been true for it to run, where nothing else makes it unsure; else None.
+        sensitive: What its output is that must not be shown; empty: it may be, or parts of it are marked.
+    """
+
+    output: Type = DYN
+    none: str = ""
+    unsure: str = ""
+    conditions: frozenset[str] | None = None
+    sensitive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +232,7 @@ class Checker:
     reads: list[Read] = field(default_factory=list)
     conditions: dict[Path, Condition] = field(default_factory=dict)
     watch: Callable[[Seen], None] | None = None
+    _facts: dict[str, StepOutcome] = field(default_factory=dict)
     _steps: ObjectOf = field(init=False)
     _vars: ObjectOf = field(init=False)
 
@@ -200,13 +241,40 @@ class Checker:
         self._steps = ObjectOf("the pipeline's steps", {name: Field(step_type(DYN)) for name in self.step_ids})
         self._vars = ObjectOf("the vars", {}, DYN)
 
-    def learn_step(self, name: str, output: Type) -> None:
-        """Take the type of a step's output, for the expressions that come after it."""
-        self._steps.fields[name] = Field(step_type(output))
+    def learn_step(self, name: str, outcome: StepOutcome) -> None:
+        """Take what is known of how a step ends, for the expressions that come after it."""
+        self._facts[name] = outcome
+        self._steps.fields[name] = Field(
+            step_type(outcome.output, none=outcome.none, unsure=outcome.unsure, sensitive=outcome.sensitive)
+        )
 
-    def learn_var(self, name: str, type_: Type) -> None:
-        """Take the type of a var, for the expressions that come after it."""
-        self._vars.fields[name] = Field(type_)
+    def doubt(self, names: Iterable[str], why: str, conditions: frozenset[str] | None = None) -> None:
+        """Take that some steps may not have succeeded, for the expressions that come after.
+
+        Args:
+            names: The steps.
+            why: In words.
+            conditions: What must have been true for them to run, if that is all.
+        """
+        for name in names:
+            before = self._facts.get(name, StepOutcome())
+            certain = not before.unsure
+            known = conditions is not None and (certain or before.conditions is not None)
+            needed = (before.conditions or frozenset()) | (conditions or frozenset()) if known else None
+            self.learn_step(name, replace(before, unsure=before.unsure or why, conditions=needed))
+
+    def outcomes(self) -> Mapping[str, StepOutcome]:
+        """What is known of steps so far, to come back to."""
+        return dict(self._facts)
+
+    def come_back(self, outcomes: Mapping[str, StepOutcome]) -> None:
+        """Forget what was learnt of the steps that were known before."""
+        for name, outcome in outcomes.items():
+            self.learn_step(name, outcome)
+
+    def learn_var(self, name: str, type_: Type, sensitive: str = "") -> None:
+        """Take the type of a var for the expressions after it; `sensitive`: what it is, if it must not be shown."""
+        self._vars.fields[name] = Field(type_, sensitive=sensitive)
 
     def expression(self, written: ExpressionText, path: Path, place: Place, *, expected: Type | None = None) -> Written:
         """Check an expression under a key that takes one.
@@ -220,12 +288,14 @@ class Checker:
         self._tell(path, place)
         checked = self._expression(written.text, path, written.offset, place, expected)
         self._remember(path, written.offset, written.offset + len(written.text))
-        return Written(written.text, as_json(checked.type), checked.implied)
+        found = self._leaks(written.text, checked, place)
+        return Written(written.text, as_json(checked.type), checked.implied, leaks={(): found} if found else {})
 
     def value(self, tree: Any, path: Path, place: Place) -> Written:
         """Check a value with templates."""
         self._tell(path, place)
         types: dict[tuple[str | int, ...], Type] = {}
+        leaking: dict[tuple[str | int, ...], tuple[Leak, ...]] = {}
         try:
             texts = list(texts_of(tree))
         except ExpressionSyntaxError as error:
@@ -240,9 +310,12 @@ class Checker:
                 types[inner] = DYN
             else:
                 if not template.is_literal:
-                    types[inner] = self._template(template, at, place)
+                    types[inner], found = self._template(template, at, place)
+                    if found:
+                        leaking[inner] = found
                     self._remember(at, 0, len(text))
-        return Written(tree, type_of_value(tree, types))
+        marks = {at: leak.source for at, found in leaking.items() for leak in found if not leak.inner}
+        return Written(tree, type_of_value(tree, types, marks), parts=types, leaks=leaking)
 
     def _tell(self, path: Path, place: Place) -> None:
         if self.watch is not None:
@@ -251,10 +324,16 @@ class Checker:
     def _remember(self, path: Path, start: int, end: int) -> None:
         self.places[render_path(path)] = self.findings.document.anchors(path, start, end)
 
-    def _template(self, template: Template, path: Path, place: Place) -> Type:
+    def _template(self, template: Template, path: Path, place: Place) -> tuple[Type, tuple[Leak, ...]]:
+        """Check the expressions in a text. Returns its type, and what of it must not be shown."""
         found: Type = STRING
+        leaking: list[Leak] = []
         for placed in template.expressions:
-            type_ = self._expression(placed.expression.text, path, placed.offset, place, None).type
+            checked = self._expression(placed.expression.text, path, placed.offset, place, None)
+            type_ = checked.type
+            for leak in self._leaks(placed.expression.text, checked, place):
+                moved = replace(leak, start=leak.start + placed.offset, end=leak.end + placed.offset)
+                leaking.append(moved if template.keeps_type else replace(moved, inner=()))
             wrong = no_json(type_) if template.keeps_type else no_text(type_)
             if wrong is not None:
                 part = (placed.offset, placed.offset + len(placed.expression.text))
@@ -262,7 +341,7 @@ class Checker:
                 self.findings.at(path, code, wrong[0], part=part, hint=wrong[1])
             if template.keeps_type:
                 found = as_json(type_)
-        return found
+        return found, tuple(leaking)
 
     def _expression(self, text: str, path: Path, offset: int, place: Place, expected: Type | None) -> Checked:
         """Check the names and the types of an expression."""
@@ -281,19 +360,37 @@ class Checker:
             self.conditions[path] = Condition(compiled, offset, checked.types)
         return checked
 
+    @staticmethod
+    def _leaks(text: str, checked: Checked, place: Place) -> tuple[Leak, ...]:
+        """What an expression gives away; nothing where it could not be read."""
+        return (
+            leaks(compile_expression(text).root, checked.types, checked.marked, place.marked) if checked.types else ()
+        )
+
     def _environment(self, place: Place) -> Environment:
         types = {name: place.types.get(name) or EVERYWHERE.get(name, DYN) for name in place.names}
         if "steps" in types:
             types["steps"] = self._steps
         if "vars" in types:
             types["vars"] = self._vars
-        return Environment(types, facts=place.facts, closed=False)
+        return Environment(types, facts=place.facts | self._held(place), closed=False)
+
+    def _held(self, place: Place) -> Facts:
+        """Outputs that are there because the conditions hold under which their steps ran."""
+        if not place.holding:
+            return NOTHING
+        present = {
+            ("steps", name, "output")
+            for name, outcome in self._facts.items()
+            if outcome.conditions and not outcome.none and outcome.conditions <= place.holding
+        }
+        return Facts(frozenset(present))
 
     def _problems(self, found: Iterable[Problem], path: Path, offset: int, reported: set[Span]) -> None:
         if self.findings.document.is_broken(path):
             return  # what YAML did to it has been reported
         for problem in found:
-            if (problem.start, problem.end) not in reported:
+            if not any(start <= problem.start and problem.end <= end for start, end in reported):
                 part = (offset + problem.start, offset + problem.end)
                 self.findings.at(path, CODES[problem.kind], problem.message, part=part, hint=problem.hint)
 
@@ -391,10 +488,26 @@ class Checker:
         hint: str | None,
         labels: tuple[Label, ...] = (),
     ) -> Span:
-        """Report a segment of a path."""
-        span = reading.spans[segment]
-        self.findings.at(path, code, message, part=(span[0] + offset, span[1] + offset), hint=hint, labels=labels)
-        return span
+        """Report a segment of a path. Returns where it and what is selected from it stand."""
+        start, end = reading.spans[segment]
+        self.findings.at(path, code, message, part=(start + offset, end + offset), hint=hint, labels=labels)
+        return start, reading.spans[-1][1]
+
+
+def conjuncts(text: str) -> frozenset[str]:
+    """The conditions that all hold where an expression is true, as they are written."""
+    try:
+        root = compile_expression(text).root
+    except ExpressionSyntaxError:
+        return frozenset()
+    pending, found = [root], set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Logic) and node.operator == "&&":
+            pending += node.operands
+        else:
+            found.add(text[node.start : node.end].strip())
+    return frozenset(found)
 
 
 def expressions_in(tree: Any) -> Iterator[Expression]:

@@ -9,9 +9,10 @@ from typing import Any
 from flowlang.compiler.expressions import Seen
 from flowlang.compiler.graph import ProjectGraph
 from flowlang.diagnostics import Diagnostic
-from flowlang.handler.signature import Signature
+from flowlang.handler.signature import HintSchemas, Signature
 from flowlang.model import PipelineDocument, ProjectFile, YamlDocument
 from flowlang.plan import Durability, EventSchema, Manifest, Plan
+from flowlang.source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class ProjectInput:
         schema_files: Contents of `schemas/**/*.json` by path from the project's root: what `input: path` names.
         used_schemas: Paths of schema files that an `input` names or another schema refers to.
         signatures: Handlers by name.
+        handler_types: What handlers take and give, as far as their hints say; by name.
+        marks: Where the event schemas mark sensitive fields, by what these are called.
         unreadable_handlers: Whether some file of handlers could not be read, so that names may be missing.
         environ: Variables of the environment, for `env`; empty while only validating.
         deploying: Whether `env` values must be there.
@@ -43,6 +46,8 @@ class ProjectInput:
     schema_files: Mapping[str, Any] = field(default_factory=dict)
     used_schemas: frozenset[str] = frozenset()
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    handler_types: Mapping[str, HintSchemas] = field(default_factory=dict)
+    marks: Mapping[str, Span] = field(default_factory=dict)
     unreadable_handlers: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
     deploying: bool = False

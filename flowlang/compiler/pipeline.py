@@ -13,14 +13,17 @@ from flowlang.compiler.expressions import Checker, Place, Written, expressions_i
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.flow import FlowLowering
 from flowlang.compiler.inputs import ProjectInput
-from flowlang.compiler.place_types import TICK, event_type, literal_type
+from flowlang.compiler.leaks import Leaks
+from flowlang.compiler.misfits import report_misfits
+from flowlang.compiler.place_types import any_event, either, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
+from flowlang.compiler.project_types import ProjectTypes
 from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.steps import Around, StepLowering, check_match
 from flowlang.diagnostics import Diagnostic, Label, Severity, has_errors
 from flowlang.durations import milliseconds
-from flowlang.expr.schema_types import type_of_schema
-from flowlang.expr.types import BOOL, DYN, ListOf, Type
+from flowlang.expr.schema_types import SENSITIVE, type_of_schema
+from flowlang.expr.types import BOOL, DYN, ListOf, ObjectOf, Type
 from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
 from flowlang.model.pipeline import CancelOn as WrittenCancelOn
 from flowlang.model.step import Step
@@ -37,11 +40,16 @@ from flowlang.plan import (
     calls,
     event_patterns,
 )
+from flowlang.source import Span
 
 WEEK_MS = 7 * 86_400_000
 
 #: Names that expressions have everywhere in a pipeline.
 ROOTS = frozenset({"event", "steps", "run", "vars"})
+
+
+#: What to call the data that a pipeline takes by its own `input`.
+OWN_INPUT = "the pipeline's input"
 
 
 class PipelineLowering:
@@ -51,9 +59,12 @@ class PipelineLowering:
         document: Its document, without mistakes of shape.
         project: The project that it belongs to.
         pipelines: Names of all pipelines of the project.
+        types: Of the project; it learns what this pipeline takes and gives.
     """
 
-    def __init__(self, document: PipelineDocument, project: ProjectInput, pipelines: frozenset[str]) -> None:
+    def __init__(
+        self, document: PipelineDocument, project: ProjectInput, pipelines: frozenset[str], types: ProjectTypes
+    ) -> None:
         assert document.model is not None
         self._document = document
         self._input_schema: Any = None
@@ -61,11 +72,13 @@ class PipelineLowering:
         self._project = project
         self._file: ProjectFile | None = project.project
         self._pipelines = pipelines
+        self._types = types
         self._findings = Findings(document.document)
         environ = project.environ if project.deploying else None
         self._checker = Checker(self._findings, frozenset(_ids(self._pipeline)), environ, watch=project.watch)
         self._project_vars: Mapping[str, Any] = {} if self._file is None else self._file.vars
         self._vars = frozenset({*self._project_vars, *self._pipeline.vars})
+        self._leaks = Leaks(self._findings, {**project.marks, **self._input_marks()})
         self._lowering = StepLowering(
             self._findings,
             self._checker,
@@ -73,6 +86,8 @@ class PipelineLowering:
             {} if self._file is None else self._file.retries,
             self._default_retry(),
             pipelines=pipelines,
+            types=types,
+            leaks=self._leaks,
             complete=not project.unreadable_handlers,
         )
 
@@ -90,8 +105,11 @@ class PipelineLowering:
         """Lower the pipeline; None when there are errors."""
         pipeline = self._pipeline
         self._input_schema = input_schema = self._input()
-        started = event_type(self._data_type(input_schema))
-        triggers = tuple(self._trigger(number, trigger) for number, trigger in enumerate(pipeline.triggers))
+        mapped: list[Type | None] = []
+        triggers = tuple(
+            self._trigger(number, trigger, input_schema, mapped) for number, trigger in enumerate(pipeline.triggers)
+        )
+        started = self._started(input_schema, mapped)
         names = ROOTS
         types: dict[str, Type] = {"event": started}
         if pipeline.batch is not None:
@@ -101,11 +119,15 @@ class PipelineLowering:
         around = Around(place, retry=self._own_retry(), bounded=self._timeout() is not None)
         block, seen = self._lowering.block(pipeline.steps, around)
         everything = place.seeing(seen)
-        failed = Around(everything.knowing("error"), retry=around.retry, handling=True)
-        on_failure, _ = self._lowering.block(pipeline.on_failure, failed)
         output: Any = msgspec.UNSET
         if pipeline.has("output"):
-            output = self._checker.value(pipeline.output, ("output",), everything).plain
+            given = self._checker.value(pipeline.output, ("output",), everything)
+            output = given.plain
+            self._leaks.shown(("output",), given, "the run's output, which its outcome event carries")
+            self._types.outputs[pipeline.pipeline] = given.type
+        self._checker.doubt(seen, "the run has failed, perhaps before this step")
+        failed = Around(everything.knowing("error"), retry=around.retry, handling=True)
+        on_failure, _ = self._lowering.block(pipeline.on_failure, failed)
         labels = self._labels(place)
         cancel_on = tuple(self._cancel_on(number, event, place) for number, event in enumerate(pipeline.cancel_on))
         flow = FlowLowering(pipeline, self._findings, self._checker, place)
@@ -145,17 +167,27 @@ class PipelineLowering:
 
     # Triggers and input ---------------------------------------------------------------------------------------------
 
-    def _trigger(self, number: int, trigger: WrittenEvent | WrittenCron) -> Trigger:
+    def _trigger(
+        self, number: int, trigger: WrittenEvent | WrittenCron, input_schema: Any, mapped: list[Type | None]
+    ) -> Trigger:
+        """Lower a trigger; `mapped` gets the type of its `data`, None where its events are taken as they come."""
         path: Path = ("triggers", number)
         condition = Written(None)
-        place = Place(frozenset({"event"}), types={"event": event_type(self._sent_type(trigger))})
+        place = Place(frozenset({"event"}), types={"event": self._types.event(_names_of(trigger))})
         if trigger.if_ is not None:
             unpinned = replace(place, pinned=False)
             condition = self._checker.expression(trigger.if_, (*path, "if"), unpinned, expected=BOOL)
         data: Any = msgspec.UNSET
         if trigger.has("data"):
             matched = place.given(condition.implied.when_true)
-            data = self._checker.value(trigger.data, (*path, "data"), matched).plain
+            given = self._checker.value(trigger.data, (*path, "data"), matched)
+            data = given.plain
+            if input_schema is not None:
+                wanted = self._input_type(input_schema)
+                report_misfits(self._findings, (*path, "data"), given, wanted, code="FL224", owner="its input")
+            mapped.append(given.type)
+        else:
+            mapped.append(None)
         if isinstance(trigger, WrittenCron):
             return CronTrigger(
                 schedules=tuple(trigger.cron),
@@ -170,29 +202,31 @@ class PipelineLowering:
             self._check_event(name, place_of_name)
         return EventTrigger(tuple(trigger.event), condition.plain, data)
 
-    def _sent_type(self, trigger: WrittenEvent | WrittenCron) -> Type:
-        """The type of the data of a trigger's events, as they come."""
-        if isinstance(trigger, WrittenCron):
-            return TICK
-        types = [self._event_data(name) for name in trigger.event]
-        return types[0] if len(types) == 1 else DYN
+    def _started(self, input_schema: Any, mapped: list[Type | None]) -> ObjectOf:
+        """The type of `event` in a run: what the input says, else one of what the triggers give.
 
-    def _event_data(self, name: str) -> Type:
-        schema = self._project.schemas.get(name)
-        return DYN if schema is None else type_of_schema(schema.schema, name=_data_of(name))
-
-    def _data_type(self, input_schema: Any) -> Type:
-        """The type of `event.data` in a run: what the input says, and what the conditions of a trigger add."""
+        Args:
+            input_schema: The pipeline's input, None where there is none.
+            mapped: Types of what the triggers map their events to.
+        """
+        name = self._pipeline.pipeline
         if input_schema is not None:
-            trigger = next(iter(self._pipeline.triggers), None)
-            owner = "the pipeline's input"
-            if self._pipeline.input is None and isinstance(trigger, WrittenEvent):
-                owner = _data_of(trigger.event[0])
-            return type_of_schema(input_schema, name=owner, defaults_filled=True)
-        triggers = self._pipeline.triggers
-        if len(triggers) == 1 and not triggers[0].has("data"):
-            return self._sent_type(triggers[0])
-        return DYN
+            self._types.inputs[name] = found = self._input_type(input_schema)
+            return event_type(found)
+        events: dict[str, Type] = {}
+        for trigger, data in zip(self._pipeline.triggers, mapped, strict=True):
+            for sent in _names_of(trigger):
+                came = self._types.event_data(sent) if data is None else data
+                events[sent] = either((events[sent], came)) if sent in events else came
+        if not events or any("*" in sent for sent in events):
+            return event_type(DYN)
+        return any_event(events)
+
+    def _input_type(self, input_schema: Any) -> Type:
+        trigger = next(iter(self._pipeline.triggers), None)
+        if self._pipeline.input is None and isinstance(trigger, WrittenEvent):
+            return self._types.filled_event_data(trigger.event[0])
+        return type_of_schema(input_schema, name=OWN_INPUT, defaults_filled=True)
 
     def _check_event(self, name: str, path: Path) -> None:
         if name.startswith("pipeline/"):
@@ -245,7 +279,7 @@ class PipelineLowering:
             names = frozenset({*types, "run", "vars", "env"})
             place = Place(names, vars=frozenset(before), types=types)
             written = self._checker.value(value, ("vars", name), place)
-            self._checker.learn_var(name, written.type)
+            self._checker.learn_var(name, written.type, written.sensitive)
             lowered.append((name, written.plain))
             before.add(name)
         return tuple(lowered)
@@ -265,15 +299,22 @@ class PipelineLowering:
             self._check_event(name, (*path, position) if len(written.event) > 1 else path)
         known = replace(place, steps=frozenset())
         return CancelOn(
-            tuple(written.event), check_match(self._checker, written.match, ("cancel_on", number, "match"), known)
+            tuple(written.event),
+            check_match(
+                self._checker,
+                written.match,
+                ("cancel_on", number, "match"),
+                known.typed(incoming=self._types.event(written.event)),
+            ),
         )
 
     def _labels(self, place: Place) -> dict[str, Any]:
         defaults = {} if self._file is None else self._file.defaults.labels
-        own = {
-            name: self._checker.value(value, ("labels", name), replace(place, steps=frozenset())).plain
-            for name, value in self._pipeline.labels.items()
-        }
+        own = {}
+        for name, value in self._pipeline.labels.items():
+            given = self._checker.value(value, ("labels", name), replace(place, steps=frozenset()))
+            self._leaks.shown(("labels", name), given, "a label")
+            own[name] = given.plain
         return {**defaults, **own}
 
     def _of_event(self, started: Type) -> Place:
@@ -292,6 +333,17 @@ class PipelineLowering:
         return {name: environ[name] for name in sorted(names) if name in environ}
 
     # The rest -------------------------------------------------------------------------------------------------------
+
+    def _input_marks(self) -> dict[str, Span]:
+        """Where an input that is written in place marks fields."""
+        schema = self._pipeline.input
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        document = self._findings.document
+        return {
+            f"`{name}` of {OWN_INPUT}": document.span_at(("input", "properties", name), key=True)
+            for name, part in (properties.items() if isinstance(properties, dict) else ())
+            if isinstance(part, dict) and part.get(SENSITIVE) is True
+        }
 
     def _default_retry(self) -> tuple[RetryRule, ...]:
         if self._file is None or not self._file.defaults.retry:
@@ -352,9 +404,9 @@ class PipelineLowering:
         return msgspec.structs.replace(plan, handlers=handlers, closure=closure)
 
 
-def _data_of(event: str) -> str:
-    """What to call the data of an event in messages."""
-    return f"the data of `{event}`"
+def _names_of(trigger: WrittenEvent | WrittenCron) -> tuple[str, ...]:
+    """Names and patterns of the events that start a run by a trigger."""
+    return ("schedule/tick",) if isinstance(trigger, WrittenCron) else tuple(trigger.event)
 
 
 def _ids(pipeline: Pipeline) -> list[str]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
-from flowlang.compiler.flow import shared_limits
+from flowlang.compiler.flow import every_step, shared_limits
 from flowlang.compiler.graph import graph_of
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.observe import lower_observe
 from flowlang.compiler.pipeline import PipelineLowering
+from flowlang.compiler.project_types import ProjectTypes
 from flowlang.compiler.rules import ruled
 from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.webhooks import lower_webhooks
@@ -34,11 +35,10 @@ def compile_project(project: ProjectInput) -> Compiled:
     plans: dict[str, Plan] = {}
     subjects: list[Subject] = []
     whole = not found
-    for document in project.pipelines:
-        if document.model is None:
-            whole = False
-            continue
-        subject, findings = PipelineLowering(document, project, names).lower()
+    types = ProjectTypes(project)
+    whole = whole and all(document.model is not None for document in project.pipelines)
+    for document in _invoked_first(project.pipelines):
+        subject, findings = PipelineLowering(document, project, names, types).lower()
         found += findings
         subjects.append(subject)
         if subject.plan is not None:
@@ -51,6 +51,26 @@ def compile_project(project: ProjectInput) -> Compiled:
     if whole and project.project is not None and not has_errors(diagnostics):
         manifest = _manifest(project, project.project, plans, webhooks, observe)
     return Compiled(plans, manifest, diagnostics, graph)
+
+
+def _invoked_first(documents: tuple[PipelineDocument, ...]) -> list[PipelineDocument]:
+    """Order pipelines so that those which others invoke come before them, as far as they do not invoke one another."""
+    named = {document.name: document for document in reversed(documents) if document.model is not None}
+    ordered: dict[int, PipelineDocument] = {}
+    for start in documents:
+        pending = [(start, False)]
+        seen: set[int] = set()
+        while pending:
+            document, ready = pending.pop()
+            if document.model is None or id(document) in ordered:
+                continue
+            if ready:
+                ordered[id(document)] = document
+            elif id(document) not in seen:
+                seen.add(id(document))
+                invoked = (step.invoke.pipeline for step in every_step(document.model) if step.invoke is not None)
+                pending += [(document, True), *((named[name], False) for name in invoked if name in named)]
+    return list(ordered.values())
 
 
 def _duplicates(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:

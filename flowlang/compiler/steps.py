@@ -5,23 +5,27 @@ What a step sees follows from where it stands: blocks group, loops hide (languag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
-from flowlang.compiler.calls import check_call
-from flowlang.compiler.expressions import Checker, Place, Written
+from flowlang.compiler.calls import check_argument_types, check_call
+from flowlang.compiler.expressions import Checker, Place, StepOutcome, Written, conjuncts
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.flow import step_limits
-from flowlang.compiler.place_types import results_type
+from flowlang.compiler.leaks import Leaks
+from flowlang.compiler.misfits import report_misfits
+from flowlang.compiler.place_types import SENT, either, results_type
 from flowlang.compiler.policies import Policies, declared_policies, lower_policies
+from flowlang.compiler.project_types import ProjectTypes
 from flowlang.durations import milliseconds, parse_duration
 from flowlang.expr import ExpressionSyntaxError, compile_expression, equalities, type_names
-from flowlang.expr.facts import Facts, Implied
-from flowlang.expr.types import BOOL, DYN, NULL, ListOf, Type
+from flowlang.expr.facts import NOTHING, Facts, Implied
+from flowlang.expr.types import BOOL, DYN, NULL, ListOf, Nullable, Type, nullable
 from flowlang.handler.signature import Signature
 from flowlang.jsondata import render_path
 from flowlang.model import Path, Step
@@ -52,6 +56,8 @@ from flowlang.plan import (
     WaitFor,
 )
 from flowlang.plan import Step as PlanStep
+
+T = TypeVar("T")
 
 #: Time-out of an attempt when neither step nor handler says (language.md §4).
 ATTEMPT_TIMEOUT_MS = 600_000
@@ -89,6 +95,10 @@ class Around:
         """The same, where more is known of the data."""
         return replace(self, place=self.place.given(facts))
 
+    def where(self, conditions: frozenset[str]) -> Around:
+        """The same, where more conditions hold."""
+        return replace(self, place=self.place.where(conditions))
+
 
 class StepLowering:
     """Lowers the steps of one pipeline.
@@ -100,6 +110,8 @@ class StepLowering:
         named: Retry policies of the project.
         default: The project's default policy.
         pipelines: Names of the project's pipelines.
+        types: Of the project.
+        leaks: Reports what must not be shown.
         complete: Whether all handlers could be read.
     """
 
@@ -112,6 +124,8 @@ class StepLowering:
         default: tuple[RetryRule, ...],
         *,
         pipelines: frozenset[str],
+        types: ProjectTypes,
+        leaks: Leaks,
         complete: bool,
     ) -> None:
         self.steps: list[PlanStep] = []
@@ -119,7 +133,14 @@ class StepLowering:
         self.emitted: list[tuple[str, tuple[str | int, ...]]] = []
         self.awaited: list[tuple[str, Path]] = []
         self._implied: dict[int, Implied] = {}
-        self._set_type: Type = DYN
+        self._types = types
+        self._leaks = leaks
+        self._made = StepOutcome()
+        self._item_mark = ""
+        self._outcomes: dict[int, StepOutcome] = {}
+        self._passed: dict[int, Facts] = {}  #: what is known behind a step because it let the run pass
+        self._known = NOTHING  #: what is known at the end of the last block
+        self._stopping: list[set[str] | None] = [None]
         self._findings = findings
         self._checker = checker
         self._signatures = signatures
@@ -136,16 +157,30 @@ class StepLowering:
         """
         numbers = []
         seen: frozenset[str] = frozenset()
+        known = NOTHING
         for step in steps:
             number, ids = self.step(step, around.seeing(seen))
             numbers.append(number)
             seen |= ids
-            if step.verb in {"stop", "fail"} and not step.catch:  # what follows runs where its condition was false
-                around = around.given(self._implied[number].when_false)
+            if step.verb == "stop" and step.if_ is not None and self._stopping[-1] is None:
+                self._stopping[-1] = set()
+            if step.verb in {"stop", "fail"} and not step.catch:  # what follows runs only where its condition was false
+                self._passed[number] = self._implied[number].when_false
+            passed = self._passed.get(number, NOTHING)
+            around = around.given(passed)
+            known |= passed
+        self._known = known
         return tuple(numbers), seen
 
+    def _ending(self, lower: Callable[[], tuple[T, frozenset[str]]]) -> tuple[T, frozenset[str]]:
+        """Lower what a `stop` inside ends: what is behind one may not have run."""
+        self._stopping.append(None)
+        made, ids = lower()
+        self._checker.doubt(self._stopping.pop() or (), "a `stop` before it may have ended its branch")
+        return made, ids
+
     def beside(
-        self, steps: Sequence[Step], around: Around, *, exclusive: bool = False
+        self, steps: Sequence[Step], around: Around, *, exclusive: bool = False, one: bool = False
     ) -> tuple[tuple[int, ...], frozenset[str]]:
         """Lower steps that see one another only by `needs`: branches of a parallel or race, cases of a switch.
 
@@ -153,6 +188,7 @@ class StepLowering:
             steps: The branches.
             around: What surrounds them.
             exclusive: Whether a branch runs only where the conditions before it were false.
+            one: Whether only one of the branches succeeds, so that the others may have no output.
         """
         numbers = []
         ended: dict[str, frozenset[str]] = {}
@@ -161,13 +197,19 @@ class StepLowering:
         for step in steps:
             before = frozenset().union(*(ended.get(name, frozenset()) for name in step.needs))
             needs = tuple(sorted({positions[name] for name in step.needs if name in positions}))
-            number, ids = self.step(step, around.seeing(before), needs=needs)
+            inside = around.seeing(before)
+            if exclusive:
+                number, ids = self.step(step, inside, needs=needs)
+            else:
+                number, ids = self._ending(partial(self.step, step, inside, needs=needs))
             numbers.append(number)
             seen |= ids
             if step.id is not None:
                 ended[step.id] = ids | before
             if exclusive:
                 around = around.given(self._implied[number].when_false)
+        if one:
+            self._checker.doubt(seen, "only one of the branches has succeeded")
         return tuple(numbers), seen
 
     def step(self, step: Step, around: Around, *, needs: tuple[int, ...] = ()) -> tuple[int, frozenset[str]]:
@@ -187,24 +229,45 @@ class StepLowering:
         self.paths.append(render_path(step.path))
         condition = self._condition(step, around)
         self._implied[number] = condition.implied
-        around = around.given(condition.implied.when_true)
+        holding = frozenset() if step.if_ is None else conjuncts(step.if_.text)
+        around = around.given(condition.implied.when_true).where(holding)
         foreach, item = self._foreach(step, around)
         inner = self._inside(step, around, number, foreach, item)
         started = self._start(step, around)
-        verb, within = self._verb(step, inner)
+        loops = step.foreach is not None or step.repeat is not None
+        if loops:
+            verb, within = self._ending(partial(self._verb, step, inner))
+        else:
+            verb, within = self._verb(step, inner)
+        made = self._made
         body = inner.seeing(within)
+        if step.steps is not None:
+            body = body.given(self._known)
+            if not (loops or step.catch or step.tolerate is not None or step.if_ is not None):
+                self._passed[number] = self._known
         own = frozenset() if step.id is None else frozenset({step.id})
+        output = self._value(step, "output", body)
+        if step.has("output"):
+            made = StepOutcome(output.type, sensitive=output.sensitive)
+        if step.id is not None:
+            self._checker.learn_step(step.id, made)
         repeat = self._repeat(step, body.seeing(own), started)
         undo = self._undo(step, body.seeing(own))
         cache = self._cache(step, body)
         throttle, concurrency = step_limits(self._checker, step, body.place)
         if isinstance(verb, Uses):
             verb = msgspec.structs.replace(verb, queue=step.queue, concurrency=concurrency)
-        output = self._value(step, "output", body)
         collect = self._collect(step, around, item)
-        self._learn(step, verb, output, collect)
-        catch, caught = self._catch(step, body)
-        last, finished = self.block(step.finally_, _handling(body))
+        handles = bool(step.catch or step.finally_)
+        certain = self._checker.outcomes() if handles else {}
+        if handles:
+            self._checker.doubt(within, "what is around it may have failed before")
+        catch, caught, made = self._catch(step, body, made)
+        last, finished = self._ending(partial(self.block, step.finally_, _handling(body)))
+        self._checker.come_back(certain)
+        self._finish(
+            step, made, within=within | caught, caught=caught, finished=finished, collect=collect, holding=holding
+        )
         self.steps[number] = PlanStep(
             index=number,
             key=key,
@@ -226,8 +289,8 @@ class StepLowering:
             output=output.plain,
             undo=undo,
         )
-        hides = step.foreach is not None or step.repeat is not None
-        return number, own if hides else own | within | caught | finished
+        self._outcomes[number] = made
+        return number, own if loops else own | within | caught | finished
 
     # Parts ----------------------------------------------------------------------------------------------------------
 
@@ -246,6 +309,7 @@ class StepLowering:
             message = f"`{loop.as_}` is a type of the expression language, which would win over the item"
             self._findings.at((*path, "as"), "FL105", message, hint=f"such as `{loop.as_}_item`")
         items = self._checker.expression(loop.in_, (*path, "in"), around.place, expected=ListOf(DYN))
+        self._item_mark = items.sensitive
         item = items.type.element if isinstance(items.type, ListOf) else DYN
         return Foreach(items.plain, loop.as_, loop.max_parallel, loop.chunk), ListOf(item) if loop.chunk else item
 
@@ -254,6 +318,8 @@ class StepLowering:
         inner = around
         if foreach is not None:
             place = around.place.typed(**{foreach.name: item}).knowing("index")
+            if self._item_mark:
+                place = replace(place, marked={**place.marked, foreach.name: self._item_mark})
             inner = replace(inner, place=place, loops=(*around.loops, number))
         if step.repeat is not None:
             inner = replace(inner, place=inner.place.knowing("index", "last"), loops=(*around.loops, number))
@@ -292,7 +358,9 @@ class StepLowering:
         if undo is None:
             return None
         path = (*step.path, "undo")
-        given = self._checker.value(undo.with_ or {}, (*path, "with"), around.place.knowing("error", "secrets")).plain
+        arguments = self._checker.value(undo.with_ or {}, (*path, "with"), around.place.knowing("error", "secrets"))
+        self._leaks.arguments((*path, "with"), arguments)
+        given = arguments.plain
         if undo.invoke is not None:
             self._check_pipeline(undo.invoke.pipeline, (*path, "invoke"))
             return Undo(Invoke(undo.invoke.pipeline, given, undo.invoke.wait), (), undo.unknown)
@@ -324,32 +392,60 @@ class StepLowering:
         place = around.place.typed(results=results_type(item))
         return self._checker.value(step.collect, (*step.path, "collect"), place)
 
-    def _learn(self, step: Step, verb: Verb, output: Written, collect: Written) -> None:
-        """Tell the checker the type of the step's output, where what is written says it."""
-        if step.id is None:
-            return
-        found: Type = DYN
+    def _finish(
+        self,
+        step: Step,
+        made: StepOutcome,
+        *,
+        within: frozenset[str],
+        caught: frozenset[str],
+        finished: frozenset[str],
+        collect: Written,
+        holding: frozenset[str],
+    ) -> None:
+        """Tell the checker what is known of a step, and of what lies in it, for those who come after it."""
+        inside = within | finished
+        self._checker.doubt(caught, "it runs only after an error")
+        if step.catch and not all(_throws(arm.steps) for arm in step.catch):
+            self._checker.doubt(within - caught, "what is around it may have failed and been caught")
+        whole = made
         if step.has("collect"):
-            found = collect.type
-        elif step.foreach is None and step.repeat is None and not step.catch:
-            if step.has("output"):
-                found = output.type
-            elif isinstance(verb, SetValues):
-                found = self._set_type
-        self._checker.learn_step(step.id, found)
+            whole = StepOutcome(collect.type, sensitive=collect.sensitive)
+        elif step.foreach is not None:
+            absent = bool(made.none) or step.tolerate is not None
+            whole = StepOutcome(ListOf(nullable(made.output) if absent else made.output), sensitive=made.sensitive)
+        own = () if step.id is None else (step.id,)
+        if step.id is not None:
+            self._checker.learn_step(step.id, whole)
+        if step.tolerate is not None and step.foreach is None:
+            self._checker.doubt((*own, *inside), f"a failure of {_called(step)} is tolerated")
+        if step.if_ is not None and step.if_.text != "true":
+            why = f"{_called(step)} is skipped where its `if` is false"
+            self._checker.doubt((*own, *inside), why, holding or None)
+        if self._stopping[-1] is not None:
+            self._stopping[-1].update((*own, *inside))
 
-    def _catch(self, step: Step, around: Around) -> tuple[tuple[CatchArm, ...], frozenset[str]]:
+    def _catch(
+        self, step: Step, around: Around, made: StepOutcome
+    ) -> tuple[tuple[CatchArm, ...], frozenset[str], StepOutcome]:
+        """Lower what handles errors. Returns it, the ids inside, and what the step gives with it."""
         arms = []
         seen: frozenset[str] = frozenset()
         handling = _handling(around)
         for arm in step.catch:
-            block, ids = self.block(arm.steps, handling)
+            block, ids = self._ending(partial(self.block, arm.steps, handling))
             output: Any = msgspec.UNSET
             if arm.has("output"):
-                output = self._checker.value(arm.output, (*arm.path, "output"), handling.seeing(ids).place).plain
+                given = self._checker.value(arm.output, (*arm.path, "output"), handling.seeing(ids).place)
+                output = given.plain
+                made = replace(made, output=either((made.output, given.type)))
+            elif not _throws(arm.steps):
+                made = replace(made, none=made.none or f"{_called(step)} has none when an error was caught")
+            if any(inner.verb == "stop" for inner in arm.steps):
+                made = StepOutcome()
             arms.append(CatchArm(block, () if "all" in arm.errors else tuple(arm.errors), output))
             seen |= ids
-        return tuple(arms), seen
+        return tuple(arms), seen, made
 
     def _policies(self, step: Step, around: Around) -> tuple[tuple[RetryRule, ...], ...]:
         own = lower_policies(step.retry or (), self._named, self._findings, (*step.path, "retry"))
@@ -379,46 +475,77 @@ class StepLowering:
         inside: frozenset[str] = frozenset()
         verb: Verb = _NOTHING
         place = around.place
+        made = StepOutcome()
         match step.verb:
             case "uses":
                 verb = self._uses(step, place)
+                made = _without_none(self._types.result(step.uses or ""), f"`{step.uses}` may return nothing")
             case "emit":
                 verb = self._emit(step, place)
+                made = StepOutcome(SENT)
             case "set":
                 values = self._checker.value(dict(step.set or {}), (*step.path, "set"), place)
-                self._set_type = values.type
+                made = StepOutcome(values.type)
                 verb = SetValues(values.plain)
             case "sleep":
                 verb = Sleep(self._checker.value(step.sleep, (*step.path, "sleep"), place).plain)
+                made = StepOutcome(none="a `sleep` has none")
             case "stop":
-                verb = Stop(self._checker.value(step.stop, (*step.path, "stop"), place).plain)
+                given = self._checker.value(step.stop, (*step.path, "stop"), place)
+                if len(self._stopping) == 1:  # else it is the output of a branch or item, and not yet shown
+                    self._leaks.shown((*step.path, "stop"), given, "the run's output")
+                verb = Stop(given.plain)
             case "fail":
                 verb = self._fail(step, around)
             case "steps":
                 block, inside = self.block(step.steps or (), around)
                 verb = Steps(block)
+                made = StepOutcome(none="a `steps` without `output` has none")
             case "parallel":
                 block, inside = self.beside(step.parallel or (), around)
                 verb = Parallel(block)
+                made = StepOutcome(none="a `parallel` without `output` has none")
             case "switch":
-                block, inside = self.beside(step.switch or (), around, exclusive=True)
+                block, inside = self.beside(step.switch or (), around, exclusive=True, one=True)
                 verb = Switch(block)
+                made = self._one_of(block, step.switch or ())
+                if all(case.if_ is not None for case in step.switch or ()):
+                    made = replace(made, none=made.none or "no `if` of its cases may be true")
             case "race":
                 bounded = around.bounded or any(map(_sleeps, step.race or ()))
-                block, inside = self.beside(step.race or (), replace(around, bounded=bounded))
+                block, inside = self.beside(step.race or (), replace(around, bounded=bounded), one=True)
                 verb = Race(block)
+                made = self._one_of(block, step.race or ())
             case "wait_for":
                 verb = self._wait(step, around)
+                arrived = self._types.event(verb.events)
+                made = StepOutcome(arrived if verb.count == 1 else ListOf(arrived))
             case _:
                 verb = self._invoke(step, place)
+                made = StepOutcome(self._types.outputs.get(verb.pipeline, DYN) if verb.wait else SENT)
+        self._made = made
         return verb, inside
+
+    def _one_of(self, block: tuple[int, ...], steps: Sequence[Step]) -> StepOutcome:
+        """What is known of the step that was chosen among several."""
+        outcomes = [self._outcomes[number] for number in block]
+        if any(each.foreach is not None or each.repeat is not None for each in steps):
+            return StepOutcome(none=next((each.none for each in outcomes if each.none), ""))
+        giving = [each.output for each, step in zip(outcomes, steps, strict=True) if step.verb != "fail"]
+        none = next((each.none for each in outcomes if each.none), "")
+        if any(step.tolerate is not None for step in steps):
+            none = none or "a failure of what was chosen is tolerated"
+        return StepOutcome(either(giving), none=none)
 
     def _uses(self, step: Step, place: Place) -> Uses:
         assert step.uses is not None
         check_call(step, self._signatures, self._findings, complete=self._complete)
         signature = self._signatures.get(step.uses)
         timeout = self._milliseconds(step) if step.timeout is not None else None
-        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets")).plain
+        given = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets"))
+        check_argument_types(step, given, self._types, self._findings)
+        self._leaks.arguments((*step.path, "with"), given)
+        arguments = given.plain
         effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
         return Uses(step.uses, arguments, effect, _handler_timeout(signature) if timeout is None else timeout)
 
@@ -426,8 +553,12 @@ class StepLowering:
         target = step.invoke
         assert target is not None
         self._check_pipeline(target.pipeline, (*step.path, "invoke"))
-        arguments = self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain  # stored: no secrets
-        return Invoke(target.pipeline, arguments, target.wait)
+        given = self._checker.value(step.with_ or {}, (*step.path, "with"), place)  # stored: no secrets
+        wanted = self._types.inputs.get(target.pipeline, DYN)
+        owner = f"the input of `{target.pipeline}`"
+        at = (*step.path, "invoke")
+        report_misfits(self._findings, (*step.path, "with"), given, wanted, code="FL224", owner=owner, at=at)
+        return Invoke(target.pipeline, given.plain, target.wait)
 
     def _emit(self, step: Step, place: Place) -> Emit:
         sent = step.emit
@@ -435,13 +566,26 @@ class StepLowering:
         self.emitted.append((sent.event, (*step.path, "emit")))
         ident = sent.id
         if ident is not None:
-            self._checker.value(ident, (*step.path, "emit", "id"), place)
+            given = self._checker.value(ident, (*step.path, "emit", "id"), place)
+            self._leaks.shown((*step.path, "emit", "id"), given, "the event's id")
         delay = None
         if isinstance(sent.delay, str):
             delay = self._checker.value(sent.delay, (*step.path, "emit", "delay"), place).plain
         elif sent.delay:
             delay = f"{milliseconds(sent.delay)}ms"
-        return Emit(sent.event, self._checker.value(step.with_ or {}, (*step.path, "with"), place).plain, ident, delay)
+        given = self._checker.value(step.with_ or {}, (*step.path, "with"), place)
+        wanted = self._types.event_data(sent.event)
+        report_misfits(
+            self._findings,
+            (*step.path, "with"),
+            given,
+            wanted,
+            code="FL223",
+            owner=f"`{sent.event}`",
+            names=isinstance(step.with_, str),  # those of a written map are the business of `rules.emitted`
+        )
+        self._leaks.event((*step.path, "with"), given, wanted, sent.event)
+        return Emit(sent.event, given.plain, ident, delay)
 
     def _fail(self, step: Step, around: Around) -> Fail:
         how = step.fail
@@ -449,7 +593,8 @@ class StepLowering:
         if isinstance(how, written.Fail):
             for key in ("code", "message"):
                 if how.has(key):
-                    self._checker.value(getattr(how, key), (*path, key), around.place)
+                    given = self._checker.value(getattr(how, key), (*path, key), around.place)
+                    self._leaks.shown((*path, key), given, "an error, which is logged")
             return Fail(how.class_, how.code or "failed", how.message or "")
         if str(how).replace(" ", "") != "${{error}}":
             self._findings.at(path, "FL104", "takes a map or `${{ error }}`", hint="`fail: {code: …, message: …}`")
@@ -465,7 +610,10 @@ class StepLowering:
         for position, name in enumerate(wait.event):
             at: Path = (*step.path, "wait_for", "event")
             self.awaited.append((name, (*at, position) if len(wait.event) > 1 else at))
-        match = check_match(self._checker, wait.match, (*step.path, "wait_for", "match"), place)
+        incoming = self._types.event(wait.event)
+        match = check_match(
+            self._checker, wait.match, (*step.path, "wait_for", "match"), place.typed(incoming=incoming)
+        )
         if step.timeout is None and not around.bounded:
             hint = "add `timeout: 7d`, here, around it or to the pipeline, or put it in a `race` with a `sleep`"
             message = "this wait may never end: nothing says what happens when the event does not come"
@@ -503,6 +651,22 @@ def check_match(checker: Checker, match: ExpressionText, path: Path, place: Plac
         hint = "such as `incoming.data.id == event.data.id && …`, or `true` for any event of the name"
         checker.findings.at(path, "FL219", message, hint=hint)
     return text
+
+
+def _without_none(type_: Type, why: str) -> StepOutcome:
+    """What a handler's result makes of its step: null is no output."""
+    if isinstance(type_, Nullable):
+        return StepOutcome(type_.type, none=why)
+    return StepOutcome(DYN, none=why.replace("may return", "returns")) if type_ == NULL else StepOutcome(type_)
+
+
+def _throws(steps: Sequence[Step]) -> bool:
+    """Whether a body always ends in a failure."""
+    return any(step.verb == "fail" and step.if_ is None and step.tolerate is None for step in steps)
+
+
+def _called(step: Step) -> str:
+    return f"`{step.id}`" if step.id is not None else f"the `{step.verb}` around it"
 
 
 def _sleeps(branch: Step) -> bool:

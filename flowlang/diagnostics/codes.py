@@ -108,6 +108,8 @@ FL219 unindexed-match        A `match` compares no field of `incoming` with some
 FL220 waits-without-place      With `limit: 1` another run starts while one waits.
 FL221 limits-differ            A key of the project has different limits.
 FL222 waits-for-itself         A step wants a place under the key under which its own run has one.
+FL223 wrong-event-data       The data of an emitted event do not fit the event's schema.
+FL224 wrong-input            What a pipeline is started with does not fit its input.
 FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.
@@ -133,6 +135,8 @@ FL404 duplicate-handler      Two functions declare a handler of the same name.
 FL405 effect-missing         A handler does not say what a repeated call does.
 FL406 retry-on-once          A handler whose effect must not happen twice is retried.
 FL407 unreadable-handler     A handler's file or declaration cannot be read without running it.
+FL408 unknown-hints          The type hints of a handler could not be read, so that its calls are not checked.
+FL409 wrong-argument         A handler is called with an argument of a type that it does not take.
 FL501 swallowed-error        Errors are caught or tolerated without bound, and nobody is told or looks.
 FL502 unreachable-step       No run comes to a step, since what is before it always ends.
 FL503 constant-condition     A condition is always true, or never.
@@ -145,6 +149,8 @@ FL510 time-beyond-timeout    Something takes longer than the time-out around it.
 FL511 misspelt-class         An error's code is nearly the name of a class.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
+FL603 secret-shown           A secret would be shown in a URL or a text that people read.
+FL604 sensitive-shown        A sensitive field would be shown in a label, error, URL, output or unmarked field.
 FL901 unknown-code           A code is ignored or selected that no finding has.
 FL902 unused-ignore          A comment ignores a finding that is not there.
 FL903 ignore-without-reason  A finding about security is ignored without a reason.

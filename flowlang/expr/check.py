@@ -108,12 +108,14 @@ class Checked:
         problems: In the order of the text.
         types: Of every node of the tree.
         implied: What follows where the expression is true, and where it is false.
+        marked: Nodes that read fields which must not be shown, and what these are called.
     """
 
     type: Type
     problems: tuple[Problem, ...] = ()
     types: Mapping[Node, Type] = field(default_factory=dict)
     implied: Implied = field(default_factory=Implied)
+    marked: Mapping[Node, str] = field(default_factory=dict)
 
 
 def check_text(text: str, environment: Environment, *, expected: Type | None = None) -> Checked:
@@ -177,7 +179,7 @@ def check(root: Node, environment: Environment, *, expected: Type | None = None)
         for node, type_ in checker.types.items()
     }
     problems = sorted(checker.problems, key=lambda problem: problem.start)[: limits.MAX_PROBLEMS]
-    return Checked(types[root], tuple(problems), types, implied(root))
+    return Checked(types[root], tuple(problems), types, implied(root), checker.marked)
 
 
 class _Checker:
@@ -186,6 +188,7 @@ class _Checker:
     def __init__(self, environment: Environment) -> None:
         self.problems: list[Problem] = []
         self.types: dict[Node, Type] = {}
+        self.marked: dict[Node, str] = {}
         self.known: Mapping[str, Type] = {}
         self._environment = environment
         self._facts = environment.facts
@@ -274,9 +277,16 @@ class _Checker:
         return DYN
 
     def _narrow(self, node: Node, found: Type) -> Type:
-        """Take null from what is known not to be null here."""
+        """Take null from what is known not to be null here, and take what an object is as one of its fields tells."""
         if isinstance(found, Nullable) and path_of(node) in self._facts.not_null | self._reported:
-            return found.type
+            found = found.type
+        if isinstance(found, ObjectOf) and found.variants is not None and self._facts.equal:
+            path = path_of(node)
+            name, variants = found.variants
+            if path is not None:
+                for value, variant in variants.items():
+                    if ((*path, name), value) in self._facts.equal:
+                        return variant
         return found
 
     def _select(self, node: Select) -> Type:
@@ -315,10 +325,12 @@ class _Checker:
                 Problem(f"{in_words(owner)} has no field `{name}`", start, end, hint, kind=UNKNOWN_FIELD)
             )
             return ERROR
+        if found.sensitive:
+            self.marked[node] = found.sensitive
         path = path_of(node) if not isinstance(node, Has) else None
         if not found.required and not guarded and path not in self._facts.present and path not in self._reported:
             operand = "" if path is None else _written(path, node)
-            message = f"`{name}` may be missing"
+            message = f"`{name}` may be missing" + (f": {found.reason}" if found.reason else "")
             hint = f"test it with has({operand}), or read it with .?{name}.orValue(…)" if operand else "read it with .?"
             self.problems.append(Problem(message, start, end, hint, kind=MAY_BE_MISSING))
             if path is not None:

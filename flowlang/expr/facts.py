@@ -35,18 +35,20 @@ class Facts:
     Args:
         present: Paths of fields that are there.
         not_null: Paths of values that are not null.
+        equal: Paths of values that are known, with the values.
     """
 
     present: frozenset[FactPath] = frozenset()
     not_null: frozenset[FactPath] = frozenset()
+    equal: frozenset[tuple[FactPath, object]] = frozenset()
 
     def __or__(self, other: Facts) -> Facts:
         """All that either says."""
-        return Facts(self.present | other.present, self.not_null | other.not_null)
+        return Facts(self.present | other.present, self.not_null | other.not_null, self.equal | other.equal)
 
     def __and__(self, other: Facts) -> Facts:
         """What both say."""
-        return Facts(self.present & other.present, self.not_null & other.not_null)
+        return Facts(self.present & other.present, self.not_null & other.not_null, self.equal & other.equal)
 
 
 NOTHING: Final = Facts()
@@ -176,9 +178,11 @@ def _comparison(node: Binary) -> Implied:
     for literal, other in ((node.left, node.right), (node.right, node.left)):
         path = path_of(other)
         if isinstance(literal, Literal) and path is not None:
-            known = Facts(not_null=frozenset({path}))
             equal = node.operator == "=="
             if literal.value is None:
+                known = Facts(not_null=frozenset({path}))
                 return Implied(NOTHING, known) if equal else Implied(known, NOTHING)
+            values = frozenset({(path, literal.value)}) if isinstance(literal.value, str) else frozenset()
+            known = Facts(not_null=frozenset({path}), equal=values)
             return Implied(known, NOTHING) if equal else Implied(NOTHING, known)
     return _NOTHING_IMPLIED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowlang.expr.facts import FactPath, Facts
-from flowlang.expr.types import Field, ListOf, Nullable, ObjectOf, Type, without_null
+from flowlang.expr.types import ListOf, Nullable, ObjectOf, Type, without_null
 
 
 def narrowed(type_: Type, slot: int, facts: Facts) -> Type:
@@ -42,6 +44,7 @@ def _changed(type_: Type, path: FactPath, *, present: bool) -> Type:
                 return type_
             inner = _changed(field.type, rest, present=present)
             required = field.required or (present and not rest)
-            return ObjectOf(type_.name, {**type_.fields, str(name): Field(inner, required)}, type_.rest)
+            fields = {**type_.fields, str(name): replace(field, type=inner, required=required)}
+            return ObjectOf(type_.name, fields, type_.rest, closed=type_.closed, variants=type_.variants)
         case _:
             return type_

@@ -67,6 +67,8 @@ _TELLING: Final = frozenset(
         "required", "dependentRequired", "dependentSchemas", "if", "then", "else", "not", "$dynamicRef",
     }
 )  # fmt: skip
+#: Marks a field whose value must not be shown.
+SENSITIVE: Final = "x-sensitive"
 #: Keywords of schemas that may hold for the same object, or not.
 _PERHAPS: Final = ("if", "then", "else", "not")
 
@@ -146,10 +148,12 @@ class _Reader:
         self._types: dict[Formula, Type] = {}
         self._open: set[Formula] = set()
         self._serials: dict[Place, int] = {}
+        self._owner = ""
         self._steps = 0
 
     def read(self, name: str, *, filled: bool) -> Type:
         root = self._document.root
+        self._owner = name or "the data"
         try:
             formula = self._formula(root, filled=filled)
         except _TooMuchError:
@@ -259,7 +263,8 @@ class _Reader:
         if kind == "map":
             names = self._names(cases)
             if names or all(self._rest(case) is None for case in cases):
-                made = ObjectOf(name)
+                closed = all(any(own.closed for own, _, _ in case.places) for case in cases)
+                made = ObjectOf(name, closed=closed)
                 self._types[formula] = nullable(made) if null else made
                 self._fill(made, names, cases, depth)
                 return self._types[formula]
@@ -323,7 +328,18 @@ class _Reader:
             self._label(own.properties[name]) for case in cases for own, _, _ in case.places if name in own.properties
         )
         required = all(formula and case.has(name) for formula, case in zip(found, cases, strict=True))
-        return Field(self._type(there, next(filter(None, labels), ""), depth + 1), required=required)
+        declared = [own.properties[name] for case in cases for own, _, _ in case.places if name in own.properties]
+        sensitive = f"`{name}` of {self._owner}" if any(map(self._is_sensitive, declared)) else ""
+        default = any(filled and _has_default(own, name) for case in cases for own, _, filled in case.places)
+        found_type = self._type(there, next(filter(None, labels), ""), depth + 1)
+        return Field(found_type, required, sensitive, filled=default)
+
+    def _is_sensitive(self, place: Place) -> bool:
+        """Whether a schema, or that of the elements of its lists, marks what must not be shown."""
+        target = self._document.follow(place)
+        items = self._document.one(place, "items")
+        marked = [each for each in (place, target, items) if each is not None]
+        return any(each.keywords.get(SENSITIVE) is True for each in marked)
 
     def _member(self, name: str, case: _Case) -> Formula:
         # A default is taken as it is written, so what it lacks is not filled in.

@@ -117,10 +117,16 @@ class Field:
     Args:
         type: Of its value.
         required: Whether it is always there; if not, it must be guarded before it is read.
+        sensitive: Where the value comes from that must not be shown, in words; empty: it may be.
+        reason: Why it may be absent, in words; empty: because its schema says so.
+        filled: Whether it is there because a default is filled in, so that who makes the data may leave it out.
     """
 
     type: Type
     required: bool = True
+    sensitive: str = ""
+    reason: str = ""
+    filled: bool = False
 
 
 class ObjectOf(Type):
@@ -133,15 +139,28 @@ class ObjectOf(Type):
         name: What to call it in messages, such as `the data of order/placed`; empty: by its fields.
         fields: By name.
         rest: Type of the fields that are not named, or None when there are none.
+        closed: Whether it is said that there are no other fields; else there are none only as far as one should read.
+        variants: What it is for certain values of one of its fields: the field's name, and the types by value.
     """
 
-    __slots__ = ("fields", "name", "rest")
+    __slots__ = ("closed", "fields", "name", "rest", "variants")
 
-    def __init__(self, name: str = "", fields: Mapping[str, Field] | None = None, rest: Type | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "",
+        fields: Mapping[str, Field] | None = None,
+        rest: Type | None = None,
+        *,
+        closed: bool = False,
+        variants: tuple[str, Mapping[object, ObjectOf]] | None = None,
+    ) -> None:
         self.name: str
         self.fields: dict[str, Field]
         self.rest: Type | None
-        for key, value in (("name", name), ("fields", dict(fields or {})), ("rest", rest)):
+        self.closed: bool
+        self.variants: tuple[str, Mapping[object, ObjectOf]] | None
+        given = {"name": name, "fields": dict(fields or {}), "rest": rest, "closed": closed, "variants": variants}
+        for key, value in given.items():
             object.__setattr__(self, key, value)
 
     __eq__ = object.__eq__

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from flowlang import jsondata
@@ -104,6 +105,28 @@ class Signature:
         """Read what `to_json` wrote."""
         fields = {**data, "params": tuple(Param.from_json(param) for param in data["params"])}
         return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class HintSchemas:
+    """The hints of one handler.
+
+    Attributes:
+        arguments: Schemas of what it takes, by name; an argument that is left out takes anything.
+        returns: Schema of what it gives; True: anything.
+    """
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    returns: Any = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schemas as plain JSON data."""
+        return {"arguments": dict(self.arguments), "returns": self.returns}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> HintSchemas:
+        """Read what `to_json` wrote."""
+        return cls(data["arguments"], data["returns"])
 
 
 def declaration_problems(name: object, effect: object, timeout: object, retry: object) -> list[str]:

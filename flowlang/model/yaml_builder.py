@@ -147,15 +147,18 @@ class TreeBuilder:
     def _expects_key(self) -> bool:
         return bool(self._frames) and self._frames[-1].is_map and self._frames[-1].key is None
 
-    def _counted(self, count: int, place: Span) -> None:
+    # Places are made where something is found: lines and columns of every value would cost a tenth of the reading.
+    def _counted(self, count: int, start: int, end: int) -> None:
         self._count += count
         if self._count > MAX_NODES:
+            place = self._source.span(start, end)
             message = f"the document has more than {MAX_NODES} values"
             hint = "aliases and `<<` count as all that they stand for"
             raise Stop(Diagnostic("FL005", message, place, hint=hint))
 
-    def _check_depth(self, height: int, place: Span) -> None:
+    def _check_depth(self, height: int, start: int, end: int) -> None:
         if len(self._frames) + height > MAX_DEPTH:
+            place = self._source.span(start, end)
             raise Stop(Diagnostic("FL004", f"lists and maps are nested more than {MAX_DEPTH} deep here", place))
 
     # -- events
@@ -166,7 +169,7 @@ class TreeBuilder:
         if style in {"|", ">"}:
             end = self._end_of_block(start, end)
         scalar = Scalar(event.value, event.value, style, start, end)
-        self._counted(1, self._span(scalar))
+        self._counted(1, start, end)
         if self._expects_key():
             self._take_key(self._checked_key(event, scalar))
             return
@@ -209,7 +212,7 @@ class TreeBuilder:
         value, refused = resolve_plain(scalar.text)
         if refused is not None:
             self._report(refused.code, refused.message, self._span(scalar), hint=refused.hint)
-        return replace(scalar, value=value, broken=refused is not None)
+        return Scalar(value, scalar.text, scalar.style, scalar.start, scalar.end, broken=refused is not None)
 
     def _refuse_tag(self, event: ScalarEvent | CollectionStartEvent, scalar: Scalar) -> Scalar:
         text = self._source.text[scalar.start : scalar.end]
@@ -222,9 +225,9 @@ class TreeBuilder:
 
     def _open(self, event: CollectionStartEvent) -> None:
         start = self._start(event)
-        place = self._source.span(start, max(self._end(event), start + 1))
-        self._counted(1, place)
-        self._check_depth(1, place)
+        end = max(self._end(event), start + 1)
+        self._counted(1, start, end)
+        self._check_depth(1, start, end)
         if event.tag is not None:
             self._refuse_tag(event, Scalar("", "", "", start, max(self._end(event), start + 1)))
         if event.anchor:
@@ -265,8 +268,8 @@ class TreeBuilder:
             self._bad_alias(name, place, is_open=anchor is not None)
             self._add(Scalar(None, "", "", start, end, broken=True), 0)
             return
-        self._counted(anchor.count, place)
-        self._check_depth(anchor.height, place)
+        self._counted(anchor.count, place.start, place.end)
+        self._check_depth(anchor.height, place.start, place.end)
         self._add(anchor.node, anchor.height)
 
     def _bad_alias(self, name: str, place: Span, *, is_open: bool) -> None:
@@ -358,7 +361,7 @@ class TreeBuilder:
             if not isinstance(item, Mapping):
                 self._bad_merge(key, item)
                 continue
-            self._counted(len(item.entries), self._span(key))
+            self._counted(len(item.entries), key.start, key.end)
             for name, entry in item.entries.items():
                 entries.setdefault(name, Entry(entry.key, entry.value, merged=True))
         return entries

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic_core import PydanticCustomError
 
+from flowlang.compiler.project_types import data_of
 from flowlang.diagnostics import Diagnostic
+from flowlang.expr.schema_types import SENSITIVE
 from flowlang.model.fields import read_sent_event
 from flowlang.plan import EventSchema
+from flowlang.project.json_places import places
 from flowlang.project.schema_files import SchemaFiles
-from flowlang.source import SourceText
+from flowlang.source import SourceText, Span
 
 FOLDER: Final = "schemas/events/"
 
@@ -56,6 +60,27 @@ def read_event_schemas(files: SchemaFiles) -> EventSchemas:
         else:
             schemas[name] = EventSchema(name, schema, path)
     return EventSchemas(schemas, frozenset(unreadable), tuple(found))
+
+
+def sensitive_marks(events: EventSchemas, sources: Mapping[str, SourceText]) -> dict[str, Span]:
+    """Where schemas mark fields as sensitive, by what the types of their data call these fields.
+
+    Args:
+        events: As they were read.
+        sources: Texts of the files.
+    """
+    marks: dict[str, Span] = {}
+    for name, schema in events.schemas.items():
+        source = sources.get(schema.path)
+        if source is None or SENSITIVE not in source.text:
+            continue
+        for place in places(source.text):
+            *owner, last = place.path or ("",)
+            if owner[-1:] == ["items"]:  # the list as a whole is marked by its elements
+                owner.pop()
+            if last == SENSITIVE and owner and place.key is not None:
+                marks.setdefault(f"`{owner[-1]}` of {data_of(name)}", source.span(place.key[0], place.end))
+    return marks
 
 
 def _refused(path: str, name: str, refused: PydanticCustomError) -> Diagnostic:

@@ -9,6 +9,7 @@ from flowlang.diagnostics import Diagnostic, Label, Severity
 from flowlang.handler.signature import Signature
 from flowlang.plan import Plan, calls
 from flowlang.project.files import ProjectFiles
+from flowlang.project.handler_types import HandlerTypes
 from flowlang.project.signatures import SignatureProblem
 from flowlang.source import SourceText, Span
 
@@ -73,6 +74,28 @@ def unused_handlers(
         )
         for one in own
     ]
+
+
+def hint_findings(types: HandlerTypes, signatures: Mapping[str, Signature], files: ProjectFiles) -> list[Diagnostic]:
+    """Say which hints could not be read: one finding for each reason.
+
+    Args:
+        types: As `read_handler_types` gives them.
+        signatures: All handlers.
+        files: Of the project, for excerpts.
+    """
+    first: dict[str, list[str]] = {}
+    for name, reason in sorted(types.problems.items()):
+        first.setdefault(reason, []).append(name)
+    found = []
+    for reason, names in first.items():
+        signature = signatures[names[0]]
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        message = f"the type hints of `{names[0]}`{others} could not be read: {reason}"
+        hint = "its calls are checked by name only; importing the file must work without settings and services"
+        span = _span(files, signature.path, signature.line, signature.column)
+        found.append(Diagnostic("FL408", message, span, Severity.INFO, hint))
+    return found
 
 
 def _span(files: ProjectFiles, path: str, line: int, column: int) -> Span:

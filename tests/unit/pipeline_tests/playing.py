@@ -57,13 +57,13 @@ steps:
       - errors: resource
         steps: [{fail: "${{ error }}"}]
   - id: packed
-    foreach: {in: event.data.lines, as: line, max_parallel: 1}
+    foreach: {in: "event.data.?lines.orValue([])", as: line, max_parallel: 1}
     uses: orders.pack
     with: {line: "${{ line }}"}
   - id: kind
     switch:
-      - {id: small, if: "event.data.lines.size() < 2", set: {is: small}}
-      - {id: large, if: "event.data.lines.size() > 2", set: {is: large}}
+      - {id: small, if: "event.data.?lines.orValue([]).size() < 2", set: {is: small}}
+      - {id: large, if: "event.data.?lines.orValue([]).size() > 2", set: {is: large}}
   - id: tell
     if: event.data.id != 'quiet'
     uses: mail.send

@@ -1,0 +1,170 @@
+"""What handlers take and give, as JSON Schemas by their type hints.
+
+Hints that say it by themselves are read from the source. For others (models, data classes, types of libraries) the
+handlers are imported once, in a process of its own with a time limit, without the environment's variables; the answer
+is kept by the content of all files that were imported, so it is asked for again when one of them changes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from flowlang import __version__
+from flowlang.handler.files import project_files
+from flowlang.handler.signature import HintSchemas, Signature
+from flowlang.project.plain_hints import Module, NotPlainError
+
+#: Seconds for importing all handlers of a project.
+TIME_LIMIT: Final = 20.0
+#: Variables that the process keeps: where things are, never what the project is told.
+_KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+#: Where answers are kept, unless `XDG_CACHE_HOME` says otherwise.
+_CACHE: Final = ".cache"
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerTypes:
+    """What is known of handlers.
+
+    Attributes:
+        schemas: By handler; one that is not there takes and gives anything.
+        problems: Why hints could not be read, by handler.
+    """
+
+    schemas: Mapping[str, HintSchemas] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_handler_types(folder: Path, signatures: Mapping[str, Signature], called: Iterable[str]) -> HandlerTypes:
+    """Read the hints of handlers.
+
+    Args:
+        folder: The project's folder.
+        signatures: All handlers, by name.
+        called: Those that pipelines call; what others take and give matters to nobody.
+    """
+    wanted = {name: signatures[name] for name in called if name in signatures}
+    found, others = _plain(folder, wanted)
+    if not others:
+        return HandlerTypes(found)
+    answer = _live(folder, installed=any(Path(wanted[name].path).is_absolute() for name in others))
+    problems = {}
+    for name in sorted(others):
+        if name in answer.get("handlers", {}):
+            found[name] = HintSchemas.from_json(answer["handlers"][name])
+        else:
+            reason = answer.get("problems", {}).get(wanted[name].path) or answer.get("problem") or "it was not found"
+            problems[name] = reason
+    return HandlerTypes(found, problems)
+
+
+def _plain(folder: Path, wanted: Mapping[str, Signature]) -> tuple[dict[str, HintSchemas], list[str]]:
+    """Read what the source says by itself. Returns it, and the names of the others."""
+    modules: dict[str, Module | None] = {}
+    found: dict[str, HintSchemas] = {}
+    others = []
+    for name, signature in wanted.items():
+        if signature.path not in modules:
+            modules[signature.path] = _module(folder / signature.path)
+        module = modules[signature.path]
+        if module is None:
+            others.append(name)
+            continue
+        try:
+            arguments = {
+                param.name: module.schema(param.annotation_text) for param in signature.params if param.annotation_text
+            }
+            found[name] = HintSchemas(
+                arguments, True if signature.returns is None else module.schema(signature.returns)
+            )
+        except NotPlainError:
+            others.append(name)
+    return found, others
+
+
+def _module(file: Path) -> Module | None:
+    try:
+        return Module.of(ast.parse(file.read_bytes()))
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _live(folder: Path, *, installed: bool) -> dict[str, Any]:
+    """The answer of a process that imports the handlers, from the cache if nothing has changed."""
+    folder = folder.resolve()
+    kept = _cache_folder() / f"{_key(folder, installed=installed)}.json"
+    with contextlib.suppress(OSError, ValueError):
+        answer: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        if all(_digest(folder / path) == digest for path, digest in answer["modules"].items()):
+            return answer
+    answer = _ask({"folder": str(folder), "installed": installed})
+    if "handlers" in answer and not answer["problems"]:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=kept.parent, delete=False) as file:
+                json.dump(answer, file)
+            Path(file.name).replace(kept)
+    return answer
+
+
+def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "flowlang.handler.live_hints"]
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    with tempfile.TemporaryDirectory() as nowhere:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=nowhere,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            out, _ = process.communicate(json.dumps(request).encode(), timeout=TIME_LIMIT)
+            answer: dict[str, Any] = json.loads(out)
+        except subprocess.TimeoutExpired:
+            return {"problem": f"importing the handlers took longer than {TIME_LIMIT:g} s"}
+        except ValueError:
+            return {"problem": f"the process that imported the handlers ended with status {process.wait()}"}
+        finally:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, 9)
+            process.wait()
+    return answer
+
+
+def _cache_folder() -> Path:
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    base = Path(chosen) if chosen else Path(os.environ.get("HOME") or tempfile.gettempdir()) / _CACHE
+    return base / "flowlang" / "handler-types"
+
+
+def _key(folder: Path, *, installed: bool) -> str:
+    """What the answer depends on, beyond other modules of the project: files of handlers, Python, what is installed."""
+    found = hashlib.sha256(f"{__version__} {sys.version} {sys.prefix} {installed}".encode())
+    for file in project_files(folder):
+        found.update(f"\0{file.module}\0{_digest(file.path)}".encode())
+    for place in sys.path:
+        with contextlib.suppress(OSError):
+            names = sorted(each.name for each in Path(place).iterdir() if each.suffix in {".dist-info", ".egg-info"})
+            found.update("\0".join(names).encode())
+    return found.hexdigest()
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
