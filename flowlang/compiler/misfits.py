@@ -51,8 +51,8 @@ def report_misfits(
             findings.at(inner, code, f"{whole} takes no `{misfit.name}`", key=key, hint=misfit.hint)
         else:
             findings.at(inner, code, f"{_subject(misfit.path, owner)} {misfit.message}", hint=misfit.hint)
-    for where, names in missing.items():
-        lacking = _not_misspelt(where, names, found)
+    for where, lacked in missing.items():
+        lacking = _not_misspelt(where, lacked, found)
         if lacking:
             listed = ", ".join(f"`{name}`" for name in sorted(lacking))
             place = (*path, *where) if where or not at else at

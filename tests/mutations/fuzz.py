@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowlang.compiler import ProjectInput, compile_project
-from flowlang.diagnostics import render
+from flowlang.diagnostics import has_errors, render
 from flowlang.model import YamlDocument, load_pipelines, load_project_file
 from flowlang.model.yaml_source import decode, read_yaml
 from flowlang.plan import EventSchema
@@ -51,8 +51,8 @@ class Victim:
         (self._document, *_), _ = read_yaml(source)
         self._schemas = {name: EventSchema(name, schema, "") for name, schema in _schemas()}
 
-    def check(self, content: bytes) -> int:
-        """Check a file with some content. Returns how many findings it has."""
+    def check(self, content: bytes) -> bool:
+        """Check a file with some content. Returns whether it has errors."""
         source, found = decode("pipelines/p.yaml", content)
         documents, mistakes = load_pipelines(source) if not found else ([], [])
         document: YamlDocument = self._document
@@ -70,7 +70,7 @@ class Victim:
         for item in diagnostics:
             assert 0 <= item.span.start <= item.span.end, item
         render(diagnostics[:20], {source.path: source, document.source.path: document.source}, files=1)
-        return len(diagnostics)
+        return has_errors(diagnostics)
 
 
 def _schemas() -> Iterator[tuple[str, object]]:
@@ -125,14 +125,14 @@ def run(count: int, seed: int) -> tuple[Counter[str], list[tuple[bytes, BaseExce
     """Check so many inputs.
 
     Returns:
-        How many were clean and how many had findings; and those on which the checker crashed.
+        How many were clean and how many had errors; and those on which the checker crashed.
     """
     victim, chance = Victim(), random.Random(seed)
     outcome: Counter[str] = Counter()
     crashes: list[tuple[bytes, BaseException]] = []
     for _, content in zip(range(count), inputs(victim.seeds, chance), strict=False):
         try:
-            outcome["findings" if victim.check(content) else "clean"] += 1
+            outcome["errors" if victim.check(content) else "clean"] += 1
         except Exception as error:  # noqa: BLE001 - that there is none is what is shown
             crashes.append((content, error))
     return outcome, crashes
