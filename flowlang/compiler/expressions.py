@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from flowlang.compiler.findings import Findings, near
 from flowlang.compiler.place_types import EVERYWHERE, step_type, type_of_value
-from flowlang.diagnostics import Label
+from flowlang.compiler.unbraced import unbraced
+from flowlang.diagnostics import Label, Severity
 from flowlang.expr import (
     Expression,
     ExpressionSyntaxError,
@@ -309,6 +310,11 @@ class Checker:
                 self._problems(error.problems, at, 0, set())
                 types[inner] = DYN
             else:
+                for meant in unbraced(text, place.names):
+                    part = (meant.start, meant.end)
+                    self.findings.at(
+                        at, meant.code, meant.message, part=part, hint=meant.hint, severity=Severity.WARNING
+                    )
                 if not template.is_literal:
                     types[inner], found = self._template(template, at, place)
                     if found:

@@ -110,6 +110,8 @@ FL221 limits-differ            A key of the project has different limits.
 FL222 waits-for-itself         A step wants a place under the key under which its own run has one.
 FL223 wrong-event-data       The data of an emitted event do not fit the event's schema.
 FL224 wrong-input            What a pipeline is started with does not fit its input.
+FL225 path-without-braces    A text is a path to data that is there: it has no braces, so it is only a text.
+FL226 foreign-braces         A text has `{{ … }}` around a path to data that is there, which other tools would fill in.
 FL301 unknown-pipeline       A pipeline is named that the project does not have.
 FL302 owned-prefix           An event is sent whose prefix belongs to a webhook.
 FL303 unknown-provider       A webhook names a provider that FlowLang does not know.

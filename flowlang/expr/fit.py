@@ -198,7 +198,9 @@ class _Comparison:
             if wanted.kind in _NUMBERS:
                 return all(_NUMBER.fullmatch(str(value)) for value in given.values)
             return wanted.kind == "bool" and all(str(value).lower() in _BOOLEANS for value in given.values)
-        return "bool" in {given.kind, wanted.kind} and bool({given.kind, wanted.kind} & _NUMBERS)
+        if wanted.kind == "bool" and given.kind in _NUMBERS:
+            return given.values is None or set(given.values) <= {0, 1}
+        return given.kind == "bool" and wanted.kind in _NUMBERS
 
     @staticmethod
     def _bounds(given: Scalar, wanted: Scalar, path: PartPath) -> Iterator[Misfit]:

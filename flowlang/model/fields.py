@@ -24,7 +24,7 @@ _ERROR = re.compile(r"[a-z][a-z0-9_]*(?:[.-][a-z0-9_]+)*(?:\.\*)?", re.ASCII)
 #: Words that an expression cannot select or bind.
 CEL_KEYWORDS: Final = frozenset({"true", "false", "null", "in"})
 
-_OLD_BOOLEANS: Final = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+OLD_BOOLEANS: Final = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 #: Prefixes of the events that FlowLang makes itself.
 OWN_PREFIXES: Final = ("pipeline/", "schedule/")
@@ -42,8 +42,8 @@ def read_boolean(value: Any) -> bool:
     """Take a boolean; the texts that YAML 1.1 read as one are named."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in _OLD_BOOLEANS:
-        word = _OLD_BOOLEANS[value.lower()]
+    if isinstance(value, str) and value.lower() in OLD_BOOLEANS:
+        word = OLD_BOOLEANS[value.lower()]
         raise problem("FL014", f"takes `true` or `false`; YAML 1.2 reads `{value}` as a text", f"write `{word}`")
     raise problem("FL103", f"takes `true` or `false`; found {found(value)}")
 

@@ -16,6 +16,7 @@ from flowlang.model.base import Many, OneOrMany, Optional, Part, Some, found, pr
 from flowlang.model.expression import Expression, has_template, is_whole_template
 from flowlang.model.fields import (
     CEL_KEYWORDS,
+    OLD_BOOLEANS,
     Arguments,
     Boolean,
     DurationOrTemplate,
@@ -31,6 +32,7 @@ from flowlang.model.fields import (
     choice,
     not_among,
     number,
+    read_boolean,
     read_duration,
     read_error,
     whole,
@@ -212,6 +214,8 @@ def _read_tolerate(value: Any) -> Any:
         return {}
     if value is False:
         raise problem("FL104", "takes `true`, an error's class or code, or a map; found `false`", "leave it out")
+    if isinstance(value, str) and value.lower() in OLD_BOOLEANS:
+        read_boolean(value)  # no code is called so: it was meant for `true`
     return {"errors": value} if isinstance(value, str | list) else value
 
 
