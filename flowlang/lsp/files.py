@@ -11,6 +11,7 @@ from flowlang.compiler import ProjectInput
 from flowlang.compiler.expressions import Seen
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.pipeline import PipelineLowering
+from flowlang.compiler.project_types import ProjectTypes
 from flowlang.compiler.webhooks import lower_webhooks
 from flowlang.model import Path, Pipeline, PipelineTest, ProjectFile, YamlDocument, load_pipelines, load_project_file
 from flowlang.model.base import Part
@@ -121,7 +122,7 @@ def _pipelines(source: SourceText, inputs: ProjectInput, folder: FilePath) -> Vi
     for document in documents:
         collector = _Collector()
         if document.model is not None:
-            PipelineLowering(document, replace(inputs, watch=collector), names).lower()
+            PipelineLowering(document, replace(inputs, watch=collector), names, ProjectTypes(inputs)).lower()
         seen.append(collector.seen)
     return View(source, Kind.PIPELINES, tuple(document.document for document in documents), tuple(seen))
 
