@@ -102,7 +102,7 @@ class Place:
 
     def seeing(self, steps: frozenset[str]) -> Place:
         """The same place, seeing more steps."""
-        return replace(self, steps=self.steps | steps)
+        return self if steps <= self.steps else replace(self, steps=self.steps | steps)
 
     def knowing(self, *names: str) -> Place:
         """The same place, with more names."""

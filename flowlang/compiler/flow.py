@@ -134,6 +134,8 @@ def step_limits(checker: Checker, step: Step, place: Place) -> tuple[Throttle | 
         step: As written.
         place: What its body may read.
     """
+    if step.throttle is None and step.concurrency is None:
+        return None, None
     place = replace(place, pinned=False)
     throttle, concurrency = None, None
     if step.throttle is not None:

@@ -89,15 +89,15 @@ class Around:
 
     def seeing(self, steps: frozenset[str]) -> Around:
         """The same, with expressions that see more steps."""
-        return replace(self, place=self.place.seeing(steps))
+        return self if steps <= self.place.steps else replace(self, place=self.place.seeing(steps))
 
     def given(self, facts: Facts) -> Around:
         """The same, where more is known of the data."""
-        return replace(self, place=self.place.given(facts))
+        return self if facts is NOTHING else replace(self, place=self.place.given(facts))
 
     def where(self, conditions: frozenset[str]) -> Around:
         """The same, where more conditions hold."""
-        return replace(self, place=self.place.where(conditions))
+        return replace(self, place=self.place.where(conditions)) if conditions else self
 
 
 class StepLowering:
@@ -263,7 +263,10 @@ class StepLowering:
         if handles:
             self._checker.doubt(within, "what is around it may have failed before")
         catch, caught, made = self._catch(step, body, made)
-        last, finished = self._ending(partial(self.block, step.finally_, _handling(body)))
+        last: tuple[int, ...] = ()
+        finished: frozenset[str] = frozenset()
+        if step.finally_:
+            last, finished = self._ending(partial(self.block, step.finally_, _handling(body)))
         self._checker.come_back(certain)
         self._finish(
             step, made, within=within | caught, caught=caught, finished=finished, collect=collect, holding=holding
@@ -429,6 +432,8 @@ class StepLowering:
         self, step: Step, around: Around, made: StepOutcome
     ) -> tuple[tuple[CatchArm, ...], frozenset[str], StepOutcome]:
         """Lower what handles errors. Returns it, the ids inside, and what the step gives with it."""
+        if not step.catch:
+            return (), frozenset(), made
         arms = []
         seen: frozenset[str] = frozenset()
         handling = _handling(around)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, PlainValidator
@@ -296,7 +297,7 @@ class Step(Part):
     timeout: Optional[DurationOrTemplate] = None
     undo: Optional[Undo] = None
 
-    @property
+    @cached_property
     def verb(self) -> str:
         """The one verb that is written; the rules have seen to it that there is one."""
         return next(verb for verb in VERBS if verb in self.model_fields_set)

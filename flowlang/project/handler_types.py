@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,8 +141,8 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
             return {"problem": f"the process that imported the handlers ended with status {process.wait()}"}
         finally:
             with contextlib.suppress(OSError):
-                os.killpg(process.pid, 9)
-            process.wait()
+                os.killpg(process.pid, signal.SIGKILL)  # and whatever an import has started
+            process.communicate()
     return answer
 
 

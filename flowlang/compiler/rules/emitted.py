@@ -47,13 +47,16 @@ def emitted_findings(graph: ProjectGraph, given: ProjectInput, subjects: Sequenc
         subjects: Its pipelines.
     """
     by_name = {subject.pipeline.pipeline: subject for subject in subjects}
+    declared: dict[str, _Wanted | None] = {}
     for sender in graph.senders:
         if sender.event in given.unreadable_schemas:
             continue
         schema = given.schemas.get(sender.event)
         if schema is not None:
-            wanted = _by_schema(schema.schema, f"the schema of `{sender.event}`", _file_span(schema.path))
-            yield from _sent(sender, wanted)
+            if sender.event not in declared:
+                owner = f"the schema of `{sender.event}`"
+                declared[sender.event] = _by_schema(schema.schema, owner, _file_span(schema.path))
+            yield from _sent(sender, declared[sender.event])
             continue
         for taker in graph.takers_of(sender.event):
             subject = by_name[taker.node.name]
