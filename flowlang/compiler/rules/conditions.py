@@ -49,12 +49,10 @@ class ConditionRules:
 
     Attributes:
         exhaustive: Paths of the `switch` steps one of whose cases always runs.
-        never: Paths of the steps whose condition is never true.
     """
 
     def __init__(self, subject: Subject) -> None:
         self.exhaustive: set[Path] = set()
-        self.never: set[Path] = set()
         self._subject = subject
         self._findings = subject.findings
 
@@ -78,7 +76,9 @@ class ConditionRules:
     def _step(self, step: Step, context: _Context) -> None:
         path = (*step.path, "if")
         if not self._constant(path):
-            self._contradiction(step, path, context)
+            self._contradiction(path, context)
+        if step.repeat is not None and step.repeat.until.text != "false":
+            self._constant((*step.path, "repeat", "until"))  # `false` is as many rounds as `limit` says
         if not (step.verb in CONTAINERS or step.catch or step.finally_):
             return
         inner = self._given(context, path, truth=True)
@@ -119,13 +119,13 @@ class ConditionRules:
         hint = "; ".join(reasons) if reasons else "remove the `if`" if decided else "remove the step"
         if path[0] == "triggers" and not reasons:
             hint = "remove the `if`" if decided else "remove the trigger"
+        if path[-1] == "until" and not reasons:
+            hint = "compare with what a round gives, as `steps.ID.output`"
         word = "always" if decided else "never"
         self._report(path, "FL503", f"this condition is {word} true", hint)
-        if not decided:
-            self.never.add(path[:-1])
         return True
 
-    def _contradiction(self, step: Step, path: Path, context: _Context) -> None:
+    def _contradiction(self, path: Path, context: _Context) -> None:
         """Report a condition that is never true after those around it."""
         condition = self._subject.checker.conditions.get(path)
         if condition is None or condition.expression.paths.isdisjoint(context.known):
@@ -134,7 +134,6 @@ class ConditionRules:
             labels = self._because(condition, context)
             hint = "it contradicts a condition that holds here"
             self._report(path, "FL503", "this condition is never true here", hint, labels)
-            self.never.add(step.path)
 
     # Cases ----------------------------------------------------------------------------------------------------------
 
@@ -154,12 +153,10 @@ class ConditionRules:
             if again != path:
                 labels: tuple[Label, ...] = (Label(self._findings.span(again), "the same condition"),)
                 self._report(path, "FL505", "an earlier case takes all of this one", _CASES, labels)
-                self.never.add(case.path)
                 self._step_inside(case, context)
             elif shadowed and not alone:
                 labels = self._because(condition, remaining)
                 self._report(path, "FL505", "earlier cases take all of this one", _CASES, labels)
-                self.never.add(case.path)
                 self._step_inside(case, context)
             else:
                 self._step(case, remaining)
