@@ -60,8 +60,9 @@ def emitted_findings(graph: ProjectGraph, given: ProjectInput, subjects: Sequenc
             continue
         for taker in graph.takers_of(sender.event):
             subject = by_name[taker.node.name]
-            yield from _sent(sender, _by_input(taker, subject))
-            yield from _unread(sender, taker, subject)
+            if not _chooses(taker):
+                yield from _sent(sender, _by_input(taker, subject))
+            yield from _unread(sender, taker, subject, graph)
     yield from _inputs(graph, given, by_name)
 
 
@@ -148,12 +149,23 @@ def _inputs(graph: ProjectGraph, given: ProjectInput, by_name: Mapping[str, Subj
             yield Diagnostic("FL311", message, taker.span, hint=hint, labels=(label,))
 
 
-def _unread(sender: Sender, taker: Taker, subject: Subject) -> Iterator[Diagnostic]:
-    """Compare the fields that a step writes with those that the taker's expressions read without a guard."""
-    step = sender.standing.step
-    given = step.with_ if step.has("with_") else {}
-    if not isinstance(given, dict):
-        return
+def _chooses(taker: Taker) -> bool:
+    """Whether a trigger does not take all events of its name: then what it does not need may be missing."""
+    return taker.kind == "trigger" and taker.node.pipeline.triggers[taker.number].if_ is not None
+
+
+def _unread(sender: Sender, taker: Taker, subject: Subject, graph: ProjectGraph) -> Iterator[Diagnostic]:
+    """Compare the fields that a step writes with those that the taker's expressions read without a guard.
+
+    Where another step sends the field, the taker may tell the events apart.
+    """
+    given: set[str] = set()
+    for other in graph.senders_of(sender.event):
+        step = other.standing.step
+        written = step.with_ if step.has("with_") else {}
+        if not isinstance(written, dict):
+            return
+        given |= written.keys()
     first: dict[str, Read] = {}
     guarded: set[str] = set()
     for read, name, tested in _fields_read(taker, subject):
