@@ -176,7 +176,10 @@ class StoreMachine(RuleBasedStateMachine):
     def mark(self) -> None:
         """Note how large the file is now that the model says what the store holds."""
         if self.rare:
-            self.marks.append((self.ground.file().stat().st_size, deepcopy(self.model)))
+            size = self.ground.file().stat().st_size
+            while self.marks and self.marks[-1][0] >= size:  # nothing was written since
+                self.marks.pop()
+            self.marks.append((size, deepcopy(self.model)))
 
     def counted(self) -> None:
         self.ground.steps += 1
@@ -356,20 +359,19 @@ class StoreMachine(RuleBasedStateMachine):
         self.ground.restarts += 1
         self.counted()
 
-    @precondition(lambda self: self.rare and len(self.marks) > 2)
+    @precondition(lambda self: self.rare and len(self.marks) > 1)
     @rule(back=st.integers(1, 8), seed=st.integers(0, 2**16))
     def cut_tail(self, back: int, seed: int) -> None:
         """The power is cut: the last flushes are lost, and workers begin anew."""
-        self.marks, lost = self.marks[: max(1, len(self.marks) - back)], self.marks[max(1, len(self.marks) - back) :]
-        size, model = self.marks[-1]
-        if lost and lost[0][0] > size:
-            self.ground.restart(Random(seed).randrange(size, lost[0][0]))
-            self.model = deepcopy(model)
-            self.model.tokens, self.model.late = [], []  # whoever held something is replaced; its lease ends by itself
-            self.accepts = [op for op in self.accepts if op.runs[0].id in self.model.runs]
-            self.last = None
-            self.ground.cuts += 1
-            self.ground.steps += 1
+        kept = max(1, len(self.marks) - back)
+        (size, model), (next_size, _) = self.marks[kept - 1], self.marks[kept]
+        self.ground.restart(Random(seed).randrange(size, next_size))
+        self.marks, self.model = self.marks[:kept], deepcopy(model)
+        self.model.tokens, self.model.late = [], []  # whoever held something is replaced; its lease ends by itself
+        self.accepts = [op for op in self.accepts if op.runs[0].id in self.model.runs]
+        self.last = None
+        self.ground.cuts += 1
+        self.ground.steps += 1
 
     def teardown(self) -> None:
         if sys.exc_info()[0] is not None:
