@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from flowlang.clock import random_token
+from flowlang.clock import monotonic_ms, random_token
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import Op, Outcome, Reply
 from flowlang.engine.ports import FlushId, Store
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 64  #: operations in one flush
 TRIES = 3
+#: The store is taken to know a flush for so long, milliseconds: half of what it keeps its answer for.
+REMEMBERED_MS = 43_200_000
 PAUSE_S = 0.1  #: before the second try; doubled before the third
 
 
@@ -44,6 +46,7 @@ class Writer:
         worker: This process's incarnation.
         on_reply: Called with each reply by one of the waiting threads; must not raise.
         pause: Waits so many seconds between two tries.
+        now_ms: A clock that never goes back.
     """
 
     def __init__(
@@ -53,11 +56,14 @@ class Writer:
         *,
         on_reply: Callable[[Reply], None],
         pause: Callable[[float], object] | None = None,
+        now_ms: Callable[[], float] = monotonic_ms,
     ) -> None:
         self._store = store
         self._worker = worker
         self._on_reply = on_reply
         self._pause = pause or threading.Event().wait
+        self._now_ms = now_ms
+        self._acked_ms = now_ms()
         self._seq = self._acked = 0
         self._waiting: list[_Request] = []
         self._waiting_lock = threading.Lock()
@@ -118,6 +124,8 @@ class Writer:
 
     def _flush(self, ops: Sequence[Op]) -> Reply:
         self._seq += 1
+        if self._now_ms() - self._acked_ms > REMEMBERED_MS:
+            self._acked = 0  # the store has forgotten it by itself, perhaps
         try:
             reply = self._apply(FlushId(self._worker, self._seq, self._acked), ops)
         except HistoryLostError as error:
@@ -125,7 +133,7 @@ class Writer:
             log.error("%s; events of the last moment may be gone, though their senders were answered", error)  # noqa: TRY400
             self._worker, self._seq = f"service-{random_token()}", 1
             reply = self._apply(FlushId(self._worker, self._seq), ops)
-        self._acked = self._seq
+        self._acked, self._acked_ms = self._seq, self._now_ms()
         return reply
 
     def _apply(self, flush: FlushId, ops: Sequence[Op]) -> Reply:

@@ -187,11 +187,11 @@ class Executor:
 
     def _begin(self, row: Claimed, meta: RunMeta | None) -> None:
         """Begin with a claimed row."""
-        crashpoint("scope.claimed")
         if self._stopping():
             self._return_row(row)
             return
         try:
+            crashpoint("scope.claimed")
             verdict = self._serving.verdict(row.version)
             if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
                 self._return_row(row)  # claimed before its version was known; from now on no such row comes
@@ -202,6 +202,11 @@ class Executor:
             log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
             with self._parked_lock:
                 self._parked.append(row)
+            self.run_queue.let_go(row.queue)
+            self._flusher.poke()
+            return
+        except Exception:
+            log.exception("%s of %s could not be begun; its lease will run out", row.run, row.pipeline)
             self.run_queue.let_go(row.queue)
             self._flusher.poke()
             return

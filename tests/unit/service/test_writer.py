@@ -10,7 +10,7 @@ import pytest
 from flowlang.engine.ops import Cancel, ClaimRequest, Done, Op, Reply
 from flowlang.engine.ports import FlushId, Store
 from flowlang.errors import StoreUnavailableError
-from flowlang.service.writer import MAX_BATCH, Writer
+from flowlang.service.writer import MAX_BATCH, REMEMBERED_MS, Writer
 from tests.unit.service.world import World
 
 
@@ -71,6 +71,16 @@ def test_a_store_that_has_gone_back_in_time_is_told_again_under_another_name(cap
     caplog.clear()
     sender.send([Cancel("r00-none")])
     assert caplog.text == ""
+
+
+def test_after_a_long_pause_the_store_is_not_asked_for_what_it_may_have_forgotten() -> None:
+    store, now = Failing(), [0.0]
+    fake: Store = store  # type: ignore[assignment] # only `apply` is asked for
+    sender = Writer(fake, "w", on_reply=lambda _: None, now_ms=lambda: now[0])
+    for pause_ms in (0, REMEMBERED_MS, REMEMBERED_MS + 1, 1):
+        now[0] += pause_ms
+        sender.send([Cancel("known")])
+    assert [flush.acked for flush, _ in store.flushes] == [0, 1, 0, 3]
 
 
 def test_what_waits_while_a_flush_is_under_way_goes_out_together_and_each_gets_its_own() -> None:

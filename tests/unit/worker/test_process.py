@@ -359,6 +359,26 @@ def test_a_fault_of_our_own_is_tried_elsewhere_and_then_fails_the_run(monkeypatc
     assert [letter.id for letter in world.service.dead_letters()] == [detail.run.id]
 
 
+def test_rows_that_could_not_be_begun_take_no_place_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    @handler("t.echo", effect="pure")
+    def echo() -> None: ...
+
+    world = World(echo)
+    world.deploy(Step(0, "a", Uses("t.echo")))
+    made, faults = Held.__init__, iter(range(6))
+
+    def breaks(held: Held, *args: Any, **how: Any) -> None:
+        if next(faults, None) is not None:
+            raise ZeroDivisionError("as bugs do")
+        made(held, *args, **how)
+
+    monkeypatch.setattr(Held, "__init__", breaks)
+    with world.worker(threads=2, lease_ms=50):
+        details = [world.ended(run) for run in world.send(2)]
+    assert next(faults, None) is None, "more faults than there are threads"
+    assert {detail.run.status for detail in details} <= {"succeeded", "failed"}
+
+
 def two_releases(called: list[str]) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The handler `t.count` of an old release; that of a new one; and one that only the new release has."""
 
