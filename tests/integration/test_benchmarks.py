@@ -17,7 +17,7 @@ from benchmarks.engine.waiting import Waiting
 from flowlang.worker.embedded import EmbeddedServer
 
 SIZES = dataclasses.replace(
-    QUICK, messages=150, chains=60, singles=60, items=60, samples=5, waiting=1_100, probes=20, requests=120
+    QUICK, messages=150, chains=200, singles=60, items=60, samples=5, waiting=1_100, probes=20, requests=120
 )
 
 
