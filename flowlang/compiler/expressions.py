@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from flowlang.compiler.findings import Findings, near
+from flowlang.compiler.habits import ROOTS, Known, foreign, hint_of, may_be_meant
 from flowlang.compiler.place_types import EVERYWHERE, step_type, type_of_value
 from flowlang.compiler.unbraced import unbraced
 from flowlang.diagnostics import Label, Severity
@@ -33,6 +35,7 @@ from flowlang.expr.value_template import texts_of
 from flowlang.jsondata import render_path
 from flowlang.model import Path
 from flowlang.model.expression import ExpressionText
+from flowlang.model.yaml_nodes import Scalar
 
 #: What `steps.ID` has.
 STEP_FIELDS: Final = ("status", "output", "error", "attempts", "started_at", "ended_at")
@@ -55,6 +58,7 @@ _WHERE: Final = {
     "outputs": "a step's output is `steps.ID.output`",
     "trigger": "the event that started the run is `event`",
     "execution": "what is running is `run`",
+    **ROOTS,
 }
 
 
@@ -69,6 +73,9 @@ CODES: Final = {
     problems.BAD_CONSTANT: "FL216",
     problems.NEVER_EQUAL: "FL217",
 }
+
+#: A look at most texts is enough to see that no other tool would compute them.
+_COMPUTED_ELSEWHERE = re.compile(r"\{\{|^[\w$]+[.\[]")
 
 Span = tuple[int, int]
 
@@ -310,11 +317,7 @@ class Checker:
                 self._problems(error.problems, at, 0, set())
                 types[inner] = DYN
             else:
-                for meant in unbraced(text, place.names):
-                    part = (meant.start, meant.end)
-                    self.findings.at(
-                        at, meant.code, meant.message, part=part, hint=meant.hint, severity=Severity.WARNING
-                    )
+                self._literal(text, at, place)
                 if not template.is_literal:
                     types[inner], found = self._template(template, at, place)
                     if found:
@@ -322,6 +325,25 @@ class Checker:
                     self._remember(at, 0, len(text))
         marks = {at: leak.source for at, found in leaking.items() for leak in found if not leak.inner}
         return Written(tree, type_of_value(tree, types, marks), parts=types, leaks=leaking)
+
+    def _literal(self, text: str, path: Path, place: Place) -> None:
+        """Report what of a text would be computed elsewhere, where what it means is certain."""
+        if not _COMPUTED_ELSEWHERE.search(text) or self.findings.document.is_broken(path):
+            return
+        name = next((step for step in reversed(path) if isinstance(step, str)), "")
+        known = Known(place.steps, place.vars, self._environment(place))
+        found = [
+            meant for meant in unbraced(text, place.names) if may_be_meant(text[meant.start : meant.end], name, known)
+        ]
+        for meant in found or foreign(text, name, known):
+            self.findings.at(
+                path,
+                meant.code,
+                meant.message,
+                part=(meant.start, meant.end),
+                hint=meant.hint,
+                severity=Severity.WARNING,
+            )
 
     def _tell(self, path: Path, place: Place) -> None:
         if self.watch is not None:
@@ -356,11 +378,11 @@ class Checker:
             compiled = compile_expression(text)
         except ExpressionSyntaxError:
             checked = check_text(text, environment, expected=expected)
-            self._problems(checked.problems, path, offset, set())
+            self._problems(checked.problems, path, offset, set(), environment)
             return Checked(REPORTED)
         reported = self._check(compiled, path, offset, place)
         checked = check_expression(compiled, environment, expected=expected)
-        self._problems(checked.problems, path, offset, reported)
+        self._problems(checked.problems, path, offset, reported, environment)
         self.reads += (Read(reading, path, offset) for reading in compiled.references)
         if expected is BOOL and not checked.problems and not reported:
             self.conditions[path] = Condition(compiled, offset, checked.types)
@@ -392,13 +414,23 @@ class Checker:
         }
         return Facts(frozenset(present))
 
-    def _problems(self, found: Iterable[Problem], path: Path, offset: int, reported: set[Span]) -> None:
+    def _problems(
+        self,
+        found: Iterable[Problem],
+        path: Path,
+        offset: int,
+        reported: set[Span],
+        environment: Environment | None = None,
+    ) -> None:
         if self.findings.document.is_broken(path):
             return  # what YAML did to it has been reported
+        node = self.findings.document.node_at(path)
+        written = node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
         for problem in found:
             if not any(start <= problem.start and problem.end <= end for start, end in reported):
                 part = (offset + problem.start, offset + problem.end)
-                self.findings.at(path, CODES[problem.kind], problem.message, part=part, hint=problem.hint)
+                hint = hint_of(problem, written[offset:], environment)
+                self.findings.at(path, CODES[problem.kind], problem.message, part=part, hint=hint)
 
     def _check(self, expression: Expression, path: Path, offset: int, place: Place) -> set[Span]:
         """Check the names that an expression reads. Returns the places that have been reported."""

@@ -86,6 +86,7 @@ FL131 unknown-test-handler   A pipeline test names a handler that nobody declare
 FL132 unheard-event          A pipeline test gives an event that starts nothing and that nobody waits for.
 FL133 unknown-test-var       A pipeline test gives a var that its pipelines do not have.
 FL134 template-in-test       Values of a pipeline test are literal: `${{ }}` has no meaning there.
+FL152 json-path              A text is a path such as `$.name`, which nothing here follows.
 FL201 expression-syntax      An expression cannot be read, or calls a function that does not exist.
 FL202 unknown-name           An expression reads a name that it does not have there.
 FL203 unknown-step           An expression selects a step that the pipeline does not have.

@@ -122,7 +122,8 @@ Optional = Annotated[_T | None, BeforeValidator(_refuse_nothing)]
 def _as_tuple(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(value)
-    raise problem("FL103", f"takes a list; found {found(value)}", "items of a list begin with `- `")
+    hint = f"`[{value}]`" if isinstance(value, str) and value.isidentifier() else "items of a list begin with `- `"
+    raise problem("FL103", f"takes a list; found {found(value)}", hint)
 
 
 def _one_as_tuple(value: Any) -> Any:

@@ -140,7 +140,7 @@ read_name = _matching(
 _read_identifier = _matching(
     _IDENTIFIER, "an id of lower-case letters, digits and `_`, with a letter first", lambda value: _joined(value, "_")
 )
-read_handler = _matching(
+_read_handler = _matching(
     _HANDLER,
     "a handler's name such as `mux.create_asset`",
     lambda value: ".".join(_joined(part, "_") for part in re.split(r"[./:]", value)),
@@ -150,6 +150,14 @@ read_event = _matching(
     "an event's name such as `video/uploaded`: lower-case segments joined by `/`",
     lambda value: "/".join(_joined(part, "-") for part in value.split("/") if part),
 )
+
+
+def read_handler(value: Any) -> str:
+    """Take a handler's name."""
+    if isinstance(value, str) and "@" in value:
+        hint = "it calls a function of yours, a `@handler` in `handlers/`; there are no versions behind `@`"
+        raise problem("FL105", f"takes a handler's name such as `mux.create_asset`; found {found(value)}", hint)
+    return _read_handler(value)
 
 
 def read_identifier(value: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from flowlang.diagnostics import CODES, Diagnostic, Edit, Fix, did_you_mean, suggestion
 from flowlang.model.base import Part
+from flowlang.model.habits import meant_by
 from flowlang.model.quoting import quoted
 from flowlang.model.yaml_nodes import Mapping, Path, Scalar, YamlDocument
 
@@ -124,7 +125,10 @@ def _missing(document: YamlDocument, model: type[Part], location: Path) -> Diagn
 def _unknown(document: YamlDocument, model: type[Part], location: Path) -> Diagnostic:
     parent = model_at(document, model, location[:-1])
     key = str(location[-1])
-    hint = suggestion(key, _free_keys(document, model, location)) or (parent.keys_hint() if parent else None)
+    hint = (meant_by(parent.__name__, key) if parent else None) or suggestion(
+        key, _free_keys(document, model, location)
+    )
+    hint = hint or (parent.keys_hint() if parent else None)
     message = f"`{key}` is not a key of {parent.called if parent else 'this map'}"
     return Diagnostic("FL101", message, document.span_at(location, key=True), hint=hint)
 
