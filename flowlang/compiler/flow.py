@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flowlang.compiler.expressions import Checker, Place
@@ -16,6 +16,7 @@ from flowlang.model import flow_control as written
 from flowlang.model.expression import ExpressionText
 from flowlang.model.step import Step
 from flowlang.plan import Batch, Concurrency, Debounce, Idempotency, RateLimit, Throttle
+from flowlang.source import Span
 
 #: Verbs whose steps wait while no handler runs: meanwhile an active run has no place.
 _WAITING: Final = ("sleep", "wait_for", "invoke")
@@ -148,27 +149,47 @@ def step_limits(checker: Checker, step: Step, place: Place) -> tuple[Throttle | 
     return throttle, concurrency
 
 
-def shared_limits(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:
+@dataclass(frozen=True, slots=True)
+class SharedLimit:
+    """A limit of a key whose places all pipelines of the project share.
+
+    Attributes:
+        key: The key's text; empty: it has none.
+        limit: How many may run at once.
+        span: Where that is written.
+    """
+
+    key: str
+    limit: int
+    span: Span
+
+
+def shared_limits(document: PipelineDocument) -> Iterator[SharedLimit]:
+    """The limits that a pipeline shares with others.
+
+    Args:
+        document: Of the pipeline, without mistakes of shape.
+    """
+    assert document.model is not None
+    for rule, path in _concurrencies(document.model):
+        if rule.scope == "project":
+            yield SharedLimit(_text(rule.key), rule.limit, document.document.span_at((*path, "limit")))
+
+
+def differing_limits(limits: Iterable[SharedLimit]) -> list[Diagnostic]:
     """Find keys of the project that are written with different limits.
 
     Args:
-        documents: All pipelines.
+        limits: Those of all pipelines.
     """
     first: dict[str, tuple[int, Label]] = {}
     found = []
-    for document in documents:
-        if document.model is None:
-            continue
-        for rule, path in _concurrencies(document.model):
-            if rule.scope != "project":
-                continue
-            place = document.document.span_at((*path, "limit"))
-            text = _text(rule.key)
-            limit, label = first.setdefault(text, (rule.limit, Label(place, "the first one")))
-            if limit != rule.limit:
-                shared = f"the key `{text}`" if text else "what has no key"
-                message = f"{shared} has the limit {limit} elsewhere in the project, and its places are the same"
-                found.append(Diagnostic("FL221", message, place, hint=f"write `limit: {limit}`", labels=(label,)))
+    for each in limits:
+        limit, label = first.setdefault(each.key, (each.limit, Label(each.span, "the first one")))
+        if limit != each.limit:
+            shared = f"the key `{each.key}`" if each.key else "what has no key"
+            message = f"{shared} has the limit {limit} elsewhere in the project, and its places are the same"
+            found.append(Diagnostic("FL221", message, each.span, hint=f"write `limit: {limit}`", labels=(label,)))
     return found
 
 

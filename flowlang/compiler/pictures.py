@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from flowlang.compiler.graph import ProjectGraph, Taker, matches
+from flowlang.compiler.graph import ProjectGraph
+from flowlang.compiler.outline import Taker, matches
 from flowlang.drawing.network import Link, Network, Sort, Spot
 from flowlang.drawing.outline import Kind, Lane, Outline, Part
 from flowlang.durations import format_duration
@@ -163,17 +164,15 @@ def project_network(graph: ProjectGraph, title: str) -> Network:
     """
     links: dict[Link, None] = {}
     for name, node in sorted(graph.nodes.items()):
-        for trigger in node.pipeline.triggers:
-            if isinstance(trigger, CronTrigger):
-                for cron in trigger.cron:
-                    links[Link(f"schedule {cron} {trigger.timezone}", f"pipeline {name}")] = None
+        for cron, timezone in node.crons:
+            links[Link(f"schedule {cron} {timezone}", f"pipeline {name}")] = None
     for sender in graph.senders:
-        links[Link(f"pipeline {sender.node.name}", f"event {sender.event}")] = None
+        links[Link(f"pipeline {sender.pipeline}", f"event {sender.event}")] = None
     for taker in graph.takers:
         links.update(dict.fromkeys(_taken(taker, graph)))
     for call in graph.invocations:
         if call.target in graph.nodes:
-            links[Link(f"pipeline {call.node.name}", f"pipeline {call.target}", "invokes")] = None
+            links[Link(f"pipeline {call.pipeline}", f"pipeline {call.target}", "invokes")] = None
     ends = {end for link in links for end in (link.source, link.target)}
     for key in sorted(ends):
         webhook = graph.webhook_of(key.removeprefix("event ")) if key.startswith("event ") else None
@@ -187,7 +186,7 @@ def project_network(graph: ProjectGraph, title: str) -> Network:
 def _taken(taker: Taker, graph: ProjectGraph) -> Iterator[Link]:
     """The links to who waits for events of a name: from the event, and from those that its `*` stands for."""
     label, weak = {"trigger": ("", False), "wait": ("waits", True), "cancel": ("cancels", True)}[taker.kind]
-    target = f"pipeline {taker.node.name}"
+    target = f"pipeline {taker.pipeline}"
     if taker.event.startswith("pipeline/"):
         source, _, outcome = taker.event.removeprefix("pipeline/").rpartition(".")
         if source in graph.nodes and taker.takes(taker.event):

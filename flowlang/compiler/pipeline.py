@@ -18,9 +18,9 @@ from flowlang.compiler.misfits import report_misfits
 from flowlang.compiler.place_types import any_event, either, event_type, literal_type
 from flowlang.compiler.policies import lower_policies
 from flowlang.compiler.project_types import ProjectTypes
-from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.steps import Around, StepLowering, check_match
-from flowlang.diagnostics import Diagnostic, Label, Severity, has_errors
+from flowlang.compiler.subject import Subject
+from flowlang.diagnostics import Label, Severity, has_errors
 from flowlang.durations import milliseconds
 from flowlang.expr.schema_types import SENSITIVE, type_of_schema
 from flowlang.expr.types import BOOL, DYN, ListOf, ObjectOf, Type
@@ -91,15 +91,14 @@ class PipelineLowering:
             complete=not project.unreadable_handlers,
         )
 
-    def lower(self) -> tuple[Subject, list[Diagnostic]]:
+    def lower(self) -> Subject:
         """Lower the pipeline.
 
         Returns:
-            What rules look at, its plan included, and all findings.
+            What rules look at, its plan and all findings included.
         """
         plan = self._lowered()
-        subject = Subject(self._document, self._pipeline, plan, self._input_schema, self._checker, self._findings)
-        return subject, self._findings.found
+        return Subject(self._document, self._pipeline, plan, self._input_schema, self._checker, self._findings)
 
     def _lowered(self) -> Plan | None:
         """Lower the pipeline; None when there are errors."""

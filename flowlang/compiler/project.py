@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from flowlang.compiler.expressions import Checker, Place
 from flowlang.compiler.findings import Findings
-from flowlang.compiler.flow import every_step, shared_limits
+from flowlang.compiler.flow import differing_limits
 from flowlang.compiler.graph import graph_of
 from flowlang.compiler.inputs import Compiled, ProjectInput
 from flowlang.compiler.observe import lower_observe
+from flowlang.compiler.outline import PipelineOutline, invoked_by, outline_of
 from flowlang.compiler.pipeline import PipelineLowering
 from flowlang.compiler.project_types import ProjectTypes
-from flowlang.compiler.rules import ruled
-from flowlang.compiler.rules.subject import Subject
+from flowlang.compiler.rules import pipeline_rules, project_rules
+from flowlang.compiler.subject import Subject
 from flowlang.compiler.webhooks import lower_webhooks
 from flowlang.diagnostics import Diagnostic, Label, has_errors, sorted_diagnostics
 from flowlang.durations import milliseconds
 from flowlang.model import PipelineDocument, ProjectFile
 from flowlang.plan import Manifest, Observe, Plan, QueueRule, WebhookSource
+from flowlang.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A document of a pipeline file after it was lowered.
+
+    Attributes:
+        name: The pipeline's name, where it could be read.
+        span: Where that is written.
+        outline: For the rest of the project; None when the document has mistakes of shape.
+        plan: What became of it; None when it has errors.
+        found: What was found in it.
+    """
+
+    name: str | None
+    span: Span
+    outline: PipelineOutline | None = None
+    plan: Plan | None = None
+    found: tuple[Diagnostic, ...] = ()
 
 
 def compile_project(project: ProjectInput) -> Compiled:
@@ -30,27 +52,59 @@ def compile_project(project: ProjectInput) -> Compiled:
     Returns:
         Plans of the pipelines without errors, the manifest when nothing has errors, and all findings.
     """
-    found: list[Diagnostic] = [*_duplicates(project.pipelines), *shared_limits(project.pipelines)]
     names = frozenset(document.name for document in project.pipelines if document.name is not None)
-    plans: dict[str, Plan] = {}
-    subjects: list[Subject] = []
-    whole = not found
+    return join_pipelines(project, lower_pipelines(project, names))
+
+
+def lower_pipelines(project: ProjectInput, names: frozenset[str]) -> list[Lowered]:
+    """Lower pipelines, and find what is wrong within each.
+
+    Args:
+        project: What was read; its pipelines are those to be lowered, with all that they invoke.
+        names: Of all pipelines of the project.
+
+    Returns:
+        What became of each document, in their order.
+    """
     types = ProjectTypes(project)
-    whole = whole and all(document.model is not None for document in project.pipelines)
-    for document in _invoked_first(project.pipelines):
-        subject, findings = PipelineLowering(document, project, names, types).lower()
-        found += findings
-        subjects.append(subject)
-        if subject.plan is not None:
-            plans[subject.plan.pipeline] = subject.plan
+    subjects = {
+        id(document): PipelineLowering(document, project, names, types).lower()
+        for document in _invoked_first(project.pipelines)
+    }
+    pipeline_rules(project, subjects.values())
+    return [_lowered(document, subjects.get(id(document))) for document in project.pipelines]
+
+
+def join_pipelines(project: ProjectInput, lowered: Sequence[Lowered]) -> Compiled:
+    """Join pipelines to a project, and find what is wrong between them.
+
+    Args:
+        project: What was read; which pipelines it has is told by `lowered`.
+        lowered: All documents of all pipeline files.
+
+    Returns:
+        As `compile_project`.
+    """
+    outlines = [each.outline for each in lowered if each.outline is not None]
+    found = [*_duplicates(lowered), *differing_limits(limit for outline in outlines for limit in outline.limits)]
+    whole = not found and len(outlines) == len(lowered)
+    found += (item for each in lowered for item in each.found)
+    plans = {each.plan.pipeline: each.plan for each in lowered if each.plan is not None}
     webhooks, observe = _project_file(project, found)
-    graph = graph_of(project.pipelines, project.project)
-    found = ruled(project, graph, subjects, found)
+    graph = graph_of(outlines, project.project)
+    found = project_rules(project, graph, found, whole=len(outlines) == len(lowered) > 0)
     diagnostics = tuple(sorted_diagnostics(found))
     manifest = None
     if whole and project.project is not None and not has_errors(diagnostics):
         manifest = _manifest(project, project.project, plans, webhooks, observe)
     return Compiled(plans, manifest, diagnostics, graph)
+
+
+def _lowered(document: PipelineDocument, subject: Subject | None) -> Lowered:
+    span = document.document.span_at(("pipeline",)) if document.name is not None else document.document.span_at(())
+    if subject is None:
+        return Lowered(document.name, span)
+    return Lowered(document.name, span, outline_of(subject), subject.plan, tuple(subject.findings.found))
 
 
 def _invoked_first(documents: tuple[PipelineDocument, ...]) -> list[PipelineDocument]:
@@ -68,23 +122,22 @@ def _invoked_first(documents: tuple[PipelineDocument, ...]) -> list[PipelineDocu
                 ordered[id(document)] = document
             elif id(document) not in seen:
                 seen.add(id(document))
-                invoked = (step.invoke.pipeline for step in every_step(document.model) if step.invoke is not None)
+                invoked = invoked_by(document.model)
                 pending += [(document, True), *((named[name], False) for name in invoked if name in named)]
     return list(ordered.values())
 
 
-def _duplicates(documents: tuple[PipelineDocument, ...]) -> list[Diagnostic]:
-    first: dict[str, PipelineDocument] = {}
+def _duplicates(lowered: Iterable[Lowered]) -> list[Diagnostic]:
+    first: dict[str, Lowered] = {}
     found = []
-    for document in documents:
-        if document.name is None:
+    for each in lowered:
+        if each.name is None:
             continue
-        earlier = first.setdefault(document.name, document)
-        if earlier is not document:
-            label = Label(earlier.document.span_at(("pipeline",)), "the first one")
-            span = document.document.span_at(("pipeline",))
-            message = f"there is a pipeline `{document.name}` already"
-            found.append(Diagnostic("FL123", message, span, hint="choose another name", labels=(label,)))
+        earlier = first.setdefault(each.name, each)
+        if earlier is not each:
+            label = Label(earlier.span, "the first one")
+            message = f"there is a pipeline `{each.name}` already"
+            found.append(Diagnostic("FL123", message, each.span, hint="choose another name", labels=(label,)))
     return found
 
 

@@ -47,11 +47,12 @@ def command(session: Session, pipeline: str | None, output_format: str | None) -
         else:
             console.out((network_svg(network) if shape == "svg" else mermaid.network_text(network)).rstrip("\n"))
         return OK
-    node = project.graph.nodes.get(pipeline)
-    if node is None:
+    models = (document.model for document in project.pipelines if document.model is not None)
+    model = next((each for each in models if each.pipeline == pipeline), None)
+    if model is None:
         console.fail(_missing(pipeline, project))
         return REFUSED
-    outline = pipeline_outline(node.pipeline)
+    outline = pipeline_outline(model)
     if shape == "json":
         console.document({"pipeline": outline.to_json()})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.graph import ProjectGraph
@@ -16,9 +16,9 @@ from flowlang.compiler.rules.cycles import cycle_findings
 from flowlang.compiler.rules.emitted import emitted_findings
 from flowlang.compiler.rules.events import event_findings, unused_events
 from flowlang.compiler.rules.reachability import unreachable_steps
-from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.rules.times import time_findings
 from flowlang.compiler.rules.unused import unused_findings
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Diagnostic, has_errors
 from flowlang.durations import milliseconds
 from flowlang.model.project_file import Limits
@@ -28,41 +28,17 @@ _TYPED = frozenset({"FL223", "FL224"})
 _BY_NAME = frozenset({"FL310", "FL311"})
 
 
-def ruled(
-    given: ProjectInput, graph: ProjectGraph, subjects: Sequence[Subject], found: Sequence[Diagnostic]
-) -> list[Diagnostic]:
-    """Apply all rules to a project.
+def pipeline_rules(given: ProjectInput, subjects: Iterable[Subject]) -> None:
+    """Report what each pipeline says by itself, and through those that it invokes.
 
     Args:
         given: What was read.
-        graph: The project's.
-        subjects: Its pipelines, lowered; those without mistakes of shape.
-        found: What was found until now.
-
-    Returns:
-        All findings, without those that others follow from.
+        subjects: The pipelines, with all that they invoke.
     """
-    findings = [*found, *_of_pipelines(given, subjects)]
-    if given.project is None or not given.complete or not subjects or len(subjects) < len(given.pipelines):
-        return findings  # what is missing may be in a part that cannot be read
-    typed = {item.span for item in findings if item.code in _TYPED}
-    more = [*event_findings(graph, given), *cycle_findings(graph, given), *emitted_findings(graph, given, subjects)]
-    unsent = {item.span for item in more if item.code == "FL305"}
-    findings = [item for item in findings if item.code != "FL304" or item.span not in unsent]
-    findings += (item for item in more if item.code not in _BY_NAME or item.span not in typed)
-    if not has_errors(findings) and not given.unreadable_handlers:
-        # A name that is misspelt where it is used has been reported there.
-        findings += unused_events(graph, given)
-        findings += unused_findings(graph, given, subjects)
-    return findings
-
-
-def _of_pipelines(given: ProjectInput, subjects: Sequence[Subject]) -> list[Diagnostic]:
-    """What each pipeline says by itself, and through those that it invokes."""
-    before = {id(subject): len(subject.findings.found) for subject in subjects}
+    found = tuple(subjects)
     named: Policies = {} if given.project is None else given.project.retries
     default = None if given.project is None else given.project.defaults.timeout
-    for subject in subjects:
+    for subject in found:
         conditions = ConditionRules(subject)
         conditions.check()
         unreachable_steps(subject.pipeline, subject.findings, conditions.exhaustive)
@@ -70,10 +46,37 @@ def _of_pipelines(given: ProjectInput, subjects: Sequence[Subject]) -> list[Diag
         misspelt_classes(subject)
         time_findings(subject, named, None if default is None else milliseconds(default))
     limit = Limits().attempts if given.project is None else given.project.limits.attempts
-    attempt_findings({subject.pipeline.pipeline: subject for subject in subjects}, named, limit)
-    found = [item for subject in subjects for item in subject.findings.found[before[id(subject)] :]]
+    attempt_findings({subject.pipeline.pipeline: subject for subject in found}, named, limit)
+
+
+def project_rules(
+    given: ProjectInput, graph: ProjectGraph, found: Sequence[Diagnostic], *, whole: bool
+) -> list[Diagnostic]:
+    """Apply what looks at the project as a whole.
+
+    Args:
+        given: What was read.
+        graph: The project's.
+        found: What was found until now, that of pipelines included.
+        whole: Whether all pipelines are in the graph, and there are any.
+
+    Returns:
+        All findings, without those that others follow from.
+    """
+    findings = list(found)
     if given.project is not None and given.project_document is not None:
-        findings = Findings(given.project_document)
-        misspelt_in_project(given.project, findings)
-        found += findings.found
-    return found
+        of_project = Findings(given.project_document)
+        misspelt_in_project(given.project, of_project)
+        findings += of_project.found
+    if given.project is None or not given.complete or not whole:
+        return findings  # what is missing may be in a part that cannot be read
+    typed = {item.span for item in findings if item.code in _TYPED}
+    more = [*event_findings(graph, given), *cycle_findings(graph, given), *emitted_findings(graph, given)]
+    unsent = {item.span for item in more if item.code == "FL305"}
+    findings = [item for item in findings if item.code != "FL304" or item.span not in unsent]
+    findings += (item for item in more if item.code not in _BY_NAME or item.span not in typed)
+    if not has_errors(findings) and not given.unreadable_handlers:
+        # A name that is misspelt where it is used has been reported there.
+        findings += unused_events(graph, given)
+        findings += unused_findings(graph, given)
+    return findings

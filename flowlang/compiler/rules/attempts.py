@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import prod
 
 from flowlang.compiler.policies import Policies, lower_policies
-from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.standing import standings
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Diagnostic, Label, Severity
 from flowlang.expr import ExpressionSyntaxError, compile_expression
 from flowlang.expr.syntax import ListNode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from flowlang.compiler.expressions import Read
-from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.standing import standings, within
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Label, Severity
 from flowlang.model import Path, Step
 from flowlang.model.step import CatchArm

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from flowlang.compiler.findings import Findings
-from flowlang.compiler.rules.subject import Subject
 from flowlang.compiler.standing import standings
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Severity, did_you_mean
 from flowlang.model import Path, ProjectFile
 from flowlang.model.policy import RetryPolicy

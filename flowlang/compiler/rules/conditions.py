@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowlang.compiler.expressions import Condition
-from flowlang.compiler.rules.subject import Subject
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Label, Severity
 from flowlang.expr import unparse
 from flowlang.expr.domains import Domain, Known, Reasoning, Value

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from flowlang.compiler.graph import Node, ProjectGraph, Taker
+from flowlang.compiler.graph import ProjectGraph
 from flowlang.compiler.inputs import ProjectInput
+from flowlang.compiler.outline import PipelineOutline, Taker
 from flowlang.diagnostics import Diagnostic, Label, Severity
-from flowlang.model import Pipeline
-from flowlang.model.trigger import CronTrigger, EventTrigger
 from flowlang.source import Span
 
 
@@ -65,16 +64,13 @@ _BEGIN = "if others send one of these events, write its schema; else start one o
 
 def _by_events(graph: ProjectGraph) -> Iterator[_Edge]:
     for sender in graph.senders:
-        standing = sender.standing
-        emit = standing.step.emit
-        assert emit is not None
         for taker in graph.takers_of(sender.event):
             if taker.kind == "trigger":
                 # An id of one's own may be the same again, and is then taken once.
-                sure = standing.sure and emit.id is None and _lets_all_through(taker)
+                sure = sender.sure and not sender.named and _lets_all_through(taker, graph)
                 says = f"sends `{sender.event}`"
-                slow = standing.slow or bool(emit.delay)
-                yield _Edge(sender.node.name, taker.node.name, sender.span, says, sure, slow)
+                slow = sender.slow or sender.delayed
+                yield _Edge(sender.pipeline, taker.pipeline, sender.span, says, sure, slow)
 
 
 def _by_outcomes(graph: ProjectGraph) -> Iterator[_Edge]:
@@ -84,33 +80,21 @@ def _by_outcomes(graph: ProjectGraph) -> Iterator[_Edge]:
         source, _, outcome = taker.event.removeprefix("pipeline/").rpartition(".")
         if source in graph.nodes:
             # A run that failed or was cancelled is an end of its own kind.
-            sure = outcome in {"succeeded", "called"} and _lets_all_through(taker)
-            slow = outcome != "called" and _takes_time(graph.nodes[source].pipeline)
-            yield _Edge(source, taker.node.name, taker.span, f"takes `{taker.event}`", sure, slow)
+            sure = outcome in {"succeeded", "called"} and _lets_all_through(taker, graph)
+            slow = outcome != "called" and graph.nodes[source].takes_time
+            yield _Edge(source, taker.pipeline, taker.span, f"takes `{taker.event}`", sure, slow)
 
 
 def _by_invocations(graph: ProjectGraph) -> Iterator[_Edge]:
     for call in graph.invocations:
         if call.target in graph.nodes:
-            sure = call.sure and not _holds_back(graph.nodes[call.target].pipeline)
+            sure = call.sure and not graph.nodes[call.target].holds_back
             says = f"invokes `{call.target}`"
-            yield _Edge(call.node.name, call.target, call.span, says, sure, call.standing.slow, invoked=True)
+            yield _Edge(call.pipeline, call.target, call.span, says, sure, call.slow, invoked=True)
 
 
-def _takes_time(pipeline: Pipeline) -> bool:
-    return any(step.verb in {"sleep", "wait_for"} for step in pipeline.steps)
-
-
-def _lets_all_through(taker: Taker) -> bool:
-    trigger = taker.node.pipeline.triggers[taker.number]
-    return trigger.if_ is None and not _holds_back(taker.node.pipeline)
-
-
-def _holds_back(pipeline: Pipeline) -> bool:
-    """Whether not each event makes a run at once."""
-    limits = (pipeline.idempotency, pipeline.rate_limit, pipeline.debounce, pipeline.batch, pipeline.throttle)
-    skips = pipeline.concurrency is not None and pipeline.concurrency.on_limit != "wait"
-    return skips or any(limit is not None for limit in limits)
+def _lets_all_through(taker: Taker, graph: ProjectGraph) -> bool:
+    return not taker.conditional and not graph.nodes[taker.pipeline].holds_back
 
 
 # Circles --------------------------------------------------------------------------------------------------------------
@@ -187,21 +171,13 @@ def _has_beginning(members: frozenset[str], graph: ProjectGraph, edges: Iterable
     if any(edge.source not in members and edge.target in members for edge in edges):
         return True
     nodes = [graph.nodes[name] for name in sorted(members)]
-    return any(not node.pipeline.triggers or _is_started(node, graph, given) for node in nodes)
+    return any(not node.triggers or _is_started(node, graph, given) for node in nodes)
 
 
-def _is_started(node: Node, graph: ProjectGraph, given: ProjectInput) -> bool:
+def _is_started(node: PipelineOutline, graph: ProjectGraph, given: ProjectInput) -> bool:
     declared = given.schemas.keys() | given.unreadable_schemas
-    for trigger in node.pipeline.triggers:
-        if isinstance(trigger, CronTrigger):
-            return True
-        if any(_from_outside(name, graph, declared) for name in _names(trigger)):
-            return True
-    return False
-
-
-def _names(trigger: EventTrigger) -> tuple[str, ...]:
-    return tuple(trigger.event)
+    events = (taker.event for taker in node.takers if taker.kind == "trigger")
+    return bool(node.crons) or any(_from_outside(event, graph, declared) for event in events)
 
 
 def _from_outside(event: str, graph: ProjectGraph, declared: set[str]) -> bool:

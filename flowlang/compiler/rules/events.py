@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from flowlang.compiler.findings import near
-from flowlang.compiler.graph import OUTCOMES, ProjectGraph, Taker, own_outcomes
+from flowlang.compiler.graph import ProjectGraph
 from flowlang.compiler.inputs import ProjectInput
+from flowlang.compiler.outline import OUTCOMES, Taker, own_outcomes
 from flowlang.diagnostics import Diagnostic, Severity, did_you_mean
 from flowlang.source import SourceText, Span
 
@@ -106,7 +107,7 @@ def _no_outcome(taker: Taker, graph: ProjectGraph) -> Iterator[Diagnostic]:
         hint = near(taker.event, named) or f"the outcomes are {', '.join(f'`{each}`' for each in named)}"
         message = f"no run ends with the event `{taker.event}`: {_IN_VAIN[taker.kind]}"
         yield Diagnostic("FL305", message, taker.span, Severity.WARNING, hint)
-    elif taker.kind == "trigger" and taker.event in own_outcomes(taker.node.name):
+    elif taker.kind == "trigger" and taker.event in own_outcomes(taker.pipeline):
         message = f"a pipeline is not started by its own outcome: {_IN_VAIN[taker.kind]}"
         hint = "send an event of your own, or `repeat` the steps"
         yield Diagnostic("FL305", message, taker.span, Severity.WARNING, hint)

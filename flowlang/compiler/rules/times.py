@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from flowlang.compiler.findings import Findings
 from flowlang.compiler.policies import Policies, lower_policies
-from flowlang.compiler.rules.subject import Subject
+from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Label, Severity
 from flowlang.durations import DurationError, format_duration, milliseconds, parse_duration
 from flowlang.model import Path, Step

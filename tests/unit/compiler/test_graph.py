@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlang.compiler.graph import ProjectGraph, matches
+from flowlang.compiler.graph import ProjectGraph
+from flowlang.compiler.outline import matches
 from flowlang.compiler.rules.times import least_wait_ms
 from flowlang.compiler.standing import standings
 from flowlang.engine.retry import backoff_ms

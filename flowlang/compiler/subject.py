@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flowlang.compiler.expressions import Checker
 from flowlang.compiler.findings import Findings
-from flowlang.compiler.inputs import ProjectInput
 from flowlang.model import Pipeline, PipelineDocument
 from flowlang.plan import Plan
 
@@ -32,18 +30,3 @@ class Subject:
     input_schema: Any
     checker: Checker
     findings: Findings
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """All pipelines of a project after they were lowered.
-
-    Attributes:
-        given: What was read.
-        subjects: By name of the pipeline; those with a model.
-        whole: Whether all documents have one, and all names are known.
-    """
-
-    given: ProjectInput
-    subjects: Mapping[str, Subject]
-    whole: bool
