@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowlang.engine.catalog import Catalog
     from flowlang.engine.fsck import Report
     from flowlang.plan import QueueRule
-    from flowlang.project import Project
+    from flowlang.project import Checked, Project
     from flowlang.service import Service
     from flowlang.settings import Settings
     from flowlang.store.redis import RedisStore
@@ -62,6 +62,15 @@ def load_project(
     return project.load_project(
         folder, environment=environment, environ=os.environ, deploying=deploying, unsaved=unsaved
     )
+
+
+def check_project(
+    folder: Path, *, environment: str = "development", unsaved: Mapping[str, str] | None = None, keep: bool = True
+) -> Checked:
+    """Check a project; see `project.check_project`."""
+    from flowlang import project  # noqa: PLC0415 - brings pydantic
+
+    return project.check_project(folder, environment=environment, unsaved=unsaved, keep=keep)
 
 
 def open_store(settings: Settings) -> RedisStore:

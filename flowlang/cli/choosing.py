@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from flowlang.cli.wiring import Project
+from flowlang.cli.wiring import Checked
 from flowlang.diagnostics import CODES, Diagnostic, Severity, Suppressed, did_you_mean
 
 #: What `--fail-on` takes, from the strictest on.
@@ -34,15 +34,15 @@ class Choice:
     ignore: Sequence[str] = ()
     changed: frozenset[str] | None = None
 
-    def of(self, project: Project) -> list[Diagnostic]:
+    def of(self, project: Checked) -> list[Diagnostic]:
         """The findings of a project that were asked for."""
         return [item for item in project.diagnostics if self._has(item)]
 
-    def suppressed(self, project: Project) -> list[Suppressed]:
+    def suppressed(self, project: Checked) -> list[Suppressed]:
         """Those that its comments leave out."""
         return [item for item in project.suppressed if self._has(item.diagnostic)]
 
-    def files(self, project: Project) -> int:
+    def files(self, project: Checked) -> int:
         """How many files they could be in."""
         return sum(self._under(path) for path in project.sources)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flowlang.cli.choosing import Choice
-from flowlang.cli.wiring import Project
+from flowlang.cli.wiring import Checked
 from flowlang.diagnostics import Diagnostic
 from flowlang.diagnostics.fixes import Settled, settle
 from flowlang.errors import ConfigError
@@ -16,7 +16,7 @@ from flowlang.source import SourceText
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def settled_project(load: Callable[[Mapping[str, str]], Project], choice: Choice, *, unsafe: bool) -> Settled:
+def settled_project(load: Callable[[Mapping[str, str]], Checked], choice: Choice, *, unsafe: bool) -> Settled:
     """The files after all fixes of the findings that were asked for; nothing is written.
 
     Args:

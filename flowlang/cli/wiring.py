@@ -33,7 +33,23 @@ DATA_FOLDER: Final = ".flowlang"
 _ADVICE: Final = "start one with `flowlang dev`, or set FLOWLANG_REDIS_URL to a Redis or Valkey server"
 
 
-class Project(Protocol):
+class Checked(Protocol):
+    """What was found in a project."""
+
+    @property
+    def diagnostics(self) -> Iterable[Diagnostic]:
+        """All findings of all files."""
+
+    @property
+    def suppressed(self) -> Iterable[Suppressed]:
+        """Findings that comments leave out."""
+
+    @property
+    def sources(self) -> Mapping[str, SourceText]:
+        """The files that were read, by path from the project's folder."""
+
+
+class Project(Checked, Protocol):
     """A loaded project, as far as commands look at it."""
 
     @property
@@ -47,18 +63,6 @@ class Project(Protocol):
     @property
     def graph(self) -> ProjectGraph:
         """Who sends, takes and invokes what."""
-
-    @property
-    def diagnostics(self) -> Iterable[Diagnostic]:
-        """All findings of all files."""
-
-    @property
-    def suppressed(self) -> Iterable[Suppressed]:
-        """Findings that comments leave out."""
-
-    @property
-    def sources(self) -> Mapping[str, SourceText]:
-        """The files that were read, by path from the project's folder."""
 
     @property
     def plans(self) -> Mapping[str, Plan]:
@@ -142,17 +146,38 @@ def load_project(settings: Settings, *, deploying: bool = False, unsaved: Mappin
     Raises:
         ConfigError: when there is none in the folder.
     """
-    if not (settings.project / "flowlang.yaml").is_file():
-        raise ConfigError(
-            f"there is no project in {settings.project.resolve()}: it has no flowlang.yaml. "
-            "`flowlang new NAME` makes one; --project names another folder"
-        )
+    _refuse_other_folders(settings)
     from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
 
     project: Project = bootstrap.load_project(
         settings.project, environment=settings.environment, deploying=deploying, unsaved=unsaved
     )
     return project
+
+
+def check_project(settings: Settings, *, unsaved: Mapping[str, str] | None = None, keep: bool = True) -> Checked:
+    """Check the project of the settings.
+
+    Args:
+        settings: Name its folder and the environment.
+        unsaved: Texts that are read in place of files, by path from the folder.
+        keep: Whether to use what was found before, and keep what is found now.
+
+    Raises:
+        ConfigError: when there is none in the folder.
+    """
+    _refuse_other_folders(settings)
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    return bootstrap.check_project(settings.project, environment=settings.environment, unsaved=unsaved, keep=keep)
+
+
+def _refuse_other_folders(settings: Settings) -> None:
+    if not (settings.project / "flowlang.yaml").is_file():
+        raise ConfigError(
+            f"there is no project in {settings.project.resolve()}: it has no flowlang.yaml. "
+            "`flowlang new NAME` makes one; --project names another folder"
+        )
 
 
 def health(settings: Settings) -> Health:

@@ -167,8 +167,10 @@ def own_outcomes(pipeline: str) -> tuple[str, ...]:
 
 
 def handlers_called(pipeline: Pipeline) -> tuple[str, ...]:
-    """The handlers that steps call."""
-    return tuple(sorted({step.uses for step in every_step(pipeline) if step.uses}))
+    """The handlers that steps call, those that undo others included."""
+    steps = tuple(every_step(pipeline))
+    undos = (step.undo.uses for step in steps if step.undo is not None)
+    return tuple(sorted({name for name in (*(step.uses for step in steps), *undos) if name}))
 
 
 def invoked_by(pipeline: Pipeline) -> tuple[str, ...]:
@@ -286,7 +288,7 @@ class _Outliner:
         assert step.wait_for is not None
         yield from self._reads(("incoming", "data"), (*step.path, "wait_for"))
         if step.wait_for.count == 1 and step.foreach is None and step.repeat is None:
-            yield from self._reads(("steps", step.id, "output", "data"), ())
+            yield from self._reads(("steps", step.id or "", "output", "data"), ())
 
     def _reads(self, root: Path, within: Path) -> tuple[FieldRead, ...]:
         """The fields below a root that expressions read, of those at some place."""

@@ -58,16 +58,15 @@ def check_tests(
         tests: Those with mistakes of shape are passed over.
         plans: Of the pipelines without errors.
         pipelines: Names of all pipelines, those with errors too.
-        handlers: Names of all handlers that are declared.
+        handlers: Names of all handlers that are declared or called.
 
     Returns:
         What was found, in the order of the tests.
     """
-    called = {verb.handler for plan in plans.values() for verb in _verbs(plan) if isinstance(verb, Uses)}
     found: list[Diagnostic] = []
     for document in tests:
         if document.model is not None:
-            check = _Check(document.model, Findings(document.document), plans, pipelines, called | set(handlers))
+            check = _Check(document.model, Findings(document.document), plans, pipelines, handlers)
             check.everything()
             found += check.findings.found
     return found

@@ -32,8 +32,9 @@ class Lowered:
         name: The pipeline's name, where it could be read.
         span: Where that is written.
         outline: For the rest of the project; None when the document has mistakes of shape.
-        plan: What became of it; None when it has errors.
+        plan: What became of it; None when it has errors, or when the plan is kept elsewhere.
         found: What was found in it.
+        sound: Whether it has no errors.
     """
 
     name: str | None
@@ -41,6 +42,7 @@ class Lowered:
     outline: PipelineOutline | None = None
     plan: Plan | None = None
     found: tuple[Diagnostic, ...] = ()
+    sound: bool = False
 
 
 def compile_project(project: ProjectInput) -> Compiled:
@@ -87,7 +89,7 @@ def join_pipelines(project: ProjectInput, lowered: Sequence[Lowered]) -> Compile
     """
     outlines = [each.outline for each in lowered if each.outline is not None]
     found = [*_duplicates(lowered), *differing_limits(limit for outline in outlines for limit in outline.limits)]
-    whole = not found and len(outlines) == len(lowered)
+    whole = not found and all(each.plan is not None for each in lowered)
     found += (item for each in lowered for item in each.found)
     plans = {each.plan.pipeline: each.plan for each in lowered if each.plan is not None}
     webhooks, observe = _project_file(project, found)
@@ -104,7 +106,8 @@ def _lowered(document: PipelineDocument, subject: Subject | None) -> Lowered:
     span = document.document.span_at(("pipeline",)) if document.name is not None else document.document.span_at(())
     if subject is None:
         return Lowered(document.name, span)
-    return Lowered(document.name, span, outline_of(subject), subject.plan, tuple(subject.findings.found))
+    plan, found = subject.plan, tuple(subject.findings.found)
+    return Lowered(document.name, span, outline_of(subject), plan, found, sound=plan is not None)
 
 
 def _invoked_first(documents: tuple[PipelineDocument, ...]) -> list[PipelineDocument]:

@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowlang.project.load import Project, load_project
+    from flowlang.project.load import Checked, Project, check_project, load_project
 
-__all__ = ["Project", "load_project"]
+__all__ = ["Checked", "Project", "check_project", "load_project"]
 
 if not TYPE_CHECKING:  # type checkers see the imports above, and no attribute that is not there
 

@@ -89,6 +89,15 @@ class ProjectFiles:
         except (OSError, RuntimeError, ValueError):
             return
 
+    def peek(self, path: str) -> str:
+        """The text of a file for comparing it with what it was; nothing is reported, and it does not count as read."""
+        try:
+            unsaved = self._unsaved.get(path)
+            content = (self.folder / path).read_bytes() if unsaved is None else unsaved.encode(errors="replace")
+        except (OSError, ValueError):
+            return ""
+        return content.decode("latin-1")  # which takes any bytes, and each in its own way
+
     def _text(self, path: str) -> SourceText | None:
         content = self._content(path)
         if content is None:

@@ -24,14 +24,13 @@ from typing import Any, Final
 from flowlang import __version__
 from flowlang.handler.files import project_files
 from flowlang.handler.signature import HintSchemas, Signature
+from flowlang.project.caches import cache_folder
 from flowlang.project.plain_hints import Module, NotPlainError
 
 #: Seconds for importing all handlers of a project.
 TIME_LIMIT: Final = 20.0
 #: Variables that the process keeps: where things are, never what the project is told.
 _KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-#: Where answers are kept, unless `XDG_CACHE_HOME` says otherwise.
-_CACHE: Final = ".cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def _module(file: Path) -> Module | None:
 def _live(folder: Path, *, installed: bool) -> dict[str, Any]:
     """The answer of a process that imports the handlers, from the cache if nothing has changed."""
     folder = folder.resolve()
-    kept = _cache_folder() / f"{_key(folder, installed=installed)}.json"
+    kept = cache_folder() / "handler-types" / f"{_key(folder, installed=installed)}.json"
     with contextlib.suppress(OSError, ValueError):
         answer: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         if all(_digest(folder / path) == digest for path, digest in answer["modules"].items()):
@@ -144,12 +143,6 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
                 os.killpg(process.pid, signal.SIGKILL)  # and whatever an import has started
             process.communicate()
     return answer
-
-
-def _cache_folder() -> Path:
-    chosen = os.environ.get("XDG_CACHE_HOME")
-    base = Path(chosen) if chosen else Path(os.environ.get("HOME") or tempfile.gettempdir()) / _CACHE
-    return base / "flowlang" / "handler-types"
 
 
 def _key(folder: Path, *, installed: bool) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from flowlang.diagnostics import Diagnostic, Label, Severity
 from flowlang.handler.signature import Signature
-from flowlang.plan import Plan, calls
 from flowlang.project.files import ProjectFiles
 from flowlang.project.handler_types import HandlerTypes
 from flowlang.project.signatures import SignatureProblem
@@ -53,16 +52,15 @@ def _declaration(label: Label, files: ProjectFiles) -> Label:
 
 
 def unused_handlers(
-    signatures: Mapping[str, Signature], plans: Iterable[Plan], files: ProjectFiles
+    signatures: Mapping[str, Signature], called: Container[str], files: ProjectFiles
 ) -> list[Diagnostic]:
     """Find handlers of the project that no pipeline calls.
 
     Args:
         signatures: All that were read.
-        plans: Of all pipelines.
+        called: Names of those that pipelines call.
         files: Of the project; handlers of installed packages are for many projects, and left out.
     """
-    called = {call.handler for plan in plans for call in calls(plan)}
     own = [one for name, one in sorted(signatures.items()) if name not in called and one.path in files.sources]
     return [
         Diagnostic(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,9 +29,8 @@ def checked_inputs(
     return tuple(_checked(document, files, found) for document in documents)
 
 
-def named_inputs(documents: Iterable[PipelineDocument], files: SchemaFiles) -> Mapping[str, Any]:
+def named_inputs(named: Container[str], files: SchemaFiles) -> Mapping[str, Any]:
     """The schema files that `input` may name; only those that some pipeline names are read, others are None."""
-    named = {document.model.input for document in documents if document.model and isinstance(document.model.input, str)}
     return {path: files.schema(path) if path in named else None for path in files.paths}
 
 

@@ -15,7 +15,7 @@ from flowlang.cli.choosing import FAIL_ON, Choice, codes_option, fails
 from flowlang.cli.fixing import difference, settled_project, write_fixed
 from flowlang.cli.git import changed_files, prefix_in_repository
 from flowlang.cli.session import OK, REFUSED, Command, Session
-from flowlang.cli.wiring import Project, load_project
+from flowlang.cli.wiring import Checked, check_project
 from flowlang.diagnostics import Diagnostic, Format, Suppressed, has_errors, render
 from flowlang.diagnostics.baseline import baseline_text, read_baseline, without_baseline
 from flowlang.diagnostics.paint import printable
@@ -63,6 +63,7 @@ _STDIN: Final = "pipelines/stdin.yaml"
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and exit with 1 if that is anything.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: also fixes that leave a choice.")
 @click.option("--stdin-path", metavar="PATH", help="The file that - stands for.  [default: pipelines/stdin.yaml]")
+@click.option("--no-cache", is_flag=True, help="Read every file anew, and keep nothing for the next time.")
 @click.pass_obj
 def command(
     session: Session,
@@ -79,10 +80,12 @@ def command(
     diff: bool,
     unsafe_fixes: bool,
     stdin_path: str | None,
+    no_cache: bool,
 ) -> int:
     """Check all files of the project and show all findings.
 
     The project is always checked as a whole; PATHS (files or folders, or - for stdin) choose which findings are shown.
+    Pipelines in which nothing can have changed since the last time are not read again.
     A single folder with a flowlang.yaml is another project.
     """
     settings = session.settings()
@@ -98,8 +101,8 @@ def command(
     differing = None if changed is None else changed_files(settings.project, changed)
     choice = Choice(settings.project, paths, select, ignore, differing)
 
-    def load(texts: Mapping[str, str]) -> Project:
-        return load_project(settings, unsaved={**unsaved, **texts})
+    def load(texts: Mapping[str, str]) -> Checked:
+        return check_project(settings, unsaved={**unsaved, **texts}, keep=not no_cache)
 
     if diff:
         lines = list(difference(settled_project(load, choice, unsafe=unsafe_fixes)))
@@ -169,7 +172,7 @@ def _format(session: Session, named: str | None) -> Format:
 
 
 def _without(
-    session: Session, file: Path, shown: list[Diagnostic], suppressed: list[Suppressed], project: Project
+    session: Session, file: Path, shown: list[Diagnostic], suppressed: list[Suppressed], project: Checked
 ) -> tuple[list[Diagnostic], list[Suppressed]]:
     """Leave out what the baseline has; its marks count the findings of the whole project."""
     try:

@@ -98,6 +98,7 @@ class Desk:
         monkeypatch.setattr(bootstrap, "health", self._health)
         monkeypatch.setattr(bootstrap, "open_service", self._open)
         monkeypatch.setattr(bootstrap, "load_project", self._load, raising=False)
+        monkeypatch.setattr(bootstrap, "check_project", self._check, raising=False)
 
     def _greet(self, call: Any) -> str:
         self.greeted.append(call.arguments["name"])
@@ -121,6 +122,11 @@ class Desk:
     def _load(self, _: Path, *, environment: str, deploying: bool, unsaved: Mapping[str, str] | None) -> LoadedProject:
         assert environment == "development"
         self.deploying.append(deploying)
+        return self.project
+
+    def _check(self, _: Path, *, environment: str, unsaved: Mapping[str, str] | None, keep: bool) -> LoadedProject:
+        assert environment == "development"
+        assert keep
         return self.project
 
     def call(self, *arguments: str, text: str | None = None, env: Mapping[str, str | None] | None = None) -> Result:

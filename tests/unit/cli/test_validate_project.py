@@ -121,7 +121,7 @@ def test_a_bug_of_ours_exits_with_3_and_asks_for_a_report(call: Call, monkeypatc
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bootstrap, "load_project", broken)
+    monkeypatch.setattr(bootstrap, "check_project", broken)
     result = call()
     assert result.exit_code == 3
     assert "Please report it" in result.stderr
@@ -217,7 +217,7 @@ def test_one_can_see_how_many_can_be_put_right(call: Call) -> None:
 def test_a_file_that_changes_meanwhile_is_left_alone(
     call: Call, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = bootstrap.load_project
+    load = bootstrap.check_project
     file = project / "pipelines/a.yaml"
 
     def slow(*arguments: Any, **more: Any) -> Any:
@@ -225,7 +225,7 @@ def test_a_file_that_changes_meanwhile_is_left_alone(
         file.write_text("somebody: else\n")
         return loaded
 
-    monkeypatch.setattr(bootstrap, "load_project", slow)
+    monkeypatch.setattr(bootstrap, "check_project", slow)
     refused = call("--fix", "--select", "FL101")
     assert refused.exit_code == 2
     assert "pipelines/a.yaml has changed while it was checked" in refused.stderr
