@@ -210,7 +210,7 @@ def _possible_values(
         case "order":
             yield from ((name, "handler", handler_doc(project, name)) for name in sorted(project.signatures))
         case "invoke" | "pipeline" | "also" if owner in {Step, Undo, Invoke, PipelineTest}:
-            names = sorted({each.name for each in project.inputs.pipelines if each.name})
+            names = sorted(project.owners)
             yield from ((name, "pipeline", pipeline_doc(project, name)) for name in names)
         case "emit" | "event" | "emitted":
             yield from ((name, "event", event_doc(project, name)) for name in _events(project, owner))

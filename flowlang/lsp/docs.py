@@ -66,9 +66,8 @@ def field_doc(project: OpenProject, document: Any, path: tuple[str, ...]) -> str
 
 def pipeline_doc(project: OpenProject, name: str) -> str:
     """A pipeline's `description`."""
-    found = next((each for each in project.inputs.pipelines if each.name == name), None)
-    text = None if found is None else value_at(found.document, ("description",))
-    return text if isinstance(text, str) else ""
+    plan = None if project.project is None else project.project.plans.get(name)
+    return "" if plan is None else plan.description
 
 
 def _described(schema: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path as FilePath
@@ -10,10 +10,20 @@ from pathlib import Path as FilePath
 from flowlang.compiler import ProjectInput
 from flowlang.compiler.expressions import Seen
 from flowlang.compiler.findings import Findings
+from flowlang.compiler.outline import invoked_by
 from flowlang.compiler.pipeline import PipelineLowering
 from flowlang.compiler.project_types import ProjectTypes
 from flowlang.compiler.webhooks import lower_webhooks
-from flowlang.model import Path, Pipeline, PipelineTest, ProjectFile, YamlDocument, load_pipelines, load_project_file
+from flowlang.model import (
+    Path,
+    Pipeline,
+    PipelineDocument,
+    PipelineTest,
+    ProjectFile,
+    YamlDocument,
+    load_pipelines,
+    load_project_file,
+)
 from flowlang.model.base import Part
 from flowlang.model.yaml_nodes import Mapping as YamlMapping
 from flowlang.model.yaml_nodes import Node as YamlNode
@@ -87,17 +97,33 @@ class _Collector:
         self.seen[seen.path] = seen
 
 
-def view(source: SourceText, kind: Kind, inputs: ProjectInput, folder: FilePath) -> View:
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The rest of a project.
+
+    Attributes:
+        inputs: What the compiler was given when it was last read.
+        folder: The project's folder, absolute.
+        owners: Names of all pipelines → the path of the file that each is in.
+        text: Gives the text of a file by its path.
+    """
+
+    inputs: ProjectInput
+    folder: FilePath
+    owners: Mapping[str, str]
+    text: Callable[[str], str]
+
+
+def view(source: SourceText, kind: Kind, rest: Rest) -> View:
     """Read a file as part of a project.
 
     Args:
         source: Its text.
         kind: What it holds.
-        inputs: The rest of the project, as it was when it was last read.
-        folder: The project's folder, absolute.
+        rest: The rest of the project.
     """
     if kind is Kind.PIPELINES:
-        return _pipelines(source, inputs, folder)
+        return _pipelines(source, rest)
     if kind is Kind.PROJECT:
         return _project(source)
     documents: list[YamlDocument] = []
@@ -114,17 +140,29 @@ def _test(node: YamlNode) -> YamlNode:
     return node
 
 
-def _pipelines(source: SourceText, inputs: ProjectInput, folder: FilePath) -> View:
-    loaded, _ = load_pipelines(source)
-    documents = checked_inputs(loaded, SchemaFiles(ProjectFiles(folder)), [])
-    names = frozenset(document.name for document in (*inputs.pipelines, *documents) if document.name is not None)
+def _pipelines(source: SourceText, rest: Rest) -> View:
+    schemas = SchemaFiles(ProjectFiles(rest.folder))
+    documents = checked_inputs(load_pipelines(source)[0], schemas, [])
+    names = frozenset({*rest.owners, *(document.name for document in documents if document.name is not None)})
+    types = ProjectTypes(rest.inputs)
+    for path in _invoked_files(documents, rest):
+        for other in checked_inputs(load_pipelines(SourceText(path, rest.text(path)))[0], schemas, []):
+            if other.model is not None:
+                PipelineLowering(other, rest.inputs, names, types).lower()  # `types` learns what it takes and gives
     seen: list[Mapping[Path, Seen]] = []
     for document in documents:
         collector = _Collector()
         if document.model is not None:
-            PipelineLowering(document, replace(inputs, watch=collector), names, ProjectTypes(inputs)).lower()
+            PipelineLowering(document, replace(rest.inputs, watch=collector), names, types).lower()
         seen.append(collector.seen)
     return View(source, Kind.PIPELINES, tuple(document.document for document in documents), tuple(seen))
+
+
+def _invoked_files(documents: Iterable[PipelineDocument], rest: Rest) -> list[str]:
+    """The other files whose pipelines are invoked from here, as they are saved or open."""
+    invoked = {name for document in documents if document.model is not None for name in invoked_by(document.model)}
+    own = {document.source.path for document in documents}
+    return sorted({rest.owners[name] for name in invoked if name in rest.owners} - own)
 
 
 def _project(source: SourceText) -> View:

@@ -14,9 +14,9 @@ from flowlang.diagnostics import Diagnostic
 from flowlang.errors import FlowError
 from flowlang.handler.signature import Signature
 from flowlang.lsp.expressions import everywhere
-from flowlang.lsp.files import Kind, View, kind_of, view
+from flowlang.lsp.files import Kind, Rest, View, kind_of, view
 from flowlang.model import Path, YamlDocument
-from flowlang.project import Project, load_project
+from flowlang.project import Checked, check_project
 from flowlang.project.files import PROJECT_FILE
 from flowlang.source import SourceText
 
@@ -44,7 +44,7 @@ class OpenProject:
     def __init__(self, folder: FilePath) -> None:
         self.folder = folder.resolve()
         self.unsaved: dict[str, str] = {}
-        self._project: Project | None = None
+        self._project: Checked | None = None
         self._loaded: dict[str, str] | None = None
         self._views: dict[str, View] = {}
         self._seen: dict[tuple[str, int], Mapping[Path, Seen]] = {}
@@ -56,11 +56,11 @@ class OpenProject:
         except (ValueError, OSError):
             return None
 
-    def load(self) -> Project | None:
+    def load(self) -> Checked | None:
         """Read the whole project again. None when its `flowlang.yaml` is gone."""
         environment = os.environ.get("FLOWLANG_ENV") or "development"
         try:
-            self._project = load_project(self.folder, environment=environment, unsaved=dict(self.unsaved))
+            self._project = check_project(self.folder, environment=environment, unsaved=dict(self.unsaved))
         except FlowError:
             self._project = None
         self._views.clear()
@@ -78,7 +78,7 @@ class OpenProject:
             self.load()
 
     @property
-    def project(self) -> Project | None:
+    def project(self) -> Checked | None:
         """The project as it was last read."""
         return self.load() if self._project is None else self._project
 
@@ -91,6 +91,11 @@ class OpenProject:
     def inputs(self) -> ProjectInput:
         """What the compiler was given when it was last read."""
         return ProjectInput((), None) if self.project is None else self.project.inputs
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """Names of all pipelines → the path of the file that each is in."""
+        return {} if self.project is None else self.project.owners
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -124,7 +129,8 @@ class OpenProject:
         kind = kind_of(path)
         if kind is None:
             return None
-        found = view(SourceText(path, text), kind, self.inputs, self.folder)
+        rest = Rest(self.inputs, self.folder, self.owners, self.text)
+        found = view(SourceText(path, text), kind, rest)
         for number, seen in enumerate(found.seen):
             if seen:
                 self._seen[path, number] = seen
@@ -180,9 +186,8 @@ class OpenProject:
     def events(self) -> list[str]:
         """The names of all events that the project speaks of."""
         names = set(self.inputs.schemas)
-        for pipeline in self.inputs.pipelines:
-            if pipeline.name is not None:
-                names.update(f"pipeline/{pipeline.name}.{end}" for end in ("succeeded", "failed", "cancelled"))
+        for pipeline in self.owners:
+            names.update(f"pipeline/{pipeline}.{end}" for end in ("succeeded", "failed", "cancelled"))
         return sorted(names)
 
 

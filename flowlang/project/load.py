@@ -62,6 +62,9 @@ class Checked:
         diagnostics: All findings of all files, sorted; paths are relative to `folder`.
         sources: The files that were read, by these paths.
         suppressed: Findings that comments leave out.
+        owners: Names of pipelines → the path of the file that each is in.
+        plans: By pipeline; those of the pipelines without errors.
+        inputs: What the compiler was given; of pipelines, only those that had to be read.
     """
 
     folder: Path
@@ -69,6 +72,9 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, SourceText]
     suppressed: tuple[Suppressed, ...]
+    owners: Mapping[str, str]
+    plans: Mapping[str, Plan]
+    inputs: ProjectInput
 
     @property
     def files(self) -> int:
@@ -81,7 +87,6 @@ class Project(Checked):
     """A project, read and compiled.
 
     Attributes:
-        plans: By pipeline; those of the pipelines without errors.
         manifest: What is to be deployed; None when there are errors.
         settings: Texts of the settings of processes that the overlay writes, such as `lease`.
         pipelines: All documents of all pipeline files, those with mistakes as well.
@@ -90,10 +95,8 @@ class Project(Checked):
         tests: Pipeline tests, those with mistakes as well; none when deploying.
         test_data: Contents of the data files that tests name, by path from the project's root.
         graph: Who sends, takes and invokes what; without pipelines that have mistakes of shape.
-        inputs: What the compiler was given.
     """
 
-    plans: Mapping[str, Plan]
     manifest: Manifest | None
     settings: Mapping[str, str]
     pipelines: tuple[PipelineDocument, ...] = ()
@@ -102,7 +105,6 @@ class Project(Checked):
     tests: tuple[TestDocument, ...] = ()
     test_data: Mapping[str, Any] = field(default_factory=dict)
     graph: ProjectGraph = field(default_factory=lambda: ProjectGraph({}))
-    inputs: ProjectInput = field(default_factory=lambda: ProjectInput((), None))
 
 
 def load_project(
@@ -157,7 +159,16 @@ def check_project(
         files = _files(folder, unsaved)
         kept = read_kept(files.folder, cache_folder()) if keep else None
         found = _load(files, environment, {}, deploying=False, entry_points=entry_points, kept=kept)
-    return Checked(found.folder, found.name, found.diagnostics, found.sources, found.suppressed)
+    return Checked(
+        found.folder,
+        found.name,
+        found.diagnostics,
+        found.sources,
+        found.suppressed,
+        found.owners,
+        found.plans,
+        found.inputs,
+    )
 
 
 def _files(folder: Path, unsaved: Mapping[str, str] | None) -> ProjectFiles:
@@ -268,6 +279,7 @@ def _load(
         tests=tests.tests,
         test_data=tests.data,
         suppressed=tuple(suppressed),
+        owners=pipelines.owners,
         graph=compiled.graph,
         inputs=inputs,
     )

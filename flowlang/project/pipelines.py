@@ -157,15 +157,16 @@ class PipelineFiles:
         pending = list(paths)
         while pending:
             for name in self._files[pending.pop()].contents.invoked:
-                owner = self._owners.get(name)
+                owner = self.owners.get(name)
                 if owner is not None and owner not in found:
                     found.add(owner)
                     pending.append(owner)
         return found
 
     @cached_property
-    def _owners(self) -> dict[str, str]:
-        """Pipeline → the file that it is in; of two, the first."""
+    def owners(self) -> Mapping[str, str]:
+        """Pipeline → the path of the file that it is in; of two, the first."""
+        self._hear()
         found: dict[str, str] = {}
         for path, file in self._files.items():
             for name in file.contents.names:

@@ -171,6 +171,20 @@ def test_the_expressions_know_fields_steps_vars_and_functions(folder: Path) -> N
     drive(folder, session)
 
 
+def test_the_output_of_a_pipeline_that_is_invoked_is_known(folder: Path) -> None:
+    below = "flowlang: 1\npipeline: below\nsteps: [{id: a, set: {n: 1}}]\noutput: {count: '${{ steps.a.output.n }}'}\n"
+    above = "flowlang: 1\npipeline: above\nsteps:\n  - {id: b, invoke: below}\n  - {id: c, set: {x: '${{ steps.b.output. }}'}}\n"
+    write_project(folder, {"pipelines/below.yaml": below, "pipelines/above.yaml": above})
+
+    async def session(client: Editor) -> None:
+        client.open("pipelines/above.yaml")
+        at = client.at("pipelines/above.yaml", "steps.b.output.|")
+        found = await client.complete("pipelines/above.yaml", at)
+        assert (next(iter(found)), found["count"].detail) == ("count", "int")
+
+    drive(folder, session)
+
+
 def test_keys_handlers_events_and_arguments_are_offered(folder: Path) -> None:
     async def session(client: Editor) -> None:
         client.open(ORDERS)
