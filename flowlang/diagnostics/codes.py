@@ -150,6 +150,7 @@ FL507 retry-beyond-timeout   Retries go on for longer than the time-out around t
 FL509 too-many-attempts      A step may be tried more often than `limits.attempts` allows.
 FL510 time-beyond-timeout    Something takes longer than the time-out around it.
 FL511 misspelt-class         An error's code is nearly the name of a class.
+FL512 dead-retry             A retry policy is never used, since earlier ones take all of its errors.
 FL601 webhook-unsigned       A webhook has no secret: anybody could send its events.
 FL602 literal-secret         A secret is written into a file.
 FL603 secret-shown           A secret would be shown in a URL or a text that people read.

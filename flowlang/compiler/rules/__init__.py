@@ -16,6 +16,7 @@ from flowlang.compiler.rules.cycles import cycle_findings
 from flowlang.compiler.rules.emitted import emitted_findings
 from flowlang.compiler.rules.events import event_findings, unused_events
 from flowlang.compiler.rules.reachability import unreachable_steps
+from flowlang.compiler.rules.retries import dead_policies, dead_policies_in_project
 from flowlang.compiler.rules.times import time_findings
 from flowlang.compiler.rules.unused import unused_findings
 from flowlang.compiler.subject import Subject
@@ -44,6 +45,7 @@ def pipeline_rules(given: ProjectInput, subjects: Iterable[Subject]) -> None:
         unreachable_steps(subject.pipeline, subject.findings, conditions.exhaustive)
         catch_findings(subject)
         misspelt_classes(subject)
+        dead_policies(subject, named)
         time_findings(subject, named, None if default is None else milliseconds(default))
     limit = Limits().attempts if given.project is None else given.project.limits.attempts
     attempt_findings({subject.pipeline.pipeline: subject for subject in found}, named, limit)
@@ -67,6 +69,7 @@ def project_rules(
     if given.project is not None and given.project_document is not None:
         of_project = Findings(given.project_document)
         misspelt_in_project(given.project, of_project)
+        dead_policies_in_project(given.project.retries, of_project)
         findings += of_project.found
     if given.project is None or not given.complete or not whole:
         return findings  # what is missing may be in a part that cannot be read
