@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowlang.engine.fsck import Report
     from flowlang.plan import QueueRule
     from flowlang.project import Checked, Project
-    from flowlang.service import Service
+    from flowlang.service import KeyRing, Service
     from flowlang.settings import Settings
     from flowlang.store.redis import RedisStore
     from flowlang.worker.process import WorkerProcess, Worn
@@ -208,7 +208,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         The exit status.
 
     Raises:
-        ConfigError: when the port is taken or the server extra is not installed.
+        ConfigError: when the port is taken, the server extra is not installed, or nobody has a key.
     """
     from flowlang.handler.env import Env  # noqa: PLC0415 - only this command reads secrets
 
@@ -220,14 +220,35 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
     with open_service(settings) as service:
         service.check_durable()
+        keys = _key_ring(settings, service)
         secrets = Env(places=lambda: _secret_places(service)).secrets
-        app = create_app(service, secrets=secrets, hosts=loopback_hosts(settings.http_host))
+        hosts = loopback_hosts(settings.http_host, settings.http_hosts)
+        app = create_app(service, secrets=secrets, keys=keys, hosts=hosts)
         server = HttpServer(app, settings.http_host, settings.http_port)
         crashpoint("serve.listening")
         ready(server.url)
         server.run()
         crashpoint("serve.ended")
     return 0
+
+
+def _key_ring(settings: Settings, service: Service) -> KeyRing:
+    """Whose an API key is. Raises: ConfigError, where the settings or the store let nobody in, or too many."""
+    from flowlang.service import KeyRing  # noqa: PLC0415 - see the module's docstring
+    from flowlang.settings import PRODUCTION  # noqa: PLC0415 - the same
+
+    if settings.dev_token is not None and settings.environment == PRODUCTION:
+        raise ConfigError(
+            "FLOWLANG_DEV_TOKEN is for development, and this is production: unset it, and make keys with "
+            "`flowlang api-keys create`"
+        )
+    keys = KeyRing(service.store, dev_token=settings.dev_token)
+    if keys.is_empty:
+        raise ConfigError(
+            "there is no API key that could be used, so nobody could send anything: make the first one with "
+            "`flowlang api-keys create NAME --send '*' --call '*' --read --control`"
+        )
+    return keys
 
 
 class WorkerRuntime:

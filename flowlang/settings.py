@@ -26,7 +26,12 @@ PREFIX: Final = "FLOWLANG_"
 #: The environment in which tests may move the store's clock.
 TEST: Final = "test"
 
+#: The environment in which a token of `flowlang dev` is refused.
+PRODUCTION: Final = "production"
+
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
+_HOST = re.compile(r"[a-z0-9:]([a-z0-9.:-]*[a-z0-9:])?")
+_TOKEN_LENGTH: Final = 32
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _REDIS_PORT: Final = 6379
 _RABBITMQ_SCHEMES: Final = ("amqp", "amqps")
@@ -120,6 +125,20 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(_name(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise ValueError(f"{_shown(name)} is no name of a host: write such as hooks.example.com, without a port")
+    return names
+
+
+def _token(text: str) -> str:
+    if len(text) < _TOKEN_LENGTH or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(f"it has at least {_TOKEN_LENGTH} letters and digits that nobody can guess")
+    return text
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         # `int` takes more than people mean by a number: signs, underscores, spaces, digits of other scripts
@@ -188,6 +207,21 @@ class Settings:
     project: Path = _setting("PROJECT", Path, Path(), "Folder of the project, with its `flowlang.yaml`.")
     http_host: str = _setting("HTTP_HOST", str, "127.0.0.1", "Address on which HTTP is served.")
     http_port: int = _setting("HTTP_PORT", _whole(0, 65_535), 8787, "Port on which HTTP is served; 0 takes a free one.")
+    http_hosts: tuple[str, ...] = _setting(
+        "HTTP_HOSTS",
+        _hosts,
+        (),
+        "Names that HTTP is called by, with commas between; a request to another name is refused.",
+        shown="loopback's names when it is served there, else any",
+    )
+    dev_token: str | None = _setting(
+        "DEV_TOKEN",
+        _token,
+        None,
+        "An API key that may do everything; refused in `production`. `flowlang dev` makes its own.",
+        shown="none",
+        secret=True,
+    )
     processes: int = _setting("PROCESSES", _whole(1, 256), 2, "Processes of a `flowlang worker`.")
     threads: int = _setting(
         "THREADS",

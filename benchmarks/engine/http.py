@@ -19,12 +19,15 @@ from dataclasses import dataclass, replace
 from benchmarks.engine.bench import Bench, Row
 from flowlang.bench.pipelines import chain
 from flowlang.bench.rates import rate
+from flowlang.clock import random_token
 from flowlang.settings import PREFIX, Settings
 from flowlang.worker.tether import tethered
 
 CONNECTIONS = 4
 BATCH = 100
 PATIENCE_S = 30.0
+TOKEN = f"flk_dev_{random_token(32)}"
+HEADERS = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def _served(settings: Settings) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     foreign = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environ = {**foreign, **replace(settings, http_port=port).environ()}
+    environ = {**foreign, **replace(settings, http_port=port, dev_token=TOKEN).environ()}
     argv = tethered([sys.executable, "-m", "flowlang", "serve"], signal.SIGKILL)
     with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -94,7 +97,7 @@ def _rate(port: int, body: bytes, requests: int) -> float:
     def send(count: int) -> list[float]:
         connection, ends = http.client.HTTPConnection("127.0.0.1", port), []
         for _ in range(count):
-            connection.request("POST", "/events", body, {"content-type": "application/json"})
+            connection.request("POST", "/events", body, HEADERS)
             response = connection.getresponse()
             said = response.read()
             if response.status != 202:

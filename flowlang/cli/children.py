@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO
 
 from flowlang.cli.console import Console
@@ -24,6 +25,7 @@ def workers(settings: Settings) -> list[ChildSpec]:
     if settings.queues:
         flags += ["--queues", ",".join(settings.queues)]
     argv = (sys.executable, "-m", "flowlang.app", *flags)
+    settings = replace(settings, dev_token=None)  # steps have no use for it
     return [ChildSpec(f"worker-{number}", argv, environment(settings)) for number in range(1, settings.processes + 1)]
 
 

@@ -20,12 +20,12 @@ from flowlang.cli.console import Console
 from flowlang.cli.deploying import deploy, findings_as_json
 from flowlang.cli.shapes import plural
 from flowlang.cli.watching import Changes, Watcher
-from flowlang.cli.wiring import DATA_FOLDER, Project, data_folder, load_project
+from flowlang.cli.wiring import DATA_FOLDER, Project, data_folder, dev_token, load_project
 from flowlang.clock import monotonic_ms
 from flowlang.diagnostics import has_errors, render
 from flowlang.errors import ConfigError, FlowError
 from flowlang.service import NotDeployedError
-from flowlang.settings import Settings, safe_url
+from flowlang.settings import PRODUCTION, Settings, safe_url
 from flowlang.worker.embedded import EmbeddedServer
 from flowlang.worker.supervisor import ChildEvent, Supervisor
 
@@ -49,11 +49,30 @@ def stored(settings: Settings) -> Iterator[tuple[Settings, EmbeddedServer | None
     if settings.redis_url is not None:
         yield settings, None
         return
+    _own_folder(settings)
     folder = data_folder(settings.project)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (settings.project / DATA_FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+    folder.mkdir(exist_ok=True, mode=0o700)
     with EmbeddedServer(folder) as server:
         yield replace(settings, redis_url=server.url, broker_url=settings.broker_url or server.broker_url), server
+
+
+def with_token(settings: Settings) -> Settings:
+    """The settings with an API key for whoever develops: the one that was given, else the project's own.
+
+    Raises:
+        ConfigError: when it cannot be kept.
+    """
+    if settings.dev_token is not None or settings.environment == PRODUCTION:
+        return settings
+    _own_folder(settings)
+    return replace(settings, dev_token=dev_token(settings.project))
+
+
+def _own_folder(settings: Settings) -> None:
+    """Make the folder for what `flowlang dev` keeps, and keep it out of git."""
+    folder = settings.project / DATA_FOLDER
+    folder.mkdir(exist_ok=True, mode=0o700)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def free_port(settings: Settings) -> Settings:
@@ -220,16 +239,19 @@ class Development:
         url = f"http://{host}:{settings.http_port}"
         store = safe_url(settings.redis_url or "")
         if self._console.as_json:
-            self._console.document({"event": "ready", "http": url, "store": store, "pid": os.getpid()})
+            ready = {"event": "ready", "http": url, "store": store, "pid": os.getpid(), "token": settings.dev_token}
+            self._console.document(ready)
             return
         kept = f"{data_folder(settings.project)}, kept between starts" if self._server else store
         processes = plural(settings.processes, "process")
         self._console.say(
             f"\nFlowLang runs. Ctrl-C ends it.\n"
             f"  HTTP      {url}  (POST /events, POST /hooks/NAME, GET /runs)\n"
+            f"  key       {settings.dev_token or 'as `flowlang api-keys` has made them'}\n"
             f"  store     {kept}\n"
             f"  workers   {processes} with {plural(settings.threads, 'thread')} each\n"
             f"  try       flowlang send EVENT '{{…}}'   flowlang runs list   flowlang doctor\n"
+            f"            curl {url}/runs -H 'authorization: Bearer KEY'\n"
         )
 
     def _say(self, event: str, text: str, **content: object) -> None:

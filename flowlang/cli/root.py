@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "versions": ("versions", "Show versions of pipelines, and how many runs each has."),
     "worker": ("worker", "Run steps, timers and rescue, in processes that are replaced when they die."),
     "serve": ("serve", "Take events, webhooks and questions over HTTP."),
+    "api-keys": ("api_keys", "Make, list, replace and revoke the keys of the HTTP API."),
     "run": ("run", "Call a pipeline."),
     "send": ("send", "Send events."),
     "runs": ("runs", "List, show and cancel runs."),

@@ -6,13 +6,15 @@ not answer. Nothing else in the command line knows how things are put together.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowlang.cli.session import Session
+from flowlang.clock import random_token
 from flowlang.errors import ConfigError, StoreUnavailableError
 from flowlang.settings import Settings, safe_url
 
@@ -84,6 +86,23 @@ class Project(Checked, Protocol):
 def data_folder(project: Path) -> Path:
     """Folder of the embedded server of a project."""
     return project / DATA_FOLDER / "valkey"
+
+
+def dev_token(project: Path) -> str:
+    """The API key of the project's `flowlang dev`: made at its first start, and kept, as its data are.
+
+    Raises:
+        ConfigError: when it can be neither read nor written.
+    """
+    path = project / DATA_FOLDER / "token"
+    try:
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(f"flk_dev_{random_token(32)}\n")
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot hold the key of `flowlang dev`: {error}; remove it") from error
 
 
 def located(settings: Settings) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -139,6 +139,32 @@ class Memory(msgspec.Struct, frozen=True):
     limit: int = 0  #: 0: there is none
 
 
+class Grants(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the holder of an API key may do; nothing, where nothing is said.
+
+    Each is a list of names. `*` stands for all of them; of events, `shop/*` for all whose name begins with `shop/`.
+    """
+
+    send: tuple[str, ...] = ()  #: events
+    call: tuple[str, ...] = ()  #: pipelines
+    read: tuple[str, ...] = ()  #: pipelines whose runs may be looked at, with the events that started them
+    control: tuple[str, ...] = ()  #: pipelines whose runs may be cancelled and replayed
+    admin: bool = False  #: all of the above for all of them
+
+
+class ApiKeyRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An API key as it is stored: without the text that proves it."""
+
+    id: str  #: the part of its text that may be shown
+    name: str  #: for people and for `allow`; a key and the one that replaces it share it
+    digest: str  #: SHA-256 of its whole text, hex
+    grants: Grants
+    created_ms: int
+    groups: tuple[str, ...] = ()
+    expires_ms: int | None = None
+    rate: str | None = None  #: how much it may do, where it is not as the settings say
+
+
 class Store(Protocol):
     """Where runs live. `apply` writes, `once` its mark; the others only read. All may be called from any thread.
 
@@ -188,6 +214,15 @@ class Store(Protocol):
 
     def once(self, name: str, ttl_ms: int) -> bool:
         """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
+
+    def api_keys(self) -> dict[str, ApiKeyRow]:
+        """All API keys by id, those that have expired too."""
+
+    def amend_api_keys(self, change: Callable[[Mapping[str, ApiKeyRow]], Mapping[str, ApiKeyRow]]) -> None:
+        """Make the API keys what `change` makes of them, as one step; it may be called several times."""
+
+    def api_keys_used(self, used: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Remember when keys were used; returns id → when each was, ms."""
 
     def memory(self) -> Memory:
         """How much memory is used."""

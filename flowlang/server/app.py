@@ -1,18 +1,20 @@
-"""The ASGI application: gate, then webhooks by themselves, then the API; every refusal a problem document."""
+"""The ASGI application: the gate, then the route that it let the request in to; every refusal a problem document."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from flowlang.clock import Clock, SystemClock
-from flowlang.server.api import create_api
+from flowlang.server.api import add_api
 from flowlang.server.bodies import ClientGoneError, header_map
+from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.gate import Gate
-from flowlang.server.hooks import PREFIX, Hooks, Secrets
-from flowlang.server.problems import HttpProblem, Reply, as_problem, problem_reply
-from flowlang.service import Service
+from flowlang.server.hooks import Hooks, Secrets
+from flowlang.server.problems import Reply, as_problem, problem_reply
+from flowlang.server.routes import Need, Request, Route, Routes
+from flowlang.service import KeyRing, Service
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class App:
     Args:
         service: The use cases.
         secrets: Name in `secrets.*` → its text, for the signatures of webhooks.
+        keys: Whose an API key is; by default the keys of the service's store.
         hosts: Names that this server is called by; None takes any.
         clock: For the window of signatures.
     """
@@ -37,14 +40,17 @@ class App:
         service: Service,
         *,
         secrets: Secrets,
+        keys: KeyRing | None = None,
         hosts: Iterable[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._gate = Gate(hosts)
         self._draining = False
         self.hooks = Hooks(service, secrets, lambda: self._clock.now_ms() // 1000)
-        self._api = create_api(service, lambda: self._draining)
+        self.routes = Routes()
+        add_api(self.routes, service, lambda: self._draining)
+        self.routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, self._hook, POST_HOOK))
+        self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts)
 
     @property
     def draining(self) -> bool:
@@ -57,47 +63,54 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI says."""
-        if scope["type"] != "http":
-            await self._api(scope, receive, send)
-            return
-        begun = False
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008})  # no route of ours is one
+            case "lifespan":
+                await _live(receive, send)
+            case kind:
+                raise ValueError(f"there is nothing here for a connection of type {kind!r}")
 
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = "a request that was not let in"
         try:
-            headers = header_map(scope["headers"])
-            self._gate.check(scope["method"], headers)
-            if scope["path"].startswith(PREFIX):
-                await _send(sending, await self._hook(scope, headers, receive))
-            else:
-                await self._api(scope, receive, sending)
+            request = await self._gate.admit(scope, header_map(scope["headers"]), receive)
+            name = request.route.name
+            reply = await request.route.answer(request)
         except ClientGoneError:
             return
         except Exception as error:
             problem = as_problem(error)
             if problem.status == 500:
-                log.exception("request failed: %s %r", scope["method"], scope["path"][:200])
-            if not begun:  # else the API's own handler has answered, and passes the error on to be logged
-                await _send(sending, problem_reply(problem))
+                log.exception("request failed: %s", name)
+            reply = problem_reply(problem)
+        await _send(send, reply)
 
-    async def _hook(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
-        if scope["method"] != "POST":
-            raise HttpProblem(405, "method", "", headers={"allow": "POST"})
-        return await self.hooks(scope["path"], headers, receive)
+    async def _hook(self, request: Request) -> Reply:
+        return await self.hooks(request.params["name"], request.headers, request.receive)
 
 
 def create_app(
     service: Service,
     *,
     secrets: Secrets,
+    keys: KeyRing | None = None,
     hosts: Iterable[str] | None = None,
     clock: Clock | None = None,
 ) -> App:
     """Make the application; see `App`."""
-    return App(service, secrets=secrets, hosts=hosts, clock=clock)
+    return App(service, secrets=secrets, keys=keys, hosts=hosts, clock=clock)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Answer a server that asks when it starts and stops; there is nothing to do at either."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -1,4 +1,7 @@
-"""Who may talk to this server at all: the Host and Origin checks that keep web pages away from it.
+"""The one gate: every request of every protocol passes here before anything of its body is read.
+
+In this order: is the server called by that name and from a page of its own; is there such a route; is there a key, and
+does it grant what the route needs. Whatever is not let through by all of them is refused.
 
 A page that a developer happens to open can make the browser send requests to localhost, and by rebinding a name even
 read the answers. So only names that are ours are answered, and a write that a page of another origin makes is refused.
@@ -7,41 +10,127 @@ read the answers. So only names that are ours are answered, and a write that a p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
+
+from flowlang.server.bodies import Receive
 from flowlang.server.problems import HttpProblem
+from flowlang.server.routes import Need, Request, Route, Routes
+from flowlang.service import ANYBODY, Caller, KeyRing
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 READS = ("GET", "HEAD")
 
+_CHALLENGE: Final = 'Bearer realm="flowlang"'
+
 
 class Gate:
-    """Checks names.
+    """Lets requests in.
 
     Args:
+        routes: All routes there are.
+        keys: Whose a key is.
         hosts: Names that this server is called by, without ports; None takes any, for a server behind a proxy that
             checks them.
     """
 
-    def __init__(self, hosts: Iterable[str] | None) -> None:
+    def __init__(self, routes: Routes, keys: KeyRing, hosts: Iterable[str] | None) -> None:
+        self._routes = routes
+        self._keys = keys
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
-    def check(self, method: str, headers: Mapping[str, str]) -> None:
-        """Check a request.
+    async def admit(self, scope: Mapping[str, Any], headers: Mapping[str, str], receive: Receive) -> Request:
+        """Let a request in.
 
         Args:
-            method: Of the request.
+            scope: As ASGI gives it.
             headers: Lower-case names.
+            receive: Of the connection; nothing is read from it.
+
+        Raises:
+            HttpProblem: 421 or 403 for a name or origin that is not ours, 404 or 405 for what is not there, 401 without
+                a key, 403 for one that does not grant it.
+            StoreUnavailableError: when the keys cannot be read.
+        """
+        self.check_names(scope["method"], headers)
+        found = self._routes.find(raw_path(scope))
+        if found is None:
+            raise HttpProblem(404, "not-found", "there is no such path")
+        route = found.methods.get(scope["method"])
+        if route is None:
+            raise HttpProblem(405, "method", "", headers={"allow": ", ".join(sorted(found.methods))})
+        caller = ANYBODY
+        if route.need is not Need.PUBLIC:
+            caller = await self._authenticate(_credential(route, found.params, headers))
+            _authorise(route, caller)
+        return Request(route, caller, found.params, headers, receive, scope, _unlimited)
+
+    def check_names(self, method: str, headers: Mapping[str, str]) -> None:
+        """Check the name that the server is called by, and the page that a request comes from.
 
         Raises:
             HttpProblem: 421 for a name that is not ours, 403 for a write from another origin.
         """
         host = headers.get("host", "")
         if self._hosts is not None and _name(f"//{host}") not in self._hosts:
-            raise HttpProblem(421, "host.unknown", "this server is not called by that name; see the setting for hosts")
+            raise HttpProblem(421, "host.unknown", "this server is not called by that name; see FLOWLANG_HTTP_HOSTS")
         origin = headers.get("origin")
         if origin is not None and method not in READS and urlsplit_netloc(origin) != host.lower():
             raise HttpProblem(403, "origin.refused", "pages of other origins cannot write here")
+
+    async def _authenticate(self, credential: str | None) -> Caller:
+        if credential is None:
+            detail = "send an API key as `Authorization: Bearer flk_…`; `flowlang api-keys create` makes one"
+            raise HttpProblem(401, "key.missing", detail, headers={"www-authenticate": _CHALLENGE})
+        if self._keys.is_stale:
+            await run_in_threadpool(self._keys.refresh)
+        caller = self._keys.caller(credential)
+        if caller is None:
+            challenge = f'{_CHALLENGE}, error="invalid_token"'
+            raise HttpProblem(401, "key.invalid", "that is no valid API key", headers={"www-authenticate": challenge})
+        return caller
+
+
+async def _unlimited(count: int) -> None:
+    del count
+
+
+def raw_path(scope: Mapping[str, Any]) -> bytes:
+    """The path as it came, nothing decoded; of a server that does not tell it, what it has made of it."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw.partition(b"?")[0] if raw is not None else scope["path"].encode("utf-8", "surrogateescape")
+
+
+def _credential(route: Route, params: Mapping[str, str], headers: Mapping[str, str]) -> str | None:
+    """The text that is to prove who asks. A header that is sent twice is joined by a comma, and so is no key."""
+    if route.key_param is not None:
+        return params[route.key_param]
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else None
+
+
+def _authorise(route: Route, caller: Caller) -> None:
+    match route.need:
+        case Need.KEY:
+            granted = True
+        case Need.ADMIN:
+            granted = caller.names is None or caller.grants.admin
+        case Need.SEND:
+            granted = caller.may_some("send")
+        case Need.CALL:
+            granted = caller.may_some("call")
+        case Need.READ:
+            granted = caller.may_some("read")
+        case Need.CONTROL:
+            granted = caller.may_some("control")
+        case _:
+            granted = False
+    if not granted:
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{route.need}"'
+        detail = f"the key {caller.name!r} grants no `{route.need}`"
+        raise HttpProblem(403, "key.scope", detail, headers={"www-authenticate": challenge})
 
 
 def loopback_hosts(bound_to: str, configured: Iterable[str] = ()) -> tuple[str, ...] | None:

@@ -23,7 +23,6 @@ from flowlang.service import NotFoundError, Service
 
 log = logging.getLogger(__name__)
 
-PREFIX = "/hooks/"
 UNSIGNED = "unsigned"  #: a provider that has to be written to accept what nobody signed
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
@@ -50,13 +49,12 @@ class Hooks:
         self._now_s = now_s
         self._keys: tuple[int, dict[str, tuple[bytes, ...]]] = (-1, {})
 
-    async def __call__(self, path: str, headers: Mapping[str, str], receive: Receive) -> Reply:
-        """Answer one delivery.
+    async def __call__(self, name: str, headers: Mapping[str, str], receive: Receive) -> Reply:
+        """Answer one delivery to the webhook of a name.
 
         Raises:
             HttpProblem, FlowError, ClientGoneError: for the caller to answer.
         """
-        name = path.removeprefix(PREFIX)
         webhook, catalog = await run_in_threadpool(self._find, name)
         check_type(headers)
         body = await read_body(receive, headers, catalog.limit("webhook_body", BODY_BYTES))

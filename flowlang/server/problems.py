@@ -20,7 +20,7 @@ from flowlang.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, TooLargeError
+from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, ScopeError, TooLargeError
 
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
@@ -73,7 +73,9 @@ def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -
 
 
 def problem_reply(problem: HttpProblem) -> Reply:
-    """A refusal as its document."""
+    """A refusal as its document; one of a method has no body at all."""
+    if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Reply(problem.status, b"", {**COMMON_HEADERS, **problem.headers})
     document: dict[str, Any] = {
         "type": f"urn:flowlang:problem:{problem.code}",
         "title": HTTPStatus(problem.status).phrase,
@@ -99,6 +101,8 @@ def as_problem(error: Exception) -> HttpProblem:
             return HttpProblem(400, "data.invalid", str(error), failures=failures)
         case EventRefusedError():
             return HttpProblem(403, "event.refused", str(error))
+        case ScopeError():
+            return HttpProblem(403, "key.scope", str(error))
         case NotAllowedError():
             return HttpProblem(403, "pipeline.not-allowed", str(error))
         case StartError():

@@ -12,7 +12,8 @@ from flowlang.service.answers import (
     StartedRun,
     TooLargeError,
 )
-from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError
+from flowlang.service.api_keys import ApiKeys, KeyRing
+from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError, ScopeError
 from flowlang.service.dead_letters import DeadFilter
 from flowlang.service.replays import Replay
 from flowlang.service.service import Service
@@ -21,14 +22,17 @@ __all__ = [
     "ANYBODY",
     "OPERATOR",
     "Answer",
+    "ApiKeys",
     "Caller",
     "DataError",
     "DeadFilter",
     "IncomingEvent",
+    "KeyRing",
     "NotAllowedError",
     "NotDeployedError",
     "NotFoundError",
     "Replay",
+    "ScopeError",
     "Service",
     "StartedRun",
     "TooLargeError",

@@ -1,44 +1,96 @@
-"""Who asks for something, and what `allow` lets them do."""
+"""Who asks for something: what their key grants, and what a pipeline's `allow` lets them do. Both have to agree."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from flowlang.engine.ports import Grants
 from flowlang.errors import FlowError
 from flowlang.plan import Plan
 
+#: What a key may grant, by the field of `Grants`.
+Act = Literal["send", "call", "read", "control"]
+
+_VERBS: Final = {"send": "send", "call": "call", "read": "look at runs of", "control": "cancel and replay runs of"}
+
 
 class NotAllowedError(FlowError):
-    """A pipeline's `allow` does not name whoever asks."""
+    """The key of whoever asks does not grant it, or a pipeline's `allow` does not name them."""
+
+
+class ScopeError(NotAllowedError):
+    """The key does not grant it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, cancels or replays.
+    """Who sends, calls, looks, cancels or replays.
 
     Args:
-        names: Names of the API key and of the groups that it is in; None: whoever has the store in their hands, and so
-            everything.
+        names: Names of the API key and of the groups that it is in, for `allow`; None: whoever has the store in their
+            hands, and so everything.
+        grants: What the key lets them do at all.
+        name: Of the key.
+        rate: How much it may do, where that is not as the settings say.
     """
 
     names: Collection[str] | None
+    grants: Grants = Grants()  # noqa: RUF009 - it is frozen
+    name: str = ""
+    rate: str | None = None
 
-    def check(self, plan: Plan) -> None:
-        """Check that the caller may call, cancel and replay a pipeline. A step's `invoke` asks nobody.
+    @property
+    def source(self) -> str:
+        """Where their events come from. Ids are remembered by it, so that no key uses up the ids of another one."""
+        return f"api/{self.name}" if self.name else "api"
+
+    def may(self, act: Act, name: str) -> bool:
+        """Whether the key grants something for an event (`send`) or a pipeline (the others)."""
+        if self.names is None or self.grants.admin:
+            return True
+        return any(_covers(pattern, name) for pattern in getattr(self.grants, act))
+
+    def may_some(self, act: Act) -> bool:
+        """Whether the key grants this for anything at all."""
+        return self.names is None or self.grants.admin or bool(getattr(self.grants, act))
+
+    def may_all(self, act: Act) -> bool:
+        """Whether the key grants this for everything."""
+        return self.names is None or self.grants.admin or "*" in getattr(self.grants, act)
+
+    def may_send(self, event: str) -> bool:
+        """Whether the key grants sending events of this name; who owns the name is asked elsewhere."""
+        return self.may("send", event)
+
+    def require(self, act: Act, name: str) -> None:
+        """Check what the key grants. Raises: ScopeError, saying what it does not."""
+        if not self.may(act, name):
+            raise ScopeError(f"the key {self.name!r} does not grant to {_VERBS[act]} {name}")
+
+    def check(self, plan: Plan, act: Act = "call") -> None:
+        """Check that the caller may call a pipeline, or cancel and replay its runs. A step's `invoke` asks nobody.
 
         Args:
             plan: The pipeline.
+            act: `call` or `control`.
 
         Raises:
             NotAllowedError: saying who may.
         """
+        self.require(act, plan.pipeline)
         if plan.allow is None or self.names is None or not set(plan.allow).isdisjoint(self.names):
             return
         who = ", ".join(plan.allow) or "nobody"
-        without = "" if self.names else "; over HTTP there are no API keys yet, so use the command line"
-        raise NotAllowedError(f"`allow` of the pipeline {plan.pipeline!r} names {who}{without}")
+        raise NotAllowedError(
+            f"`allow` of the pipeline {plan.pipeline!r} names {who}; the key {self.name!r} is none of them, "
+            "and in no such group"
+        )
+
+
+def _covers(pattern: str, name: str) -> bool:
+    return pattern in {"*", name} or (pattern.endswith("/*") and name.startswith(pattern[:-1]))
 
 
 #: Whoever has access to the store itself: the command line, and messages of the broker.

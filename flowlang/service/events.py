@@ -57,12 +57,12 @@ class Intake:
         self._catalogs = catalogs
         self._sealer = sealer
 
-    def events(self, events: Sequence[IncomingEvent], source: str) -> list[Answer]:
+    def events(self, events: Sequence[IncomingEvent], source: str, caller: Caller = OPERATOR) -> list[Answer]:
         """Take events of one sender; each stands or falls by itself."""
         rows = [new_event_id(random_token()) for _ in events]
 
         def maker(event: IncomingEvent, row: str) -> Callable[[Router], Prepared]:
-            return lambda router: _from_client(router, event, row, source)
+            return lambda router: _from_client(router, event, row, source, caller)
 
         return self.secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
 
@@ -109,7 +109,7 @@ class Intake:
             starter = router.catalog.starter(pipeline)
             if starter is None:
                 raise NotFoundError(f"no pipeline {pipeline!r} is deployed")
-            caller.check(starter.program.plan)
+            caller.check(starter.program.plan, "call")
             event = call_event(row, pipeline, data, router.now_ms, source=source)
             _check_size(router.catalog, data)
             dedupe = None if key is None else f"call\n{pipeline}\n{_checked_id(key)}"
@@ -207,7 +207,7 @@ def _refusal(result: Prepared | Exception, *, raising: bool) -> Answer:
     if raising and isinstance(result, Exception):
         raise result
     match result:
-        case EventRefusedError():
+        case EventRefusedError() | NotAllowedError():
             return Answer("refused", message=str(result))
         case TooLargeError():
             return Answer("too_large", message=str(result))
@@ -219,8 +219,9 @@ def _refusal(result: Prepared | Exception, *, raising: bool) -> Answer:
             raise AssertionError("an accept is no refusal")
 
 
-def _from_client(router: Router, sent: IncomingEvent, row: str, source: str) -> Prepared:
+def _from_client(router: Router, sent: IncomingEvent, row: str, source: str, caller: Caller) -> Prepared:
     check_name(router.catalog, sent.name)
+    caller.require("send", sent.name)
     _check_size(router.catalog, sent.data)
     checked = check_data(router.catalog, sent.name, sent.data)
     if not checked.ok:

@@ -35,6 +35,7 @@ from flowlang.service.views import (
     DeadSummary,
     EventDetail,
     RunDetail,
+    RunPage,
     RunSummary,
     VersionSummary,
     event_detail,
@@ -51,6 +52,9 @@ _SHOWN = 64
 
 #: Rows that are read at a time while runs are looked for.
 _PAGE = 200
+
+#: Times that a page of runs reads on behind what its caller may not look at.
+_PAGES = 10
 
 
 class Service:
@@ -193,15 +197,22 @@ class Service:
 
     # Events and calls
 
-    def ingest(self, events: Sequence[IncomingEvent], source: str = "api") -> list[Answer]:
+    def ingest(
+        self, events: Sequence[IncomingEvent], source: str | None = None, *, caller: Caller = OPERATOR
+    ) -> list[Answer]:
         """Take events of one sender, one by one; each is answered after one atomic write.
+
+        Args:
+            events: Of which those that the caller may not send are refused.
+            source: From where; None: as the caller is called.
+            caller: Who sends.
 
         Raises:
             NotDeployedError: when nothing is deployed.
             StoreUnavailableError: when the store does not answer; the sender may send all of them again.
             StoreFullError: the same, when its memory is nearly full.
         """
-        answers = self._intake.events(events, source)
+        answers = self._intake.events(events, caller.source if source is None else source, caller)
         crashpoint("event.answered")
         self.counters.update(f"events.{answer.status}" for answer in answers)
         return answers
@@ -230,7 +241,13 @@ class Service:
         log.warning("webhook refused: name=%r reason=%s", name[:_SHOWN], reason)
 
     def call(
-        self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api", caller: Caller = OPERATOR
+        self,
+        pipeline: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        source: str | None = None,
+        caller: Caller = OPERATOR,
     ) -> StartedRun:
         """Start a pipeline by name.
 
@@ -238,13 +255,14 @@ class Service:
             pipeline: Its id.
             data: Its input.
             key: The caller's idempotency key.
-            source: From where.
+            source: From where; None: as the caller is called.
             caller: Who calls.
 
         Raises:
             NotFoundError, NotAllowedError, DataError, TooLargeError: saying why not.
         """
-        return self._intake.call(pipeline, data, key=key, source=source, caller=caller)
+        origin = caller.source if source is None else source
+        return self._intake.call(pipeline, data, key=key, source=origin, caller=caller)
 
     def send_delayed(self) -> int:
         """Accept the emitted events whose delay is over; returns how many this process sent."""
@@ -299,10 +317,46 @@ class Service:
                     break
                 before = rows[-1].id
 
-    def run(self, run: str) -> RunDetail:
-        """All that is known of a run. Raises: NotFoundError."""
+    def page_of_runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+        caller: Caller = OPERATOR,
+    ) -> RunPage:
+        """A page of the runs that a caller may look at, newest first; see `runs`.
+
+        A page that would need too long a look has fewer runs than it may, and still names where the next one begins.
+
+        Raises:
+            ScopeError: when the caller names a pipeline that it may not look at.
+        """
+        if pipeline is not None:
+            caller.require("read", pipeline)
+        found: list[RunSummary] = []
+        for _ in range(_PAGES):
+            size = limit if caller.may_all("read") else _PAGE
+            rows = self.store.runs(pipeline=pipeline, status=status, before=before, limit=size)
+            for row in rows:
+                before = row.id
+                if caller.may("read", row.pipeline):
+                    found.append(run_summary(row))
+                    if len(found) == limit:
+                        return RunPage(tuple(found), before)
+            if len(rows) < size:
+                return RunPage(tuple(found), None)
+        return RunPage(tuple(found), before)
+
+    def run(self, run: str, *, caller: Caller = OPERATOR) -> RunDetail:
+        """All that is known of a run.
+
+        Raises:
+            NotFoundError: when there is none that the caller may look at.
+        """
         rows = self.store.run(run)
-        if rows is None:
+        if rows is None or not caller.may("read", rows.row.pipeline):
             raise NotFoundError(f"no run {run!r}")
         return run_detail(rows, self._catalogs.program(rows.row.version), self._sealer)
 
@@ -335,12 +389,27 @@ class Service:
         self._check(run, caller)
         return self._replays.dry_run(run, wish)
 
-    def event(self, event: str) -> EventDetail:
-        """A kept event: what it started, and why it did not start the rest. Raises: NotFoundError."""
+    def event(self, event: str, *, caller: Caller = OPERATOR) -> EventDetail:
+        """A kept event: what it started, and why it did not start the rest.
+
+        Of somebody who may look at some pipelines only: the events that started a run of these, with these runs.
+
+        Raises:
+            NotFoundError: when there is none that the caller may look at.
+        """
         kept = self.store.event(event)
+        if kept is not None and not caller.may_all("read"):
+            runs = tuple(run for run in kept.runs if self._may_read(run, caller))
+            kept = msgspec.structs.replace(kept, runs=runs) if runs else None
         if kept is None:
             raise NotFoundError(f"no event {event!r}")
-        return event_detail(kept, self._sealer)
+        detail = event_detail(kept, self._sealer)
+        ignored = tuple(reason for reason in detail.ignored if caller.may("read", reason.pipeline))
+        return msgspec.structs.replace(detail, ignored=ignored)
+
+    def _may_read(self, run: str, caller: Caller) -> bool:
+        rows = self.store.run(run)
+        return rows is not None and caller.may("read", rows.row.pipeline)
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
         """Dead letters, newest first: of this pipeline or event, from after `before` on."""
@@ -379,7 +448,9 @@ class Service:
         starter = self.catalog.starter(rows.row.pipeline)
         program = starter.program if starter is not None else self._catalogs.program(rows.row.version)
         if program is not None:
-            caller.check(program.plan)
+            caller.check(program.plan, "control")
+        else:
+            caller.require("control", rows.row.pipeline)
 
     def stats(self) -> Stats:
         """Counts for people and probes."""

@@ -41,6 +41,13 @@ class RunSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     merged_into: str | None = None  #: run that has the event of a skipped one
 
 
+class RunPage(msgspec.Struct, frozen=True):
+    """A page of a list of runs."""
+
+    runs: tuple[RunSummary, ...]
+    next: str | None  #: the page after it begins after this run; None: there is none
+
+
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A step instance; `pending` when the run is alive and it has no record yet."""
 

@@ -37,6 +37,8 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "tickets": "tickets",  # counter: the last one that was drawn at a gate
         "windows": "windows",  # hash: key → when the window opened, ms
         "runs": "runs",  # sorted set: run by creation
+        "api_keys": "apikeys",  # hash: id → API key, JSON; see `ports.ApiKeyRow`
+        "api_keys_used": "apikeys:used",  # hash: id → when it was used, ms, to the minute
     }
 )
 
@@ -111,6 +113,8 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "places": "one member a scope of a run that has not ended",
         "untold": "one member a scope of a run that has not ended",
         "runs": "one member a kept run; collected by the sweep",
+        "api_keys": "one field a key that somebody has made; those that expired long ago go with the next change",
+        "api_keys_used": "as api_keys",
         "ready": "one member a ready row",
         "by_pipeline": "one member a kept run; collected by the sweep",
         "by_status": "one member a kept run; collected by the sweep",

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, Memory, RunRow, RunRows, Stats, VersionRow
+from flowlang.engine.ports import (
+    ApiKeyRow,
+    DeadRow,
+    DelayedRow,
+    EventView,
+    FlushId,
+    Memory,
+    RunRow,
+    RunRows,
+    Stats,
+    VersionRow,
+)
 from flowlang.engine.reference import Partition
 from flowlang.plan import Durability
 
@@ -29,6 +40,8 @@ class MemoryStore:
         self._partition = Partition()
         self._last_ms = 0
         self._asked: dict[str, int] = {}  #: name → until when it is remembered
+        self._api_keys: dict[str, ApiKeyRow] = {}
+        self._api_keys_used: dict[str, int] = {}
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
         """Apply operations in order, then claim. See `engine.ops`.
@@ -112,6 +125,23 @@ class MemoryStore:
             if first:
                 self._asked[name] = now_ms + ttl_ms
             return first
+
+    def api_keys(self) -> dict[str, ApiKeyRow]:
+        """All API keys by id, those that have expired too."""
+        with self._lock:
+            return dict(self._api_keys)
+
+    def amend_api_keys(self, change: Callable[[Mapping[str, ApiKeyRow]], Mapping[str, ApiKeyRow]]) -> None:
+        """Make the API keys what `change` makes of them, as one step."""
+        with self._lock:
+            self._api_keys = dict(change(dict(self._api_keys)))
+            self._api_keys_used = {key: at for key, at in self._api_keys_used.items() if key in self._api_keys}
+
+    def api_keys_used(self, used: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Remember when keys were used; returns id → when each was, ms."""
+        with self._lock:
+            self._api_keys_used.update(used or {})
+            return dict(self._api_keys_used)
 
     def memory(self) -> Memory:
         """This process's, which has no limit of ours."""

@@ -7,7 +7,7 @@ Nothing here waits inside the server, and nothing is retried here: a call that g
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,25 @@ from redis.retry import Retry
 
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, Memory, RunRow, RunRows, Stats, VersionRow
+from flowlang.engine.ports import (
+    ApiKeyRow,
+    DeadRow,
+    DelayedRow,
+    EventView,
+    FlushId,
+    Memory,
+    RunRow,
+    RunRows,
+    Stats,
+    VersionRow,
+)
 from flowlang.errors import HistoryLostError, StoreError, StoreUnavailableError
 from flowlang.plan import Durability
 from flowlang.store import script, wire
 from flowlang.store.connections import Connections
 from flowlang.store.durability import secure, why_not
 from flowlang.store.keys import Keys
+from flowlang.store.redis_api_keys import ApiKeyTable
 from flowlang.store.redis_health import read_health, read_memory
 from flowlang.store.redis_reads import Reads
 
@@ -76,6 +88,7 @@ class RedisStore:
         )
         self._connections = Connections(self._client.connection_pool)
         self._reads = Reads(self._client, self.keys)
+        self._api_keys = ApiKeyTable(self._client, self.keys)
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
         """Apply operations in order, then claim. See `engine.ops`.
@@ -204,6 +217,21 @@ class RedisStore:
         """Whether this is the first time that anybody asks under this name; remembered for `ttl_ms`."""
         with _answers():
             return bool(self._client.set(self.keys.family("asked", name), b"", nx=True, px=ttl_ms))
+
+    def api_keys(self) -> dict[str, ApiKeyRow]:
+        """All API keys by id, those that have expired too."""
+        with _answers():
+            return self._api_keys.read()
+
+    def amend_api_keys(self, change: Callable[[Mapping[str, ApiKeyRow]], Mapping[str, ApiKeyRow]]) -> None:
+        """Make the API keys what `change` makes of them, as one step; it is called again when another was faster."""
+        with _answers():
+            self._api_keys.amend(change)
+
+    def api_keys_used(self, used: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Remember when keys were used; returns id → when each was, ms."""
+        with _answers():
+            return self._api_keys.used(used or {})
 
     def memory(self) -> Memory:
         """How much memory of the server is used."""

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import httpx
 
+from flowlang.clock import random_token
 from flowlang.worker.embedded import EmbeddedServer
 from flowlang.worker.supervisor import ChildEvent, ChildSpec, Supervisor
 from tests.standin import Fault, Standin
@@ -107,13 +108,14 @@ def staged(faults: Iterable[Fault]) -> Iterator[Stage]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowlang-demo-")))
         server = stack.enter_context(EmbeddedServer(folder / "valkey"))
         standin = stack.enter_context(Standin(faults=faults))
-        port = _free_port()
+        port, token = _free_port(), f"flk_dev_{random_token(32)}"
         environ = _environ(
             standin.environment(),
             REDIS_URL=server.url,
             PROJECT=str(ROOT),
             HTTP_PORT=str(port),
             LOG_LEVEL="error",
+            DEV_TOKEN=token,
             SHUTDOWN="5s",
         )
         log = folder / "processes.log"
@@ -121,7 +123,9 @@ def staged(faults: Iterable[Fault]) -> Iterator[Stage]:
         supervisor = Supervisor(list(_children(environ, log)), grace=10.0, on_event=_watcher(log))
         supervisor.start()
         stack.callback(supervisor.stop)
-        client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10.0))
+        headers = {"authorization": f"Bearer {token}"}
+        url = f"http://127.0.0.1:{port}"
+        client = stack.enter_context(httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=10.0))
         yield Stage(standin, environ, supervisor, client, log)
 
 

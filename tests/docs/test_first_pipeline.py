@@ -105,7 +105,8 @@ class Reader:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.url = self._await(lambda event: event["event"] == "ready")["http"]
+        ready = self._await(lambda event: event["event"] == "ready")
+        self.url, self.token = ready["http"], ready["token"]
 
     def _await_new_workers(self) -> None:
         """Read on until the worker has been replaced: a reader sees it end in the other terminal."""
@@ -124,7 +125,8 @@ class Reader:
     def _await_runs(self) -> None:
         """Let runs end, as they have when a reader has typed the next command."""
         for _ in range(2_000):
-            with urllib.request.urlopen(f"{self.url}/runs") as answer:
+            asked = urllib.request.Request(f"{self.url}/runs", headers={"authorization": f"Bearer {self.token}"})
+            with urllib.request.urlopen(asked) as answer:
                 if all("ended_at" in run for run in json.load(answer)["runs"]):
                     return
 

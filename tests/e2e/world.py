@@ -19,6 +19,7 @@ from flowlang.service import IncomingEvent, Service
 from flowlang.service.views import RunDetail
 from flowlang.settings import Settings
 from flowlang.worker.embedded import EmbeddedServer
+from tests.access import DEV_TOKEN
 from tests.e2e.crew import Crew
 from tests.e2e.ledger import Ledger, Place
 from tests.e2e.waiting import PATIENCE_S, until
@@ -58,6 +59,7 @@ class World:
     def environ(self, **settings: str) -> dict[str, str]:
         """The environment of a process in this world."""
         given = {"REDIS_URL": self.server.url, "PROJECT": str(PROJECT), "THREADS": "4", "LOG_LEVEL": "error"}
+        given["DEV_TOKEN"] = DEV_TOKEN
         ours = {f"FLOWLANG_{name}": value for name, value in {**given, **self._settings, **settings}.items()}
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("FLOWLANG_")}
         return {**theirs, **ours, "E2E_LEDGER": str(self.ledger.path), "PYTHONFAULTHANDLER": "1"}

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.access import bearer
+
 #: Seconds before something is sent again.
 PAUSE_S = 0.1
 #: Longest wait for an answer.
@@ -83,7 +85,7 @@ class Sender:
             return not self._waiting and not self._busy
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=ANSWER_S) as client:
+        with httpx.Client(base_url=self.url, headers=bearer(), trust_env=False, timeout=ANSWER_S) as client:
             while not self._stop.is_set():
                 delivery = self._take()
                 if delivery is not None:

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from flowlang.clock import SystemClock
+from tests.access import bearer
 from tests.e2e.waiting import until
 from tests.faults.stage import SECRET, Stage
 from tests.standin.webhooks import encode, stripe_headers
@@ -59,7 +60,7 @@ class Work:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._http = httpx.Client(base_url=stage.url, trust_env=False, timeout=ANSWER_S)
+        self._http = httpx.Client(base_url=stage.url, headers=bearer(), trust_env=False, timeout=ANSWER_S)
 
     def close(self) -> None:
         """Give back connections."""

@@ -152,7 +152,7 @@ def test_dev_runs_everything_and_leaves_nothing_behind(shop: Path, dev: Running)
     request = urllib.request.Request(
         f"{ready['http']}/events",
         data=b'{"name": "member/joined", "data": {"name": "Grace"}}',
-        headers={"content-type": "application/json"},
+        headers={"content-type": "application/json", "authorization": f"Bearer {ready['token']}"},
     )
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 202

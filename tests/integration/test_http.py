@@ -22,6 +22,7 @@ from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service import Service
+from tests.access import bearer, developing, made
 from tests.unit.service.test_service import finish
 from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
 
@@ -35,11 +36,16 @@ class Site:
     def __init__(self, world: World, service: Service | None = None, **more: Any) -> None:
         self.world = world
         self.app: App = create_app(
-            service or world.service, secrets=SECRETS, hosts=loopback_hosts("127.0.0.1"), clock=world.clock, **more
+            service or world.service,
+            secrets=SECRETS,
+            keys=developing(world.store),
+            hosts=loopback_hosts("127.0.0.1"),
+            clock=world.clock,
+            **more,
         )
         self.server = HttpServer(self.app, port=0)
         self.server.start()
-        self.http = httpx.Client(base_url=self.server.url, trust_env=False)
+        self.http = httpx.Client(base_url=self.server.url, headers=bearer(), trust_env=False)
 
     def stripe(self, body: bytes, key: str = "whsec_test", age_s: int = 0) -> httpx.Response:
         scheme = SCHEMES["stripe"]
@@ -143,7 +149,9 @@ def test_a_body_without_length_is_cut_off_at_the_limit(site: Site) -> None:
 def test_a_body_that_breaks_off_is_not_taken(site: Site) -> None:
     with socket.create_connection(("127.0.0.1", site.server.port)) as raw:
         raw.sendall(
-            b'POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"name": "a"}'
+            b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
+            + f"authorization: {bearer()['authorization']}\r\n\r\n".encode()
+            + b'{"name": "a"}'
         )
     assert site.http.post("/events", json={"name": "shop/other"}).status_code == 202
     assert site.world.service.counters == {"events.accepted": 1}
@@ -151,11 +159,14 @@ def test_a_body_that_breaks_off_is_not_taken(site: Site) -> None:
 
 def test_a_body_that_dribbles_is_sent_away_and_holds_nobody_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies.read_body, "__defaults__", (bodies.BODY_BYTES, 0.3))
-    head = b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    key = f"authorization: {bearer()['authorization']}\r\n".encode()
+    head = (
+        b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n" + key
+    )
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.server.port))) for _ in range(50)]
         for raw in slow:
-            raw.sendall(head + b'{"name": "a"')
+            raw.sendall(head + b'\r\n{"name": "a"')
         assert site.http.post("/events", json={"name": "shop/other"}).status_code == 202
         for raw in slow:
             raw.settimeout(30)
@@ -216,8 +227,6 @@ def test_a_signed_body_that_is_no_json_is_400_and_one_that_does_not_fit_is_kept(
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/hooks/stripe", 405, "method"),
-        ("PUT", "/hooks/stripe", 405, "method"),
         ("POST", "/hooks/nobody", 404, "not-found"),
         ("POST", "/hooks/", 404, "not-found"),
         ("POST", "/hooks/stripe/", 404, "not-found"),
@@ -225,7 +234,6 @@ def test_a_signed_body_that_is_no_json_is_400_and_one_that_does_not_fit_is_kept(
         ("POST", "/hooks//stripe", 404, "not-found"),
         ("POST", "/hooks/stripe%2Fx", 404, "not-found"),
         ("POST", "/hooks", 404, "not-found"),
-        ("DELETE", "/events", 405, "method"),
         ("GET", "/nothing", 404, "not-found"),
         ("GET", "/events/", 404, "not-found"),
         ("GET", "/runs/r00-none", 404, "not-found"),
@@ -242,6 +250,22 @@ def test_whatever_is_not_there_is_a_problem_document(
     site: Site, method: str, path: str, status: int, code: str
 ) -> None:
     problem(site.http.request(method, path, headers=JSON), status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/hooks/stripe", "POST"),
+        ("PUT", "/hooks/stripe", "POST"),
+        ("DELETE", "/events", "POST"),
+        ("OPTIONS", "/runs", "GET"),
+    ],
+)
+def test_a_method_that_a_path_does_not_take_is_answered_without_a_word(
+    site: Site, method: str, path: str, allowed: str
+) -> None:
+    response = site.http.request(method, path)
+    assert (response.status_code, response.content, response.headers["allow"]) == (405, b"", allowed)
 
 
 def test_a_webhook_is_bounded_by_the_projects_limit() -> None:
@@ -308,18 +332,22 @@ def test_a_call_without_a_body_has_no_data_and_a_wrong_one_says_so(site: Site) -
     problem(site.http.post("/pipelines/nobody/runs"), 404, "not-found")
 
 
-def test_a_pipeline_that_names_who_may_call_it_is_refused_over_http() -> None:
+def test_a_pipeline_is_called_and_its_runs_are_cancelled_by_keys_and_groups_that_it_names() -> None:
     guarded = plan("guarded", allow=("ops",))
     world = World(deployed=False)
     world.service.deploy(manifest(guarded), (guarded,))
     run = world.service.call("guarded", {})
     site = Site(world)
+    web = made(world.store, "web", call=("*",), read=("*",), control=("*",))
+    ops = made(world.store, "nightly", groups=("ops",), call=("*",), control=("*",))
     try:
         for path in ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel", f"/runs/{run.id}/replay"):
-            document = problem(site.http.post(path), 403, "pipeline.not-allowed")
-            assert "names ops; over HTTP there are no API keys yet" in document["detail"]
-        assert site.http.get(f"/runs/{run.id}").status_code == 200
+            document = problem(site.http.post(path, headers=bearer(web)), 403, "pipeline.not-allowed")
+            assert "names ops; the key 'web' is none of them" in document["detail"]
+        assert site.http.get(f"/runs/{run.id}", headers=bearer(web)).status_code == 200
         assert len(world.service.runs()) == 1
+        assert site.http.post("/pipelines/guarded/runs", headers=bearer(ops)).status_code == 202
+        assert site.http.post(f"/runs/{run.id}/cancel", headers=bearer(ops)).status_code == 202
     finally:
         site.close()
 
@@ -496,6 +524,7 @@ def test_a_server_that_stops_ends_the_request_under_way() -> None:
     try:
         connection.putrequest("POST", "/events")
         connection.putheader("content-type", "application/json")
+        connection.putheader("authorization", bearer()["authorization"])
         connection.putheader("content-length", "14")
         connection.endheaders()
         connection.send(b'{"name":')

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.access import bearer
+
 SERVED = """
+from tests.access import developing
 from tests.unit.service.world import World
 from flowlang.server.app import create_app
 from flowlang.server.run import HttpServer
 import sys
-app = create_app(World().service, secrets={})
+world = World()
+app = create_app(world.service, secrets={}, keys=developing(world.store))
 server = HttpServer(app, port=0, drain_s=float(sys.argv[1]))
 print(server.url, flush=True)
 server.run()
@@ -31,7 +35,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         try:
-            with httpx.Client(base_url=url, trust_env=False) as client:
+            with httpx.Client(base_url=url, headers=bearer(), trust_env=False) as client:
                 assert client.get("/readyz").status_code == 200  # the socket listens, so this waits for the server
                 yield process, client
         finally:

@@ -7,7 +7,7 @@ import signal
 import click
 
 from flowlang.cli import children
-from flowlang.cli.development import Development, free_port, stored
+from flowlang.cli.development import Development, free_port, stored, with_token
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.cli.starting import check_servers
 from flowlang.cli.wiring import load_project, open_service
@@ -31,7 +31,7 @@ def command(session: Session, host: str | None, port: str | None, processes: str
         children.claim_stdout()
     flags = {"http_host": host, "http_port": port, "processes": processes, "threads": threads}
     project = load_project(session.settings(None, **flags), deploying=True)
-    settings = free_port(session.settings(project.settings, **flags))
+    settings = with_token(free_port(session.settings(project.settings, **flags)))
     with stored(settings) as (settings, server), open_service(settings) as service:
         if server is None:
             check_servers(settings, session.console.warn)

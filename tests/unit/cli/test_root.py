@@ -73,6 +73,7 @@ def test_all_commands_are_there() -> None:
         "dead-letters discard", "replay", "cancel",
         "explain",
         "lsp", "schema", "types",
+        "api-keys create", "api-keys list", "api-keys rotate", "api-keys revoke",
     }  # fmt: skip
 
 

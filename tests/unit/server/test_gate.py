@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from flowlang.clock import ManualClock
 from flowlang.server.gate import Gate, loopback_hosts
 from flowlang.server.problems import HttpProblem
+from flowlang.server.routes import Routes
+from flowlang.service import KeyRing
+from flowlang.store.memory import MemoryStore
+
+
+def _gate(hosts: tuple[str, ...] | None) -> Gate:
+    return Gate(Routes(), KeyRing(MemoryStore(ManualClock())), hosts)
 
 
 @pytest.mark.parametrize(
@@ -22,13 +30,13 @@ def test_loopback_answers_to_its_names_only(bound_to: str, configured: tuple[str
 
 
 def test_without_names_any_host_is_taken_but_foreign_writes_are_not() -> None:
-    gate = Gate(None)
-    gate.check("POST", {"host": "anything.example"})
-    gate.check("GET", {"host": "a.example", "origin": "http://b.example"})
+    gate = _gate(None)
+    gate.check_names("POST", {"host": "anything.example"})
+    gate.check_names("GET", {"host": "a.example", "origin": "http://b.example"})
     with pytest.raises(HttpProblem, match="origins"):
-        gate.check("POST", {"host": "a.example", "origin": "http://b.example"})
+        gate.check_names("POST", {"host": "a.example", "origin": "http://b.example"})
 
 
 def test_a_request_without_a_host_is_not_ours() -> None:
     with pytest.raises(HttpProblem, match="that name"):
-        Gate(("localhost",)).check("GET", {})
+        _gate(("localhost",)).check_names("GET", {})

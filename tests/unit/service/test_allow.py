@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from flowlang.engine.ports import Grants
 from flowlang.plan import EventTrigger, Fail, Plan, Step
 from flowlang.service import ANYBODY, OPERATOR, Caller, IncomingEvent, NotAllowedError, NotFoundError
 from flowlang.simulate import Simulation
 from tests.unit.service.world import World, manifest, plan
+
+ALL = Grants(call=("*",), control=("*",))
+WEB = Caller({"web"}, ALL, "web")
 
 
 def guarded(allow: tuple[str, ...] | None = ("ops", "billing")) -> Plan:
@@ -26,12 +30,15 @@ def world(*plans: Plan) -> World:
 @pytest.mark.parametrize(
     ("allow", "caller", "may"),
     [
-        (None, ANYBODY, True),
-        (("ops",), ANYBODY, False),
-        (("ops",), Caller({"web"}), False),
-        (("ops",), Caller({"web", "ops"}), True),
-        (("ops", "billing"), Caller({"billing"}), True),
-        ((), Caller({"ops"}), False),
+        (None, ANYBODY, False),
+        (None, Caller({"web"}, ALL), True),
+        (("ops",), Caller({"web"}, ALL), False),
+        (("ops",), Caller({"web"}, Grants(admin=True)), False),
+        (("ops",), Caller({"web", "ops"}, ALL), True),
+        (("ops",), Caller({"web", "ops"}), False),
+        (("ops",), Caller({"web", "ops"}, Grants(call=("other",), control=("other",))), False),
+        (("ops", "billing"), Caller({"billing"}, ALL), True),
+        ((), Caller({"ops"}, ALL), False),
         ((), OPERATOR, True),
         (("ops",), OPERATOR, True),
     ],
@@ -56,18 +63,18 @@ def allowed(act: Callable[[], Any]) -> bool:
     return True
 
 
-def test_a_refusal_says_whom_the_pipeline_names_and_that_there_are_no_keys() -> None:
+def test_a_refusal_says_whom_the_pipeline_names() -> None:
     service = world(guarded()).service
 
     with pytest.raises(NotAllowedError) as caught:
-        service.call("guarded", {}, caller=ANYBODY)
+        service.call("guarded", {}, caller=WEB)
 
     assert str(caught.value) == (
-        "`allow` of the pipeline 'guarded' names ops, billing; over HTTP there are no API keys yet, so use the command line"
+        "`allow` of the pipeline 'guarded' names ops, billing; the key 'web' is none of them, and in no such group"
     )
 
 
-@pytest.mark.parametrize("caller", [ANYBODY, OPERATOR])
+@pytest.mark.parametrize("caller", [WEB, OPERATOR])
 def test_a_failed_run_is_replayed_by_those_whom_its_pipeline_names(caller: Caller) -> None:
     broken = Plan("guarded", (Step(0, "bad", Fail()),), (0,), allow=("ops",))
     made = world(broken)
@@ -85,14 +92,14 @@ def test_what_is_deployed_decides_about_old_runs_and_their_own_version_when_the_
     run = made.service.call("guarded", {})
     made.service.deploy(manifest(guarded()), (guarded(),))
     late = made.service.call("guarded", {})
-    assert not allowed(lambda: made.service.cancel(run.id, caller=ANYBODY))
+    assert not allowed(lambda: made.service.cancel(run.id, caller=WEB))
 
     other = plan("other")
     made.service.deploy(manifest(other), (other,))
-    assert not allowed(lambda: made.service.cancel(late.id, caller=ANYBODY))
-    assert allowed(lambda: made.service.cancel(run.id, caller=ANYBODY))
+    assert not allowed(lambda: made.service.cancel(late.id, caller=WEB))
+    assert allowed(lambda: made.service.cancel(run.id, caller=WEB))
 
 
 def test_a_run_that_is_not_there_is_not_found_whoever_asks() -> None:
     with pytest.raises(NotFoundError):
-        world(guarded()).service.cancel("r00-none", caller=ANYBODY)
+        world(guarded()).service.cancel("r00-none", caller=WEB)

@@ -1,0 +1,144 @@
+"""The operations of our own routes, as the OpenAPI document has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from flowlang.engine.ports import Grants
+from flowlang.server.operations import Answer, Body, Operation, Parameter
+from flowlang.service import Answer as EventAnswer
+from flowlang.service import IncomingEvent, Replay, StartedRun
+from flowlang.service.views import EventDetail, RunDetail, RunPage
+
+PAGE = 200  #: runs at most
+LIST_ITEMS = 1000  #: events at most
+
+STATUSES: Final = ("pending", "running", "succeeded", "failed", "cancelled", "skipped")
+
+_LOCATION: Final = {"location": "where the run is looked at"}
+_KEY: Final = Parameter(
+    "idempotency-key",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    "For a day, the same key of the same sender gives the same run.",
+    "header",
+)
+
+
+class CallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a call."""
+
+    data: Any = {}
+
+
+class ReplayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a replay."""
+
+    start: str | None = msgspec.field(name="from", default=None)
+    data: Any = msgspec.UNSET
+    same_version: bool = False
+    new_keys: bool = False
+    dry_run: bool = False
+
+
+class EventAnswers(msgspec.Struct, frozen=True):
+    """The answers to a list of events, in its order."""
+
+    events: tuple[EventAnswer, ...]
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """A run that is being cancelled."""
+
+    id: str
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What became of a webhook's delivery."""
+
+    status: str
+    event: str
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The process can work, by this manifest."""
+
+    status: str
+    epoch: int
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Whose a key is, and what it grants."""
+
+    name: str
+    groups: tuple[str, ...]
+    grants: Grants
+
+
+EventList = Annotated[list[IncomingEvent], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
+
+POST_EVENTS: Final = Operation(
+    "Send one event, or a list that is answered one by one",
+    {
+        202: Answer("All is stored.", (EventAnswer, EventAnswers)),
+        207: Answer("Some of the list is not stored; its answers say which.", EventAnswers),
+    },
+    refusals=(400, 403),
+    body=Body((IncomingEvent, EventList)),
+)
+GET_EVENT: Final = Operation(
+    "A kept event: what it started, and why not more", {200: Answer("The event.", EventDetail)}, refusals=(404,)
+)
+POST_RUN: Final = Operation(
+    "Start a pipeline",
+    {202: Answer("The run is stored.", StartedRun, _LOCATION)},
+    refusals=(400, 404),
+    parameters=(_KEY,),
+    body=Body(CallBody, required=False),
+)
+GET_RUNS: Final = Operation(
+    "Runs, newest first",
+    {200: Answer("A page of them.", RunPage, {"link": "the next page, as `rel=next`, where there is one"})},
+    refusals=(422,),
+    parameters=(
+        Parameter("pipeline", {"type": "string"}, "Only of this one."),
+        Parameter("status", {"enum": list(STATUSES)}, "Only in this one."),
+        Parameter("before", {"type": "string"}, "`next` of the page before."),
+        Parameter("limit", {"type": "integer", "minimum": 1, "maximum": PAGE, "default": 50}, "At most so many."),
+    ),
+)
+GET_RUN: Final = Operation("All that is known of a run", {200: Answer("The run.", RunDetail)}, refusals=(404,))
+REPLAY_RUN: Final = Operation(
+    "Run an ended run again: whole, or from a step on",
+    {
+        200: Answer("What it would be and do; only when asked for with `dry_run`.", Replay),
+        202: Answer("The new run is stored.", Replay, _LOCATION),
+    },
+    refusals=(400, 404, 409),
+    parameters=(_KEY,),
+    body=Body(ReplayBody, required=False),
+)
+CANCEL_RUN: Final = Operation(
+    "Cancel a run; its clean-up still runs",
+    {202: Answer("It is being cancelled.", Cancelled, _LOCATION)},
+    refusals=(404, 408, 409, 413),
+)
+POST_HOOK: Final = Operation(
+    "Take a delivery of a webhook, proven by its sender's signature",
+    {202: Answer("The event is stored, or was before.", Delivered)},
+    refusals=(400, 401, 404),
+    body=Body({}),
+)
+GET_KEY: Final = Operation("Whose the key is, and what it grants", {200: Answer("The holder of the key.", Holder)})
+GET_OPENAPI: Final = Operation("This document", {200: Answer("An OpenAPI 3.1 document.", {"type": "object"})})
+LIVEZ: Final = Operation("The process answers", {200: Answer("It does.", Alive)})
+READYZ: Final = Operation(
+    "The store answers, something is deployed, and the process is not about to stop", {200: Answer("So it is.", Ready)}
+)
