@@ -16,6 +16,7 @@ import msgspec
 
 from flowlang.errors import FlowError
 from flowlang.plan import Undo
+from flowlang.telemetry import Trace
 
 Status = Literal["succeeded", "failed", "timed_out", "skipped", "cancelled"]
 
@@ -46,7 +47,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A fact with a name and data; `time` is when it was accepted, RFC 3339 in UTC."""
+    """A fact with a name and data; `time`, RFC 3339 in UTC, is when it was accepted, or when its sender says it was."""
 
     id: str
     name: str
@@ -54,6 +55,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str = ""
     source: str = ""
     user: Any = None
+    trace: Trace | None = None  #: that it belongs to, when its sender said so
 
     def view(self) -> dict[str, Any]:
         """As expressions see it."""

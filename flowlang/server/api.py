@@ -1,7 +1,7 @@
 """The HTTP API: events, runs and probes, as routes over the use cases.
 
-Bodies are read by `bodies`: bounded, strict and wholly. A list of events is answered item by item: 202 when all of them
-are stored, 207 when some are not; a single one has the status of its own answer.
+Bodies are read by `bodies`: bounded, strict and wholly. What is written in them as events, and how those are answered,
+`sending` and `protocols` know.
 """
 
 from __future__ import annotations
@@ -10,24 +10,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.ports import Grants
 from flowlang.engine.replay import Wish
 from flowlang.engine.schemas import Failure
-from flowlang.server import descriptions
+from flowlang.server import descriptions, sending
 from flowlang.server.bodies import BODY_BYTES, read_body, read_json
-from flowlang.server.descriptions import LIST_ITEMS, PAGE, STATUSES, CallBody, Holder, ReplayBody
+from flowlang.server.descriptions import PAGE, STATUSES, CallBody, Holder, ReplayBody
 from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, json_reply
+from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
-from flowlang.service import Answer, Caller, DataError, IncomingEvent, Service
+from flowlang.service import Service
 
 LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
-
-_REFUSED = {"invalid": (400, "data.invalid"), "refused": (403, "event.refused"), "too_large": (413, "body.too-large")}
 
 T = TypeVar("T")
 
@@ -48,25 +46,29 @@ def add_api(routes: Routes, service: Service, draining: Callable[[], bool]) -> N
 
 def _add_events(routes: Routes, service: Service) -> None:
     async def post_events(request: Request) -> Reply:
+        sending.check_headers(request.headers)
+        body = await read_body(request.receive, request.headers, LIST_BYTES)
+        posted = sending.read_posted(request.headers, body)
+        await request.spend(len(posted.items) - 1)
+        answers = await run_in_threadpool(sending.taken, service, posted.items, request.caller)
+        crashpoint("http.list_stored" if posted.is_list else "http.event_stored")
+        await run_in_threadpool(sending.check_repeats, service, posted, answers)
+        return sending.reply_to(posted, answers)
+
+    async def post_inngest(request: Request) -> Reply:
         tree = await read_json(request.receive, request.headers, LIST_BYTES)
-        if not isinstance(tree, list):
-            event = _converted(tree, IncomingEvent)
-            answer = (await run_in_threadpool(service.ingest, [event], caller=request.caller))[0]
-            crashpoint("http.event_stored")
-            return _answered(answer)
-        if not 1 <= len(tree) <= LIST_ITEMS:
-            raise DataError(f"a list has 1 to {LIST_ITEMS} events, this one has {len(tree)}")
-        await request.spend(len(tree) - 1)
-        answers = await run_in_threadpool(_ingest_list, service, tree, request.caller)
+        items = inngest.read_events(request.headers, tree)
+        await request.spend(max(0, len(items) - 1))
+        answers = await run_in_threadpool(sending.taken, service, items, request.caller)
         crashpoint("http.list_stored")
-        status = 202 if all(answer.stored for answer in answers) else 207
-        return json_reply(status, {"events": answers})
+        return inngest.reply_to(answers)
 
     async def get_event(request: Request) -> Reply:
         found = await run_in_threadpool(service.event, request.params["event"], caller=request.caller)
         return json_reply(200, found)
 
     routes.add(Route("POST", "/events", Need.SEND, post_events, descriptions.POST_EVENTS))
+    routes.add(Route("POST", "/e/{key}", Need.SEND, post_inngest, descriptions.POST_INNGEST, key_param="key"))
     routes.add(Route("GET", "/events/{event}", Need.READ, get_event, descriptions.GET_EVENT))
 
 
@@ -147,35 +149,12 @@ def _add_descriptions(routes: Routes) -> None:
     routes.add(Route("GET", "/openapi.json", Need.KEY, get_openapi, descriptions.GET_OPENAPI))
 
 
-def _ingest_list(service: Service, items: list[Any], caller: Caller) -> list[Answer]:
-    """Answer a list: those that are no events at all by themselves, the others together."""
-    answers: dict[int, Answer] = {}
-    events: dict[int, IncomingEvent] = {}
-    for at, item in enumerate(items):
-        try:
-            events[at] = _converted(item, IncomingEvent)
-        except DataError as error:
-            answers[at] = Answer("invalid", message=str(error), failures=error.failures)
-    if events:
-        answers.update(zip(events, service.ingest(list(events.values()), caller=caller), strict=True))
-    return [answers[at] for at in range(len(items))]
-
-
 async def _optional(request: Request, shape: type[T]) -> T:
     """A body that may be left out."""
     headers = request.headers
     if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
         return shape()
-    return _converted(await read_json(request.receive, headers), shape)
-
-
-def _converted(tree: Any, shape: type[T]) -> T:
-    try:
-        return msgspec.convert(tree, shape)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        where = path.rstrip("`").lstrip(".") or "(root)"
-        raise DataError(f"{where}: {message}", (Failure(where, message),)) from error
+    return sending.converted(await read_json(request.receive, headers), shape)
 
 
 def _known(query: dict[str, str], *names: str) -> dict[str, str]:
@@ -197,10 +176,3 @@ def _unfit(name: str, message: str) -> HttpProblem:
 
 def _next(query: Mapping[str, str], before: str) -> str:
     return f"/runs?{urlencode({**query, 'before': before})}"
-
-
-def _answered(answer: Answer) -> Reply:
-    if answer.status in _REFUSED:
-        status, code = _REFUSED[answer.status]
-        raise HttpProblem(status, code, answer.message, failures=answer.failures)
-    return json_reply(202, answer)

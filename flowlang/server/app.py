@@ -13,6 +13,7 @@ from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.gate import Gate
 from flowlang.server.hooks import Hooks, Secrets
 from flowlang.server.problems import Reply, as_problem, problem_reply
+from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import KeyRing, Service
 
@@ -85,7 +86,7 @@ class App:
             problem = as_problem(error)
             if problem.status == 500:
                 log.exception("request failed: %s", name)
-            reply = problem_reply(problem)
+            reply = problem_reply(problem, inngest.refusal(scope["path"], problem))
         await _send(send, reply)
 
     async def _hook(self, request: Request) -> Reply:

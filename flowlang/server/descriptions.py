@@ -8,8 +8,10 @@ import msgspec
 
 from flowlang.engine.ports import Grants
 from flowlang.server.operations import Answer, Body, Operation, Parameter
+from flowlang.server.protocols.cloudevents import BATCH, CLOUD_EVENT, CLOUD_EVENTS, STRUCTURED
+from flowlang.server.protocols.inngest import Sent, Taken
 from flowlang.service import Answer as EventAnswer
-from flowlang.service import IncomingEvent, Replay, StartedRun
+from flowlang.service import Replay, StartedRun
 from flowlang.service.views import EventDetail, RunDetail, RunPage
 
 PAGE = 200  #: runs at most
@@ -24,6 +26,15 @@ _KEY: Final = Parameter(
     "For a day, the same key of the same sender gives the same run.",
     "header",
 )
+
+
+class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event as a client writes it. `id` is the sender's own: sent again, it is the same event."""
+
+    name: str
+    data: Any = {}
+    id: str | None = None
+    user: Any = None
 
 
 class CallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +93,7 @@ class Holder(msgspec.Struct, frozen=True):
     grants: Grants
 
 
-EventList = Annotated[list[IncomingEvent], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
+EventList = Annotated[list[EventBody], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
 
 POST_EVENTS: Final = Operation(
     "Send one event, or a list that is answered one by one",
@@ -90,8 +101,21 @@ POST_EVENTS: Final = Operation(
         202: Answer("All is stored.", (EventAnswer, EventAnswers)),
         207: Answer("Some of the list is not stored; its answers say which.", EventAnswers),
     },
-    refusals=(400, 403),
-    body=Body((IncomingEvent, EventList)),
+    refusals=(400, 403, 422),
+    parameters=(
+        Parameter(
+            "idempotency-key",
+            {"type": "string", "minLength": 1, "maxLength": 200},
+            "Stands for the ids that events do not have; 422 when it was used for another event.",
+            "header",
+        ),
+    ),
+    body=Body((EventBody, EventList), others={f"{STRUCTURED}+json": CLOUD_EVENT, f"{BATCH}+json": CLOUD_EVENTS}),
+)
+POST_INNGEST: Final = Operation(
+    "Inngest's event API: an event or a list of them, as its SDKs send them",
+    {200: Answer("All is stored.", Taken)},
+    body=Body((Sent, list[Sent])),
 )
 GET_EVENT: Final = Operation(
     "A kept event: what it started, and why not more", {200: Answer("The event.", EventDetail)}, refusals=(404,)

@@ -114,6 +114,7 @@ def _operation(route: Route, known: Mapping[int, Any]) -> dict[str, Any]:
     }
     if about.body is not None:
         content = {kind: {"schema": schema(about.body.shape)} for kind in about.body.types}
+        content |= {kind: {"schema": shape} for kind, shape in about.body.others.items()}
         operation["requestBody"] = {"required": about.body.required, "content": content}
     if route.need is Need.PUBLIC or route.key_param is not None:
         operation["security"] = []

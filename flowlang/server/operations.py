@@ -32,11 +32,13 @@ class Body:
         shape: The type that it has to fit, as msgspec reads it; several of them; or a JSON Schema.
         required: Whether there must be one.
         types: Media types that it may be declared as.
+        others: Media types with a shape of their own → that, as a JSON Schema.
     """
 
     shape: Any
     required: bool = True
     types: tuple[str, ...] = ("application/json",)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

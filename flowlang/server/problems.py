@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -72,8 +72,13 @@ def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -
     return Reply(status, jsondata.dumps(value), about)
 
 
-def problem_reply(problem: HttpProblem) -> Reply:
-    """A refusal as its document; one of a method has no body at all."""
+def problem_reply(problem: HttpProblem, more: Mapping[str, Any] | None = None) -> Reply:
+    """A refusal as its document; one of a method has no body at all.
+
+    Args:
+        problem: The refusal.
+        more: Members that clients of another protocol look for.
+    """
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return Reply(problem.status, b"", {**COMMON_HEADERS, **problem.headers})
     document: dict[str, Any] = {
@@ -86,6 +91,7 @@ def problem_reply(problem: HttpProblem) -> Reply:
         document["detail"] = problem.detail
     if problem.failures:
         document["errors"] = [{"path": failure.path, "message": failure.message} for failure in problem.failures]
+    document |= more or {}
     headers = {"content-type": PROBLEM_TYPE, **COMMON_HEADERS, **problem.headers}
     return Reply(problem.status, jsondata.dumps(document), headers)
 

@@ -8,15 +8,22 @@ import msgspec
 
 from flowlang.engine.schemas import Failure
 from flowlang.errors import FlowError
+from flowlang.telemetry import Trace
 
 
-class IncomingEvent(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An event as a client sends it. `id` is the sender's own: sent again, it is the same event."""
+class IncomingEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event as it comes in. `id` is the sender's own: sent again, it is the same event.
+
+    What follows `user` is said by the protocol that the event came by, never by the text of an event of ours.
+    """
 
     name: str
     data: Any = {}
     id: str | None = None
     user: Any = None
+    source: str = ""  #: of the event; "": that of its sender
+    time_ms: int | None = None  #: when it happened; None: now
+    trace: Trace | None = None  #: that it belongs to
 
 
 class StartedRun(msgspec.Struct, frozen=True):

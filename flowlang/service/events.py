@@ -66,6 +66,11 @@ class Intake:
 
         return self.secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
 
+    def says_the_same(self, kept: Event, sent: IncomingEvent) -> bool:
+        """Whether an event that was sent has the name and data of one that is kept."""
+        data = check_data(self._catalogs.current(), sent.name, sent.data).data
+        return kept.name == sent.name and jsondata.canonical(kept.data) == jsondata.canonical(data)
+
     def webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None) -> Answer:
         """Take a delivery whose signature has been verified.
 
@@ -230,9 +235,10 @@ def _from_client(router: Router, sent: IncomingEvent, row: str, source: str, cal
         id=row if sent.id is None else _checked_id(sent.id),
         name=sent.name,
         data=checked.data,
-        time=rfc3339(router.now_ms),
-        source=source,
+        time=rfc3339(router.now_ms if sent.time_ms is None else sent.time_ms),
+        source=sent.source or source,
         user=sent.user,
+        trace=sent.trace,
     )
     return router.route(event, Delivery(row, dedupe=sent.id)).accept
 

@@ -411,6 +411,16 @@ class Service:
         rows = self.store.run(run)
         return rows is not None and caller.may("read", rows.row.pipeline)
 
+    def repeats(self, event: str, sent: IncomingEvent) -> bool:
+        """Whether what was sent is what a kept event says: not only its id, its name and data, too.
+
+        Args:
+            event: Id under which it is kept.
+            sent: What was sent; it is taken to be the same when the kept one has expired.
+        """
+        kept = self.store.event(event)
+        return kept is None or self._intake.says_the_same(event_detail(kept, self._sealer).event, sent)
+
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
         """Dead letters, newest first: of this pipeline or event, from after `before` on."""
         return self._dead.page(name=name, before=before, limit=limit)

@@ -106,6 +106,25 @@ def test_a_list_is_answered_one_by_one(site: Site) -> None:
     problem(site.http.post("/events", json=[]), 400, "data.invalid")
 
 
+def test_an_idempotency_key_stands_for_the_id_that_an_event_does_not_have(site: Site) -> None:
+    def post(body: Any, key: str = "k1") -> httpx.Response:
+        return site.http.post("/events", json=body, headers={"idempotency-key": key})
+
+    event = {"name": "shop/order", "data": ORDER}
+    assert [post(event).json()["status"] for _ in range(2)] == ["accepted", "duplicate"]
+    assert post(event, "k2").json()["status"] == "accepted"
+    assert post(event | {"id": "mine"}).json()["status"] == "accepted"
+    document = problem(post({"name": "shop/order", "data": ORDER | {"total": 4}}), 422, "idempotency.reused")
+    assert "take a new key" in document["detail"]
+    problem(post({"name": "shop/other"}), 422, "idempotency.reused")
+    several = [event, event, event | {"id": "mine"}]
+    assert [answer["status"] for answer in post(several, "k3").json()["events"]] == ["accepted"] * 2 + ["duplicate"]
+    assert [answer["status"] for answer in post(several, "k3").json()["events"]] == ["duplicate"] * 3
+    problem(post([event, {"name": "shop/other"}], "k3"), 422, "idempotency.reused")
+    problem(post(event, "k" * 201), 400, "data.invalid")
+    assert site.world.service.counters["events.accepted"] == 5
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [
