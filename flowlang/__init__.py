@@ -1,7 +1,7 @@
 """FlowLang: declarative background jobs, checked before they run.
 
-The public face: what handlers and their tests import. Names are loaded when first used, so that `import flowlang`
-loads neither Redis nor Dramatiq nor pydantic.
+The public face: what handlers and their tests import, and programs that send events. Names are loaded when first used,
+so that `import flowlang` loads neither Redis nor Dramatiq nor pydantic.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowlang.client.asynchronous import AsyncClient
+    from flowlang.client.sync import Client
     from flowlang.errors import FlowError, Permanent, Resource, RetryAfter, Snooze, Transient
     from flowlang.handler.context import Context
     from flowlang.handler.declare import handler
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Context",
     "Env",
     "FlowError",
@@ -32,6 +36,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "flowlang.client.asynchronous",
+    "Client": "flowlang.client.sync",
     "Context": "flowlang.handler.context",
     "Env": "flowlang.handler.env",
     "FlowError": "flowlang.errors",

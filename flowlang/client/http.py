@@ -1,0 +1,159 @@
+"""One request over HTTP, from threads and from coroutines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from flowlang import jsondata
+from flowlang.client.requests import (
+    CallPipeline,
+    CancelRun,
+    GetRun,
+    ListRuns,
+    Lost,
+    ReplayRun,
+    Reply,
+    Request,
+    SendEvents,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A request as it goes over HTTP."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    params: dict[str, str | int] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def wired(request: Request) -> Wire:
+    """Write a request for HTTP."""
+    match request:
+        case SendEvents(events):
+            return Wire("POST", "/events", jsondata.dumps(events))
+        case CallPipeline(pipeline, data, key):
+            body = jsondata.dumps({"data": data})
+            return Wire("POST", f"/pipelines/{_part(pipeline)}/runs", body, headers={"idempotency-key": key})
+        case ReplayRun(run, key):
+            path, body = f"/runs/{_part(run)}/replay", jsondata.dumps(_wish(request))
+            return Wire("POST", path, body, headers={"idempotency-key": key})
+        case CancelRun(run):
+            return Wire("POST", f"/runs/{_part(run)}/cancel")
+        case GetRun(run):
+            return Wire("GET", f"/runs/{_part(run)}")
+        case ListRuns(pipeline, status, before, limit):
+            asked = {"pipeline": pipeline, "status": status, "before": before, "limit": limit}
+            return Wire("GET", "/runs", params={name: value for name, value in asked.items() if value is not None})
+
+
+def _wish(request: ReplayRun) -> dict[str, Any]:
+    """The body of a replay: what is not as it is by default."""
+    wish: dict[str, Any] = {} if request.start is None else {"from": request.start}
+    if request.data is not msgspec.UNSET:
+        wish["data"] = request.data
+    flags = ("same_version", "new_keys", "dry_run")
+    return wish | {name: True for name in flags if getattr(request, name)}
+
+
+class HttpTransport:
+    """Carries requests over HTTP; safe for any number of threads.
+
+    Args:
+        url: Of the server.
+        api_key: Sent with each request.
+        timeout: Seconds for one try.
+        http: What sends, where it is made elsewhere; it is not closed by `close`.
+    """
+
+    def __init__(self, url: str, api_key: str | None, timeout: float, http: httpx.Client | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = _headers(api_key)
+        self._timeout = timeout
+        self._ours = http is None
+        self._http = http or httpx.Client()
+
+    def answer(self, request: Request) -> Reply | Lost:
+        """Ask once."""
+        wire = wired(request)
+        try:
+            response = self._http.request(
+                wire.method,
+                f"{self._url}{wire.path}",
+                content=wire.body,
+                params=wire.params,
+                headers=self._headers | wire.headers,
+                timeout=self._timeout,
+            )
+        except httpx.TransportError as error:
+            return _lost(error)
+        return _reply(response)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._ours:
+            self._http.close()
+
+
+class AsyncHttpTransport:
+    """The same for coroutines.
+
+    Args:
+        url: Of the server.
+        api_key: Sent with each request.
+        timeout: Seconds for one try.
+        http: What sends, where it is made elsewhere; it is not closed by `close`.
+    """
+
+    def __init__(self, url: str, api_key: str | None, timeout: float, http: httpx.AsyncClient | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = _headers(api_key)
+        self._timeout = timeout
+        self._ours = http is None
+        self._http = http or httpx.AsyncClient()
+
+    async def answer(self, request: Request) -> Reply | Lost:
+        """Ask once."""
+        wire = wired(request)
+        try:
+            response = await self._http.request(
+                wire.method,
+                f"{self._url}{wire.path}",
+                content=wire.body,
+                params=wire.params,
+                headers=self._headers | wire.headers,
+                timeout=self._timeout,
+            )
+        except httpx.TransportError as error:
+            return _lost(error)
+        return _reply(response)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._ours:
+            await self._http.aclose()
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    return headers if api_key is None else headers | {"authorization": f"Bearer {api_key}"}
+
+
+def _part(text: str) -> str:
+    """A text as one part of a path."""
+    return quote(text, safe="")
+
+
+def _lost(error: httpx.TransportError) -> Lost:
+    return Lost(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _reply(response: httpx.Response) -> Reply:
+    return Reply(response.status_code, response.content, response.headers.get("retry-after", ""))

@@ -1,0 +1,123 @@
+"""What a client can ask for, as data: each transport carries these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from flowlang import jsondata
+
+#: Events of one request.
+MOST_EVENTS: Final = 1000
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event to be sent. Without an `id` the client gives it one."""
+
+    name: str
+    data: Any = {}
+    id: str | None = None
+    user: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvents:
+    """Send events, answered one by one."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallPipeline:
+    """Start a pipeline; the same key gives the same run."""
+
+    pipeline: str
+    data: Any
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """Run an ended run again; the same key gives the same replay.
+
+    Attributes:
+        start: The step where it starts; None: whole.
+        data: Of its event; UNSET: as it was.
+        same_version: Of the pipeline, in place of the active one.
+        new_keys: With new idempotency keys for all steps.
+        dry_run: Only tell what it would be and do.
+    """
+
+    run: str
+    key: str
+    start: str | None = None
+    data: Any = msgspec.UNSET
+    same_version: bool = False
+    new_keys: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Cancel a run."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetRun:
+    """Look at a run."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListRuns:
+    """Look at a page of runs, newest first."""
+
+    pipeline: str | None = None
+    status: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+Request: TypeAlias = SendEvents | CallPipeline | ReplayRun | CancelRun | GetRun | ListRuns
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: as HTTP has it, whichever way it came."""
+
+    status: int
+    body: bytes = b""
+    retry_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer came; `why` without a password."""
+
+    why: str
+
+
+def events_of(given: Iterable[Event | Mapping[str, Any]], token: Any) -> list[Event]:
+    """Events as they will be sent, each with an id, so that sending them again makes no second one.
+
+    Args:
+        given: Events, or maps with their fields.
+        token: Draws an id.
+
+    Raises:
+        JsonError: when data cannot be carried as JSON; with the path.
+        TypeError: when it is neither an event nor a map with an event's fields.
+    """
+    found = []
+    for one in given:
+        event = one if isinstance(one, Event) else Event(**one)
+        jsondata.check(event.data)
+        jsondata.check(event.user)
+        found.append(event if event.id is not None else msgspec.structs.replace(event, id=token()))
+    return found
