@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from flowlang.server.problems import Reply as Answer
     from flowlang.service import Service
 
-#: Where the events of such a client come from: they are the same as those that come by HTTP without a key.
-SOURCE = "api"
-
 
 class DirectTransport:
     """Carries requests to the store; safe for any number of threads.
@@ -115,15 +112,15 @@ def answered(service: Service, request: Request) -> Answer:
     from flowlang.engine.replay import Wish  # noqa: PLC0415 - see `DirectTransport`
     from flowlang.server import sending  # noqa: PLC0415 - the same
     from flowlang.server.problems import HttpProblem, json_reply  # noqa: PLC0415 - the same
-    from flowlang.service import IncomingEvent  # noqa: PLC0415 - the same
+    from flowlang.service import OPERATOR, IncomingEvent  # noqa: PLC0415 - the same
 
     match request:
         case SendEvents(events):
             items = [IncomingEvent(event.name, event.data, event.id, event.user) for event in events]
             posted = sending.Posted(tuple(items), is_list=True)
-            return sending.reply_to(posted, sending.taken(service, items, SOURCE))
+            return sending.reply_to(posted, sending.taken(service, items, OPERATOR))
         case CallPipeline(pipeline, data, key):
-            return json_reply(202, service.call(pipeline, data, key=key, source=SOURCE))
+            return json_reply(202, service.call(pipeline, data, key=key))
         case ReplayRun(run, key):
             wish = Wish(request.start, request.data, request.same_version, request.new_keys)
             if request.dry_run:
@@ -136,5 +133,4 @@ def answered(service: Service, request: Request) -> Answer:
         case GetRun(run):
             return json_reply(200, service.run(run))
         case ListRuns(pipeline, status, before, limit):
-            found = service.runs(pipeline=pipeline, status=status, before=before, limit=limit)
-            return json_reply(200, {"runs": found, "next": found[-1].id if len(found) == limit else None})
+            return json_reply(200, service.page_of_runs(pipeline=pipeline, status=status, before=before, limit=limit))

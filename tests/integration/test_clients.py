@@ -30,6 +30,7 @@ from flowlang.server.app import Message, Receive, Scope, Send, create_app
 from flowlang.server.run import HttpServer
 from flowlang.service import Service
 from flowlang.settings import Settings
+from tests.access import DEV_TOKEN, developing, made
 from tests.unit.service.test_service import finish
 from tests.unit.service.world import ORDER, PLANS, World, manifest
 
@@ -40,7 +41,7 @@ class Edge:
     """The application, behind a proxy that loses answers: what was asked is done, and 503 is answered."""
 
     def __init__(self, service: Service) -> None:
-        self.app = create_app(service, secrets={})
+        self.app = create_app(service, secrets={}, keys=developing(service.store))
         self.lose = 0
         self.draining = False
 
@@ -81,9 +82,9 @@ class Site:
 class Awaited:
     """An `AsyncClient` whose calls are run to their end, one by one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self._runner = asyncio.Runner()
-        self._client = self._runner.run(_made(url))
+        self._client = self._runner.run(_made(url, key))
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -100,8 +101,8 @@ class Awaited:
         self._runner.close()
 
 
-async def _made(url: str) -> AsyncClient:
-    return AsyncClient(url, patience=Patience(first=0.01))
+async def _made(url: str, key: str | None) -> AsyncClient:
+    return AsyncClient(url, api_key=key, patience=Patience(first=0.01))
 
 
 @pytest.fixture
@@ -116,8 +117,8 @@ def site(redis_url: str) -> Iterator[Site]:
 def client(request: pytest.FixtureRequest, site: Site) -> Iterator[Client]:
     """A client; one with coroutines is called as if it had none."""
     way: str = request.param
-    url = site.server.url if way.startswith("http") else site.store_url
-    made = Awaited(url) if way.endswith("coroutines") else Client(url, patience=Patience(first=0.01))
+    url, key = (site.server.url, DEV_TOKEN) if way.startswith("http") else (site.store_url, None)
+    made = Awaited(url, key) if way.endswith("coroutines") else Client(url, api_key=key, patience=Patience(first=0.01))
     yield cast("Client", made)
     made.close()
 
@@ -132,10 +133,12 @@ def test_an_event_is_sent_and_once_more_is_the_same_event(site: Site, client: Cl
     assert site.service.event(other.event).event.data == {}
 
 
-def test_the_same_event_by_two_ways_is_one(site: Site) -> None:
-    with Client(site.server.url) as http, Client(site.store_url) as direct:
-        assert http.send("shop/order", ORDER, id="mine").status == "accepted"
-        assert direct.send("shop/order", ORDER, id="mine").status == "duplicate"
+def test_each_key_has_ids_of_its_own_and_so_has_whoever_holds_the_store(site: Site) -> None:
+    other = made(site.service.store, send=("*",))
+    for url, key in [(site.server.url, DEV_TOKEN), (site.server.url, other), (site.store_url, None)]:
+        with Client(url, api_key=key) as client:
+            answers = [client.send("shop/order", ORDER, id="mine").status for _ in range(2)]
+            assert answers == ["accepted", "duplicate"]
 
 
 NOT_TAKEN: tuple[tuple[str, Any, type[Any], str, list[str]], ...] = (
@@ -254,13 +257,14 @@ def test_a_run_is_replayed(site: Site, client: Client) -> None:
     assert client.run(replay.run.id).event["data"] == {"name": "Bob"}
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6), seed=st.uuids())
-def test_events_with_the_same_id_are_one_event_however_they_are_sent(site: Site, ids: list[str], seed: object) -> None:
-    with Client(site.server.url) as http, Client(site.store_url) as direct:
-        named = [f"{seed}{ident}" for ident in ids]
-        kept = [http.send("shop/other", id=ident).event for ident in named]
-        many = direct.send_many([Event("shop/other", id=ident) for ident in named])
+def test_events_with_the_same_id_are_one_event_however_often_they_are_sent(
+    site: Site, client: Client, ids: list[str], seed: object
+) -> None:
+    named = [f"{seed}{ident}" for ident in ids]
+    kept = [client.send("shop/other", id=ident).event for ident in named]
+    many = client.send_many([Event("shop/other", id=ident) for ident in named])
     assert [answer.status for answer in many] == ["duplicate"] * len(ids)
     assert [answer.event for answer in many] == kept
     assert len(set(kept)) == len(set(ids))
@@ -268,7 +272,8 @@ def test_events_with_the_same_id_are_one_event_however_they_are_sent(site: Site,
 
 @pytest.mark.parametrize("way", ["http", "http in coroutines"])
 def test_an_answer_that_is_lost_costs_no_second_event_or_run(site: Site, way: str) -> None:
-    client: Any = Client(site.server.url, patience=Patience(first=0.01)) if way == "http" else Awaited(site.server.url)
+    kind: Any = Awaited if way.endswith("coroutines") else Client
+    client = kind(site.server.url, DEV_TOKEN) if kind is Awaited else Client(site.server.url, api_key=DEV_TOKEN)
     site.edge.lose = 3
     sent = client.send("shop/order", ORDER)
     assert sent.status == "duplicate"
@@ -304,7 +309,16 @@ def test_a_url_that_means_nothing_is_refused(url: str, key: str | None, said: st
 def test_the_key_is_sent_and_a_connection_of_ones_own_is_left_open(site: Site) -> None:
     seen: list[str] = []
     with httpx.Client(event_hooks={"request": [lambda request: seen.append(request.headers["authorization"])]}) as http:
-        with Client(site.server.url, transport=HttpTransport(site.server.url, "flk_1_2", 5.0, http)) as client:
+        with Client(site.server.url, transport=HttpTransport(site.server.url, DEV_TOKEN, 5.0, http)) as client:
             client.send("shop/other")
         assert not http.is_closed
-    assert seen == ["Bearer flk_1_2"]
+    assert seen == [f"Bearer {DEV_TOKEN}"]
+
+
+def test_a_key_that_is_missing_or_does_not_grant_it_is_a_refusal(site: Site) -> None:
+    key = made(site.service.store, send=("other/*",))
+    for api_key, code in [(None, "key.missing"), ("flk_x", "key.invalid"), (key, "event.refused")]:
+        with Client(site.server.url, api_key=api_key) as client, pytest.raises(RefusedError) as refused:
+            client.send("shop/order", ORDER)
+        assert refused.value.code == code
+    assert site.service.runs() == []
