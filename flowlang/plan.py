@@ -434,6 +434,23 @@ class EventSchema(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str = ""
 
 
+class WebhookOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a project says of how a webhook's sender signs; which of it counts is the provider's."""
+
+    url: str = ""  #: as the sender calls it
+    webhook_id: str = ""
+    allow_sha1: bool = False
+    header: str = ""  #: that holds the signature, in lower case
+    algorithm: str = "sha256"
+    encoding: str = "hex"
+    prefix: str = ""
+    timestamp: str = ""  #: header of the time, in lower case
+    signed: str = ""  #: what is signed, such as `{timestamp}.{body}`
+    tolerance_ms: int = 300_000
+    delivery: str = ""  #: header of the delivery's id, in lower case
+    content: tuple[str, ...] = ()  #: kinds of body, `json` and `form`; empty: those of the provider
+
+
 class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """A webhook of `flowlang.yaml`: who signs, and how a body becomes an event."""
 
@@ -444,6 +461,8 @@ class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
     ident: str | None = None
     data: Any = "${{ body }}"
     dedupe_ms: int = 7 * 86_400_000
+    until: dict[str, int] = {}  #: secret → the last moment in which it counts, ms; without one it always does
+    options: WebhookOptions = WebhookOptions()
 
 
 class Awaited(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -36,6 +36,7 @@ from flowlang.model.pipeline_tests import (
 )
 from flowlang.model.policy import RetryPolicy
 from flowlang.model.project_file import (
+    DatedSecret,
     Defaults,
     Environment,
     Limits,
@@ -48,6 +49,7 @@ from flowlang.model.project_file import (
     Secrets,
     Slack,
     Webhook,
+    WebhookOptions,
 )
 from flowlang.model.step import (
     Cache,
@@ -289,10 +291,30 @@ KEY_DOCS: Final[Mapping[type[Part], Mapping[str, str]]] = {
     Webhook: {
         "provider": "Whose signatures they are.",
         "secret": "The signing secret, or several while one is replaced: `${{ secrets.NAME }}`.",
+        "unsigned": "Takes what nobody signed, instead of a provider.",
+        "options": "How the sender signs, where the provider alone does not say it.",
         "event": "The event's name; it begins with the webhook's own.",
         "id": "The delivery's id, by which repeated ones are ignored.",
         "data": "The event's data.",
         "dedupe": "How long ids are remembered.",
+    },
+    DatedSecret: {
+        "value": "The secret: `${{ secrets.NAME }}`.",
+        "not_after": "The last moment in which it counts: `2030-01-31T09:00:00Z`.",
+    },
+    WebhookOptions: {
+        "url": "The address that `twilio` calls, as the outside sees it.",
+        "webhook_id": "The webhook's id at `paypal`.",
+        "allow_sha1": "Takes the SHA-1 signatures of old accounts of `transloadit`.",
+        "header": "The header that holds the signature.",
+        "algorithm": "The hash of the HMAC: `sha256`, `sha384`, `sha512` or `sha1`.",
+        "encoding": "How the signature is written: `hex`, `base64` or `base64url`.",
+        "prefix": "A text before the signature, such as `sha256=`.",
+        "timestamp": "The header of the time in seconds; without it there is no window.",
+        "signed": "What is signed, of `{timestamp}`, `{delivery}` and `{body}`.",
+        "tolerance": "How much older or newer than now a signature may be.",
+        "delivery": "The header of the delivery's id, by which repeated ones are ignored.",
+        "content": "Kinds of body that are taken: `json`, `form` or both.",
     },
     Queue: {
         "order": "Queues with a lower number are served first.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator
@@ -233,6 +233,20 @@ def read_duration_or_template(value: Any) -> timedelta | str:
     return str(value) if has_template(value) else read_positive_duration(value)
 
 
+def read_moment(value: Any) -> datetime:
+    """Take a timestamp with an offset."""
+    if isinstance(value, datetime):
+        return value
+    hint = "such as `2030-01-31T09:00:00Z`"
+    try:
+        moment = datetime.fromisoformat(read_text(value))
+    except ValueError:
+        raise problem("FL113", f"takes a timestamp; `{value}` is none", hint) from None
+    if moment.tzinfo is None:
+        raise problem("FL113", f"takes a timestamp with an offset; `{value}` has none", hint)
+    return moment.astimezone(UTC)
+
+
 def read_size(value: Any) -> int:
     """Take a size, in bytes."""
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -282,6 +296,7 @@ EventPattern = Annotated[str, BeforeValidator(read_event_pattern)]
 ErrorName = Annotated[str, BeforeValidator(read_error)]
 Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(read_positive_duration)]
+Moment = Annotated[datetime, BeforeValidator(read_moment)]
 DurationOrTemplate = Annotated[timedelta | str, BeforeValidator(read_duration_or_template)]
 Size = Annotated[int, BeforeValidator(read_size)]
 Values = Annotated[dict[str, Any], BeforeValidator(read_values)]

@@ -7,7 +7,7 @@ Values in a test are literal; only `check` holds expressions. Which names must e
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,13 +17,14 @@ from flowlang.model.expression import Expression
 from flowlang.model.fields import (
     EventName,
     Identifier,
+    Moment,
     Name,
     PositiveDuration,
     Text,
     Values,
     choice,
     read_handler,
-    read_text,
+    read_moment,
     read_values,
     whole,
 )
@@ -50,22 +51,8 @@ def _read_instance(value: Any) -> str:
     return value
 
 
-def _read_moment(value: Any) -> datetime:
-    """Take a timestamp with an offset."""
-    if isinstance(value, datetime):
-        return value
-    hint = "such as `2030-01-31T09:00:00Z`"
-    try:
-        moment = datetime.fromisoformat(read_text(value))
-    except ValueError:
-        raise problem("FL113", f"takes a timestamp; `{value}` is none", hint) from None
-    if moment.tzinfo is None:
-        raise problem("FL113", f"takes a timestamp with an offset; `{value}` has none", hint)
-    return moment.astimezone(UTC)
-
-
 def _read_tick(value: Any) -> Any:
-    return value if value == "next" else _read_moment(value)
+    return value if value == "next" else read_moment(value)
 
 
 def _read_cancel(value: Any) -> Any:
@@ -349,7 +336,7 @@ class PipelineTest(Part):
     description: Text = ""
     skip: Optional[Text] = None
     also: Many[Name] = ()
-    now: Optional[Annotated[datetime, BeforeValidator(_read_moment)]] = None
+    now: Optional[Moment] = None
     env: Texts = Field(default_factory=dict)
     secrets: Texts = Field(default_factory=dict)
     vars: Annotated[dict[Identifier, Any], BeforeValidator(read_values)] = Field(default_factory=dict)

@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from flowlang.model.base import Many, OneOrMany, Optional, Part, found, problem
+from flowlang.model.base import Many, OneOrMany, Optional, Part, found, problem, short
 from flowlang.model.fields import (
+    Boolean,
     Labels,
+    Moment,
     Name,
     NamedValues,
     PositiveDuration,
@@ -26,6 +28,7 @@ from flowlang.model.policy import Retry
 
 _KIB = 1024
 _SHARE = re.compile(r"([0-9]{1,3})%", re.ASCII)
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _EXCEPTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 ErrorClass = Annotated[
@@ -60,13 +63,55 @@ def _read_map(value: Any) -> Any:
     return value
 
 
+def _read_header(value: Any) -> str:
+    if not isinstance(value, str) or not _HEADER.fullmatch(value):
+        raise problem("FL105", f"takes the name of a header; found {found(value)}", "`X-Signature`")
+    return value.lower()
+
+
+HeaderName = Annotated[str, BeforeValidator(_read_header)]
+Content = Annotated[Literal["json", "form"], choice("json", "form")]
+
+
+class DatedSecret(Part):
+    """A signing secret, and until when it counts."""
+
+    called: ClassVar[str] = "a secret"
+
+    value: TemplateText
+    not_after: Optional[Moment] = None
+
+
+class WebhookOptions(Part):
+    """How a webhook's sender signs; which of the keys there are is the provider's."""
+
+    called: ClassVar[str] = "`options`"
+
+    url: Optional[Text] = None
+    webhook_id: Optional[Text] = None
+    allow_sha1: Boolean = False
+    header: Optional[HeaderName] = None
+    algorithm: Annotated[
+        Literal["sha256", "sha384", "sha512", "sha1"], choice("sha256", "sha384", "sha512", "sha1")
+    ] = "sha256"
+    encoding: Annotated[Literal["hex", "base64", "base64url"], choice("hex", "base64", "base64url")] = "hex"
+    prefix: Text = ""
+    timestamp: Optional[HeaderName] = None
+    signed: Optional[Text] = None
+    tolerance: PositiveDuration = timedelta(minutes=5)
+    delivery: Optional[HeaderName] = None
+    content: OneOrMany[Content] = ()
+
+
 class Webhook(Part):
     """A source of events that signs them."""
 
     called: ClassVar[str] = "a webhook"
 
-    provider: Name
-    secret: Optional[OneOrMany[TemplateText]] = None
+    provider: Optional[Name] = None
+    secret: Optional[OneOrMany[Annotated[DatedSecret, short("value")]]] = None
+    unsigned: Boolean = False
+    options: WebhookOptions = WebhookOptions()
     event: TemplateText
     id: Optional[TemplateText] = None
     data: Any = "${{ body }}"

@@ -90,7 +90,8 @@ class App:
         await _send(send, reply)
 
     async def _hook(self, request: Request) -> Reply:
-        return await self.hooks(request.params["name"], request.headers, request.receive)
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        return await self.hooks(request.params["name"], request.headers, request.receive, query)
 
 
 def create_app(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from flowlang import jsondata
 from flowlang.server.problems import HttpProblem
 
 BODY_BYTES = 1024 * 1024
+FORM_TYPE = "application/x-www-form-urlencoded"
 READ_SECONDS = 30.0  #: for a whole body; who sends a byte a second holds no connection for ever
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -34,11 +35,28 @@ def check_type(headers: Mapping[str, str]) -> None:
     Raises:
         HttpProblem: 415 otherwise; a compressed body is refused too, it has no size until it is unpacked.
     """
+    body_kind(headers, ("json",))
+
+
+def body_kind(headers: Mapping[str, str], taken: Collection[str]) -> str:
+    """What a body is declared to be: `json` or `form`. Nobody looks into it to find out.
+
+    Args:
+        headers: Of the request, lower-case names.
+        taken: The kinds that are taken here.
+
+    Raises:
+        HttpProblem: 415 when it is none of them, or compressed.
+    """
     declared = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if declared != "application/json" and not (declared.startswith("application/") and declared.endswith("+json")):
-        raise HttpProblem(415, "body.type", "send JSON with content-type: application/json")
+    is_json = declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
+    kind = "json" if is_json else "form" if declared == FORM_TYPE else ""
+    if kind not in taken:
+        wanted = {"json": "JSON with content-type: application/json", "form": f"a form with content-type: {FORM_TYPE}"}
+        raise HttpProblem(415, "body.type", f"send {' or '.join(wanted[each] for each in taken)}")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HttpProblem(415, "body.encoding", "send the body without content-encoding")
+    return kind
 
 
 async def read_body(

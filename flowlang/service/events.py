@@ -71,20 +71,18 @@ class Intake:
         data = check_data(self._catalogs.current(), sent.name, sent.data).data
         return kept.name == sent.name and jsondata.canonical(kept.data) == jsondata.canonical(data)
 
-    def webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None) -> Answer:
+    def webhook(self, name: str, headers: Mapping[str, str], tree: Any, delivery: str | None) -> Answer:
         """Take a delivery whose signature has been verified.
 
         Args:
             name: Of the webhook.
             headers: With lower-case names.
-            body: Raw.
+            tree: The body as it was read.
             delivery: The sender's id of the delivery, where its scheme has one.
 
         Raises:
             NotFoundError: when the project has no such webhook.
-            JsonError: when the body is no JSON that we take.
         """
-        tree = jsondata.loads_strict(body)
         row = new_event_id(random_token())
         return self.secured(self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)]))[
             0

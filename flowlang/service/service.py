@@ -217,20 +217,19 @@ class Service:
         self.counters.update(f"events.{answer.status}" for answer in answers)
         return answers
 
-    def ingest_webhook(self, name: str, headers: Mapping[str, str], body: bytes, delivery: str | None = None) -> Answer:
+    def ingest_webhook(self, name: str, headers: Mapping[str, str], tree: Any, delivery: str | None = None) -> Answer:
         """Take a webhook's delivery, after its signature was verified.
 
         Args:
             name: Of the webhook.
             headers: With lower-case names.
-            body: Raw.
+            tree: The body as it was read.
             delivery: The sender's id of it, where the scheme has one.
 
         Raises:
             NotFoundError: when there is no such webhook.
-            JsonError: when the body is no JSON that we take.
         """
-        answer = self._intake.webhook(name, headers, body, delivery)
+        answer = self._intake.webhook(name, headers, tree, delivery)
         crashpoint("webhook.stored")
         self.counters[f"webhooks.{answer.status}"] += 1
         return answer

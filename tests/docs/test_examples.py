@@ -65,8 +65,18 @@ def test_steps_of_a_page_fit_its_handlers(block: Block, tmp_path: Path) -> None:
     assert "fragment" in project.plans
 
 
+@pytest.mark.parametrize(
+    "block", [each for each in blocks("yaml") if "webhooks" in each.words], ids=lambda block: block.place
+)
+def test_webhooks_of_a_page_have_no_mistakes(block: Block, tmp_path: Path) -> None:
+    project = "flowlang: 1\nproject: page\nwebhooks:\n" + textwrap.indent(block.text, "  ")
+    pipeline = "flowlang: 1\npipeline: fragment\nsteps: [{id: a, set: {x: 1}}]\n"
+    loaded = load_project(write_project(tmp_path, {"flowlang.yaml": project, "pipelines/fragment.yaml": pipeline}))
+    assert [f"{each.code} {each.message}" for each in _errors(loaded)] == []
+
+
 def test_every_yaml_example_is_checked_in_some_way() -> None:
-    known = {"title", "steps", "starter", "ci"}
+    known = {"title", "steps", "webhooks", "starter", "ci"}
     assert [each.place for each in blocks("yaml") if known.isdisjoint(each.words)] == []
 
 

@@ -15,7 +15,7 @@ import flowlang
 from flowlang import testing
 from flowlang.cli.reference_pages import PAGES
 from flowlang.compiler.pipeline_tests import CHECK_NAMES
-from flowlang.compiler.webhooks import PROVIDERS
+from flowlang.compiler.providers import PROVIDERS
 from flowlang.diagnostics import CODES
 from flowlang.engine.retry import BUILT_IN, CLASSES
 from flowlang.handler.classify import HTTP_STATUSES, WELL_KNOWN
@@ -38,7 +38,7 @@ from flowlang.model.pipeline_tests import (
 )
 from flowlang.model.pipeline_tests import Answer as ScriptedAnswer
 from flowlang.model.policy import RetryPolicy
-from flowlang.model.project_file import ProjectFile
+from flowlang.model.project_file import DatedSecret, ProjectFile, Webhook, WebhookOptions
 from flowlang.model.trigger import CronTrigger, EventTrigger
 from flowlang.model.verbs import TAKEN_BY, VERBS
 from flowlang.server.app import create_app
@@ -98,8 +98,14 @@ def test_the_language_page_has_every_key_of_the_project() -> None:
 
 
 def test_the_guide_names_every_provider_of_webhooks() -> None:
-    guide = (ROOT / "docs/guide/events.md").read_text(encoding="utf-8")
-    assert [name for name in PROVIDERS if f"`{name}`" not in guide] == []
+    guide = (ROOT / "docs/guide/webhooks.md").read_text(encoding="utf-8")
+    assert [name for name in PROVIDERS if f"`{name}`" not in guide and f"`{name}," not in guide] == []
+    assert [name for name in PROVIDERS if f"provider: {name}\n" not in guide] == []
+
+
+def test_the_language_page_has_every_key_of_webhooks() -> None:
+    keys = _keys(_section(_page("language.md"), "Webhooks"))
+    assert keys == {*Webhook.keys(), *DatedSecret.keys(), *WebhookOptions.keys()}
 
 
 def test_the_handlers_page_has_the_whole_public_face() -> None:

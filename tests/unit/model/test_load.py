@@ -220,7 +220,7 @@ def test_a_project_file_is_read() -> None:
     assert isinstance(project, ProjectFile)
     assert (project.queues["critical"].share, project.queues["critical"].order) == (25, 0)
     assert (project.limits.event, project.limits.attempts, project.limits.steps) == (524_288, 5, 10_000)
-    assert project.webhooks["stripe"].secret == ("${{ secrets.S }}",)
+    assert [each.value for each in project.webhooks["stripe"].secret or ()] == ["${{ secrets.S }}"]
     assert project.environments["production"].lease == timedelta(seconds=30)
     assert isinstance(project.retries["gentle"][0], RetryPolicy)
 

@@ -80,7 +80,7 @@ def test_whatever_comes_from_outside_is_refused_and_not_stored(full_world: World
     with pytest.raises(StoreFullError):
         service.ingest([IncomingEvent("shop/order", ORDER)])
     with pytest.raises(StoreFullError):
-        service.ingest_webhook("crm", {}, b'{"kind": "x"}', "d1")
+        service.ingest_webhook("crm", {}, {"kind": "x"}, "d1")
     with pytest.raises(StoreFullError):
         service.call("by-hand", {"name": "Ada"})
     assert service.stats().runs == 0

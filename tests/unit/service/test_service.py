@@ -216,7 +216,7 @@ def test_a_run_is_cancelled_once_and_an_unknown_one_is_not_found(world: World) -
 
 
 def test_a_webhook_becomes_an_event_by_its_templates_and_is_deduplicated_by_its_id(world: World) -> None:
-    body = jsondata.dumps({"id": "evt_1", "type": "invoice.paid", "data": {"object": {"amount": 5}}})
+    body = {"id": "evt_1", "type": "invoice.paid", "data": {"object": {"amount": 5}}}
     first = world.service.ingest_webhook("stripe", {}, body)
     assert first.status == "accepted"
     kept = world.service.event(first.event)
@@ -227,7 +227,7 @@ def test_a_webhook_becomes_an_event_by_its_templates_and_is_deduplicated_by_its_
 
 
 def test_a_webhook_without_an_id_template_is_deduplicated_by_its_delivery(world: World) -> None:
-    body = b'{"kind": "contact"}'
+    body = {"kind": "contact"}
     assert world.service.ingest_webhook("crm", {}, body, "msg_1").status == "accepted"
     assert world.service.ingest_webhook("crm", {}, body, "msg_1").status == "duplicate"
     assert world.service.ingest_webhook("crm", {}, body, "msg_2").status == "accepted"
@@ -244,7 +244,7 @@ def test_a_webhook_without_an_id_template_is_deduplicated_by_its_delivery(world:
     ],
 )
 def test_a_signed_webhook_that_cannot_be_taken_is_a_dead_letter(world: World, body: Any, why: str) -> None:
-    answer = world.service.ingest_webhook("stripe", {}, jsondata.dumps(body))
+    answer = world.service.ingest_webhook("stripe", {}, body)
     assert answer.status == "dead_letter"
     detail = world.service.dead_letter(answer.event)
     assert detail.event is not None
