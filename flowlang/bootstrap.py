@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from flowlang.engine.catalog import Catalog
     from flowlang.engine.fsck import Report
+    from flowlang.engine.ports import Sealer
     from flowlang.plan import QueueRule
     from flowlang.project import Checked, Project
     from flowlang.service import KeyRing, Service
@@ -89,6 +90,17 @@ def open_store(settings: Settings) -> RedisStore:
     return kind(settings.redis_url, namespace=settings.namespace, test_clock=settings.is_test)
 
 
+def open_sealer(settings: Settings) -> Sealer:
+    """What closes and opens payloads: with the keys of the settings, where there are any."""
+    if not settings.encryption_keys.current:
+        from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - brings the store
+
+        return PlainSealer()
+    from flowlang.store.encryption import EncryptingSealer  # noqa: PLC0415 - brings cryptography
+
+    return EncryptingSealer(settings.encryption_keys, plain=settings.encryption_plain == "accept")
+
+
 class Hints:
     """Sends hints for queues. The broker is connected at the first one.
 
@@ -125,7 +137,6 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """
     from flowlang.forecast import forecast  # noqa: PLC0415 - brings msgspec and the interpreter
     from flowlang.service import Service  # noqa: PLC0415 - brings msgspec and validators
-    from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
     from flowlang.worker.ringer import Ringer  # noqa: PLC0415 - the same
 
     store = open_store(settings)
@@ -133,7 +144,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
     ringer = Ringer(hints)
     ringer.start()
     try:
-        yield Service(store, PlainSealer(), salt=store.salt(), ring=ringer.ring, forecaster=forecast)
+        yield Service(store, open_sealer(settings), salt=store.salt(), ring=ringer.ring, forecaster=forecast)
     finally:
         ringer.stop()
         hints.close()
@@ -267,7 +278,6 @@ class WorkerRuntime:
 
         from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
         from flowlang.service import Service  # noqa: PLC0415 - see the module's docstring
-        from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
 
         self._settings = settings
         self._on_worn = on_worn or _end_if_lost
@@ -276,7 +286,8 @@ class WorkerRuntime:
             _broker_url(settings), namespace=settings.namespace, middleware=[CurrentMessage(), lifecycle]
         )
         self._store = open_store(settings)
-        self._service = Service(self._store, PlainSealer(), salt=self._store.salt(), ring=self._ring)
+        self._sealer = open_sealer(settings)
+        self._service = Service(self._store, self._sealer, salt=self._store.salt(), ring=self._ring)
         self._hints = Hints(settings)
         self._process: WorkerProcess | None = None
         self._queues: tuple[str, ...] = ()
@@ -339,17 +350,15 @@ class WorkerRuntime:
         from flowlang.handler.discover import discover  # noqa: PLC0415 - imports users' code
         from flowlang.handler.env import Env  # noqa: PLC0415 - only a worker that runs reads secrets
         from flowlang.service.active import Active  # noqa: PLC0415 - see the module's docstring
-        from flowlang.store.codec import PlainSealer  # noqa: PLC0415 - the same
         from flowlang.worker.process import WorkerProcess  # noqa: PLC0415 - brings pydantic
 
         found = discover(self._settings.project)
         for problem in found.problems:
             log.warning("%s:%s: %s", problem.path, problem.line, problem.message)
-        sealer = PlainSealer()
         self._process = WorkerProcess(
             self._store,
-            Active(self._store, self._service.catalogs, sealer),
-            sealer,
+            Active(self._store, self._service.catalogs, self._sealer),
+            self._sealer,
             found.registry,
             ring=self._hints,
             fire_crons=self._fire_crons,

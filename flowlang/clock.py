@@ -93,6 +93,11 @@ def random_token(size: int = 16) -> str:
     return secrets.token_hex(size)
 
 
+def random_bytes(size: int) -> bytes:
+    """So many bytes of chance that nobody can guess: for keys and nonces."""
+    return secrets.token_bytes(size)
+
+
 @lru_cache(maxsize=4096)  # the same few moments are written again with each expression that a run evaluates
 def rfc3339(at_ms: int) -> str:
     """Write a moment as people and JSON do: `2026-01-01T00:00:00.000Z`.

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from flowlang.durations import DurationError, format_duration, parse_duration
 from flowlang.errors import ConfigError
+from flowlang.keyring import Keyring
 
 PREFIX: Final = "FLOWLANG_"
 
@@ -194,6 +195,22 @@ class Settings:
         "The Redis or Valkey database, or the virtual host of a RabbitMQ, that carries hints to workers.",
         shown="the store's server, with the next database number",
         secret=True,
+    )
+    encryption_keys: Keyring = _setting(
+        "ENCRYPTION_KEYS",
+        Keyring.read,
+        Keyring(),
+        "Keys of stored payloads as `id:base64`, with commas between: the first one closes, the others only open. "
+        "`flowlang keys generate` writes one.",
+        shown="payloads are stored as they are",
+        secret=True,
+    )
+    encryption_plain: str = _setting(
+        "ENCRYPTION_PLAIN",
+        _one_of("accept", "refuse"),
+        "accept",
+        "With keys: whether stored payloads that are not encrypted are opened. `refuse` it when `flowlang keys list` "
+        "shows none.",
     )
     namespace: str = _setting(
         "NAMESPACE", _name, "flowlang", "First part of every key, so that several stores can share a database."
@@ -411,6 +428,8 @@ def _text(value: Any) -> str:
             return format_duration(value)
         case tuple():
             return ",".join(value)
+        case Keyring():
+            return value.spelled()
         case _:
             return str(value)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from flowlang.clock import ManualClock, Rng, seeded_rng
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import call_event, check_data, check_name, tick_event
 from flowlang.engine.awaiting import awaited_by
 from flowlang.engine.catalog import Catalog, starter_of
@@ -144,11 +145,11 @@ def finished(store: Store, sealer: Sealer, run: str) -> Finished:
     output: Any = None
     error = None
     if rows.row.result:
-        end = msgspec.json.decode(sealer.open(rows.row.result), type=RunEnd)
+        end = msgspec.json.decode(sealer.open(rows.row.result, sealed_fields.RESULT, run), type=RunEnd)
         output = None if end.output is msgspec.UNSET else end.output
         error = end.error
     shown = ((name, data) for name, data in rows.records.items() if not name.startswith(PAST))
-    records = {name: decode_record(sealer.open(data)) for name, data in shown}
+    records = {name: decode_record(sealer.open(data, sealed_fields.record(name), run)) for name, data in shown}
     return Finished(run, rows.row.pipeline, rows.row.status, output, error, records)
 
 
@@ -165,6 +166,7 @@ class Simulation:
         rng: For jitter.
         secrets: What `secrets` is to expressions in `with`.
         observer: Looks on, and injects crashes.
+        sealer: Closes and opens payloads; they are left as they are when none is given.
     """
 
     def __init__(
@@ -179,6 +181,7 @@ class Simulation:
         rng: Rng | None = None,
         secrets: Mapping[str, str] | None = None,
         observer: Observer | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.store: Store = store or MemoryStore(self.clock)
@@ -186,7 +189,7 @@ class Simulation:
         self.calls: list[Call] = []
         self.at_work: Claimed | None = None  #: the row whose handler is being called
         self._observer = observer or Observer()
-        self.sealer: Sealer = PlainSealer()
+        self.sealer: Sealer = sealer or PlainSealer()
         self._secrets = secrets or {}
         self._rng = rng or seeded_rng(0)
         self._seq = 0
@@ -388,7 +391,7 @@ class Simulation:
         """A run's journal."""
         rows = self.store.run(run)
         assert rows is not None
-        return [msgspec.json.decode(self.sealer.open(entry)) for entry in rows.journal]
+        return [msgspec.json.decode(self.sealer.open(entry, sealed_fields.JOURNAL, run)) for entry in rows.journal]
 
     def called(self, handler: str) -> int:
         """How often a handler was called."""
@@ -469,7 +472,11 @@ class Simulation:
         """Accept the events whose delay is over."""
         due = self.store.delayed()
         for row in due:
-            self.apply(self.router().delayed(row.id, decode_delayed(self.sealer.open(row.body))).accept)
+            self.apply(
+                self.router()
+                .delayed(row.id, decode_delayed(self.sealer.open(row.body, sealed_fields.DELAYED, row.id)))
+                .accept
+            )
         return len(due)
 
     def _refresh(self) -> None:

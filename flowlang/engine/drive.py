@@ -6,12 +6,14 @@ Pure like `advance`; the worker and the simulator both drive scopes through this
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import Rng
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import call_event, emitted_event, outcome_event, row_of_emission
 from flowlang.engine.advance import advance
 from flowlang.engine.catalog import Catalog
@@ -51,11 +53,9 @@ from flowlang.engine.state import (
 )
 from flowlang.engine.turn import AttemptEnd, Emission, Invocation, RunEnd, Turn
 from flowlang.engine.view import RunView
+from flowlang.errors import FlowError
 from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
-
-#: What of a fact is sealed.
-SEALED = ("error", "body", "result")
 
 
 def child_of(run: str, pipeline: str, instance: str) -> tuple[str, str]:
@@ -86,12 +86,12 @@ class Held:
         self.row = claimed
         self.program = program
         self.sealer = sealer
-        self.state = decode_state(sealer.open(claimed.state))
+        self.state = decode_state(_opened_state(claimed, sealer))
         self.view = RunView(
             claimed.run,
             claimed.pipeline,
             claimed.version,
-            decode_meta(sealer.open(claimed.meta)) if meta is None else meta,
+            decode_meta(sealer.open(claimed.meta, sealed_fields.META, claimed.run)) if meta is None else meta,
             created_ms=claimed.created_ms,
             index=claimed.index,
             secrets=secrets,
@@ -100,13 +100,17 @@ class Held:
         self.view.steps = claimed.steps
         for name, payload in claimed.reads.items():
             if name.startswith("="):
-                self.view.inputs[name[1:]] = jsondata.loads(sealer.open(payload))
+                content = sealer.open(payload, sealed_fields.item(name[1:]), claimed.run)
+                self.view.inputs[name[1:]] = jsondata.loads(content)
             elif name.startswith("^"):
-                self.view.undos[name[1:]] = sealer.open(payload)
+                owner = name[1:].partition(":")[0]
+                self.view.undos[name[1:]] = sealer.open(payload, sealed_fields.UNDO, owner)
             elif name.startswith(PAST):
-                self.view.pasts[name.removeprefix(PAST)] = decode_past(sealer.open(payload))
+                content = sealer.open(payload, sealed_fields.record(name), claimed.run)
+                self.view.pasts[name.removeprefix(PAST)] = decode_past(content)
             else:
-                self.view.records[name] = decode_record(sealer.open(payload))
+                content = sealer.open(payload, sealed_fields.record(name), claimed.run)
+                self.view.records[name] = decode_record(content)
         self.taken = 0  #: facts of the inbox that turns have taken since the last commit
         self._journal: list[dict[str, Any]] = []
         self._steps = 0  #: that have begun since then
@@ -173,7 +177,7 @@ class Held:
             router: Decides what the events that it sends start.
         """
         assert turn.status is not None
-        run = self.row.run
+        run, seal = self.row.run, self.sealer.seal
         accepts = self._accepts(turn, router)
         limits = router.catalog.manifest.limits
         if turn.call is not None and turn.call.effect == "once":
@@ -185,11 +189,13 @@ class Held:
             scope=self.row.scope,
             fence=self.row.fence,
             status=turn.status,
-            state=self.sealer.seal(encode(self.state), run),
+            state=seal(encode(self.state), run, sealed_fields.state(self.row.scope)),
             consumed=self.taken,
             reads=() if turn.status == "ended" else self._reads(),
-            records={name: self.sealer.seal(encode(record), run) for name, record in turn.records.items()},
-            journal=tuple(self.sealer.seal(encode(entry), run) for entry in self._journal),
+            records={
+                name: seal(encode(record), run, sealed_fields.record(name)) for name, record in turn.records.items()
+            },
+            journal=tuple(seal(encode(entry), run, sealed_fields.JOURNAL) for entry in self._journal),
             timers=tuple(turn.timers.values()),
             cleared=tuple(turn.cleared),
             join=self._join(turn),
@@ -217,10 +223,13 @@ class Held:
             "frees": tuple(turn.frees),
             "queue": turn.queue,
             "priority_ms": turn.priority_ms,
-            "meta": None if turn.meta is None else seal(encode(turn.meta), run),
-            "undos": tuple(seal(entry, run) for entry in turn.undos),
+            "meta": None if turn.meta is None else seal(encode(turn.meta), run, sealed_fields.META),
+            "undos": tuple(seal(entry, run, sealed_fields.UNDO) for entry in turn.undos),
             "lookups": tuple(Lookup(instance, key) for instance, key in turn.lookups),
-            "cached": tuple(CacheEntry(key, seal(body, run), ttl_ms) for key, body, ttl_ms in turn.cached),
+            "cached": tuple(
+                CacheEntry(key, seal(body, run, sealed_fields.cached(self.row.pipeline, instance)), ttl_ms)
+                for instance, key, body, ttl_ms in turn.cached
+            ),
             "delayed": tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
             "cancel_runs": tuple(
                 (child_of(self.row.run, pipeline, instance)[1], reason, instance)
@@ -285,16 +294,35 @@ class Held:
 
     def _opened(self, fact: Mapping[str, Any]) -> Mapping[str, Any]:
         if fact["kind"] == "batch":
-            return {**fact, "metas": [self.sealer.open(meta) for meta in fact["metas"]]}
-        sealed = {name: self.sealer.open(fact[name]) for name in SEALED if fact.get(name)}
-        return {**fact, **sealed} if sealed else fact
+            return {**fact, "metas": [self.sealer.open(meta, sealed_fields.META) for meta in fact["metas"]]}
+        name, field, origin = self._sealed_part(fact)
+        if not fact.get(name):
+            return fact
+        return {**fact, name: self.sealer.open(fact[name], field, origin)}
+
+    def _sealed_part(self, fact: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        """What of a fact is sealed: its name, the field, and whose it is; a name that no fact has where nothing is."""
+        match fact["kind"]:
+            case "joined":
+                return "error", sealed_fields.ERROR, self.row.run
+            case "event":
+                return "body", sealed_fields.EVENT, fact["event"]
+            case "child":
+                return "result", sealed_fields.RESULT, fact["run"]
+            case "cached":
+                return "body", sealed_fields.cached(self.row.pipeline, fact["id"]), None
+            case _:
+                return "", "", None
 
     def _sealed(self, group: Group) -> Group:
         run = self.row.run
         return msgspec.structs.replace(
             group,
-            state=self.sealer.seal(group.state, run),
-            inputs=tuple(self.sealer.seal(item, run) for item in group.inputs),
+            state=self.sealer.seal(group.state, run, sealed_fields.first_state(group.id)),
+            inputs=tuple(
+                self.sealer.seal(item, run, sealed_fields.item(f"{group.prefix}{index}{group.suffix}"))
+                for index, item in enumerate(group.inputs)
+            ),
         )
 
     def _join(self, turn: Turn) -> Join | None:
@@ -303,7 +331,7 @@ class Held:
             return None
         error = None
         if turn.child_weight and result.error is not None:
-            error = self.sealer.seal(encode(result.error), self.row.run)
+            error = self.sealer.seal(encode(result.error), self.row.run, sealed_fields.ERROR)
         return Join(self.row.group, turn.child_weight, error, cancelled=result.kind == "cancel")
 
     def _accepts(self, turn: Turn, router: Router) -> tuple[Accept, ...]:
@@ -335,7 +363,8 @@ class Held:
     def _delayed(self, sent: Emission, now_ms: int) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)
         event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, now_ms)
-        return Delayed(row, self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row), sent.delay_ms)
+        body = self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row, sealed_fields.DELAYED)
+        return Delayed(row, body, sent.delay_ms)
 
     def _invoked(self, call: Invocation, turn: Turn, router: Router) -> list[Accept]:
         run, meta = self.row.run, self.view.meta
@@ -363,13 +392,25 @@ class Held:
     def _finish(self, end: RunEnd | None) -> Finish | None:
         if end is None:
             return None
-        result = self.sealer.seal(encode(end), self.row.run)
+        result = self.sealer.seal(encode(end), self.row.run, sealed_fields.RESULT)
         dead = None
         if (end.status == "failed" and not self.view.meta.awaited) or end.incomplete:
             error = end.error or ErrorInfo("bug", "unknown")
             about: dict[str, Any] = {"error": error.view()}
             if end.incomplete:
                 about["incomplete"] = list(end.incomplete)
-            body = self.sealer.seal(encode(about), self.row.run)
+            body = self.sealer.seal(encode(about), self.row.run, sealed_fields.DEAD)
             dead = DeadLetter(self.row.run, "run", self.row.pipeline, body)
         return Finish(end.status, result, dead)
+
+
+def _opened_state(claimed: Claimed, sealer: Sealer) -> bytes:
+    """Open a scope's state: its own, or that with which all children of its group begin."""
+    fields = [sealed_fields.state(claimed.scope)]
+    if claimed.group is not None:
+        fields.insert(0 if claimed.fence == 1 else 1, sealed_fields.first_state(claimed.group))
+    *others, last = fields
+    for field in others:
+        with suppress(FlowError):  # whether it has had a turn is seen by what opens it
+            return sealer.open(claimed.state, field, claimed.run)
+    return sealer.open(claimed.state, last, claimed.run)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.intake import key_text
 from flowlang.engine.ops import Gate, Pace, Slot, Window
@@ -70,7 +71,7 @@ def sealed(wanted: Wanted, catalog: Catalog, sealer: Sealer, run: str) -> Gate:
     gate = msgspec.structs.replace(wanted.gate, key=catalog.key_hash(wanted.kind, wanted.owner, wanted.text))
     if wanted.refusal is None:
         return gate
-    result = sealer.seal(encode(RunEnd("skipped", error=wanted.refusal)), run)
+    result = sealer.seal(encode(RunEnd("skipped", error=wanted.refusal)), run, sealed_fields.RESULT)
     return msgspec.structs.replace(gate, refusal=result)
 
 

@@ -12,13 +12,17 @@ from flowlang.plan import Durability
 
 
 class Sealer(Protocol):
-    """Every payload passes here on its way into the store and out of it; encryption will live behind it."""
+    """Every payload passes here on its way into the store and out of it; encryption lives behind it."""
 
-    def seal(self, payload: bytes, origin: str) -> bytes:
-        """Close a payload. `origin` is the run or event that made it."""
+    def seal(self, payload: bytes, origin: str, field: str) -> bytes:
+        """Close a payload. `origin` is the run or event that made it, `field` what it is of it; see `sealed_fields`."""
 
-    def open(self, sealed: bytes) -> bytes:
-        """Open what `seal` closed."""
+    def open(self, sealed: bytes, field: str, origin: str | None = None) -> bytes:
+        """Open what `seal` closed under this field.
+
+        Without `origin` it may be of any run or event: for what is handed from one to another.
+        Raises: FlowError when it is another payload, or nobody here can open it.
+        """
 
 
 class FlushId(msgspec.Struct, frozen=True):

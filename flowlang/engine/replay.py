@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from flowlang import jsondata
+from flowlang.engine import sealed_fields
 from flowlang.engine.catalog import Catalog, Starter
 from flowlang.engine.checkpoints import Again, checkpoints
 from flowlang.engine.intake import Lineage
@@ -137,13 +138,13 @@ def opened(rows: RunRows, sealer: Sealer) -> Earlier:
     run, pasts, records = rows.row.id, {}, {}
     for name, payload in rows.records.items():
         if name.startswith(PAST):
-            past = decode_past(sealer.open(payload))
+            past = decode_past(sealer.open(payload, sealed_fields.record(name), run))
             origin = run if past.fresh else past.origin
             pasts[name.removeprefix(PAST)] = Past(past.given, origin)
         else:
-            records[name] = decode_record(sealer.open(payload))
+            records[name] = decode_record(sealer.open(payload, sealed_fields.record(name), run))
     undone: dict[str, None] = {}
-    for entry in (jsondata.loads(sealer.open(sealed)) for sealed in rows.journal):
+    for entry in (jsondata.loads(sealer.open(sealed, sealed_fields.JOURNAL, run)) for sealed in rows.journal):
         kind, step = entry["kind"], entry.get("step", "")
         if kind in _UNDONE:
             undone[step.removesuffix(_UNDO)] = None
@@ -153,8 +154,9 @@ def opened(rows: RunRows, sealer: Sealer) -> Earlier:
             records.setdefault(step, Record(status, started_ms=entry["at"], ended_ms=entry["at"]))
             if "given" in entry:
                 pasts[step] = Past(entry["given"], entry.get("origin", ""))
-    meta = decode_meta(sealer.open(rows.row.meta))
-    error = decode_run_end(sealer.open(rows.row.result)).error if rows.row.result else None
+    meta = decode_meta(sealer.open(rows.row.meta, sealed_fields.META, run))
+    result = rows.row.result
+    error = decode_run_end(sealer.open(result, sealed_fields.RESULT, run)).error if result else None
     return Earlier(run, meta, rows.row.created_ms, rows.row.status, error, records, pasts, tuple(undone))
 
 

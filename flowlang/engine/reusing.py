@@ -45,7 +45,8 @@ def keep(machine: Machine, frame: StepFrame, step: Step, output: Any) -> None:
     """Keep the output of a step that has done its work."""
     if step.cache is not None and not frame.reused:
         body = encode(None if output is msgspec.UNSET else output)
-        machine.turn.cached.append((_key(machine, frame, step, step.cache), body, step.cache.ttl_ms))
+        key = _key(machine, frame, step, step.cache)
+        machine.turn.cached.append((machine.instance(frame), key, body, step.cache.ttl_ms))
 
 
 def _key(machine: Machine, frame: StepFrame, step: Step, cache: Cache) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from flowlang.clock import rfc3339
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import check_data
 from flowlang.engine.awaiting import wait_keys
 from flowlang.engine.catalog import Catalog, CronEntry, Starter, Subscription, own_outcomes
@@ -34,7 +35,7 @@ from flowlang.engine.intake import (
     TriggerProblem,
     key_text,
 )
-from flowlang.engine.ops import Accept, DeadLetter, EventRow, OnceKey, Parent, RunSeed, Timer, Wait
+from flowlang.engine.ops import MAIN, Accept, DeadLetter, EventRow, OnceKey, Parent, RunSeed, Timer, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
 from flowlang.engine.recalling import PAST, recalled, undone
@@ -208,16 +209,18 @@ class Router:
                 id=row,
                 name=event.name,
                 source=event.source,
-                body=seal(encode(event), row),
+                body=seal(encode(event), row, sealed_fields.EVENT),
                 dedupe=None if dedupe is None else self.catalog.key_hash("dedupe", event.source, dedupe),
                 dedupe_ms=delivery.dedupe_ms,
                 keep_ms=delivery.keep_ms,
-                reasons=seal(encode(found.reasons), row) if found.reasons else b"",
+                reasons=seal(encode(found.reasons), row, sealed_fields.REASONS) if found.reasons else b"",
                 keys=keys,
                 mail_ms=self.catalog.limit("lookback", WEEK_MS) if keys else 0,
             ),
             runs=tuple(found.runs),
-            dead=None if body is None else DeadLetter(row, "event", event.name, seal(encode(body), row)),
+            dead=None
+            if body is None
+            else DeadLetter(row, "event", event.name, seal(encode(body), row, sealed_fields.DEAD)),
             tick=delivery.tick,
             delayed=delivery.delayed,
         )
@@ -304,8 +307,8 @@ class _Start:
             id=run,
             pipeline=plan.pipeline,
             version=program.version,
-            meta=seal(encode(meta), run),
-            state=seal(program.initial_state(), run),
+            meta=seal(encode(meta), run, sealed_fields.META),
+            state=seal(program.initial_state(), run, sealed_fields.state(MAIN)),
             reads=tuple(recalled(program, ROOT, (), (), "line")) if rows else program.initial_reads(),
             queue=plan.queue,
             once=self._once(names) if before is None else None,
@@ -317,7 +320,7 @@ class _Start:
             timers=() if plan.expires_ms is None else (Timer(EXPIRES, plan.expires_ms),),
             gates=tuple(sealed(one, self.router.catalog, self.router.sealer, run) for one in wanted),
             more=gathers,
-            records={name: seal(encode(row), run) for name, row in rows.items()},
+            records={name: seal(encode(row), run, sealed_fields.record(name)) for name, row in rows.items()},
         )
 
     def _recalled(self, before: Before | None) -> dict[str, Record | Past]:

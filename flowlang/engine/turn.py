@@ -96,7 +96,7 @@ class Turn:
         self.cancel_children: list[tuple[str, str, str]] = []  #: (pipeline, instance, reason)
         self.undos: list[bytes] = []
         self.lookups: list[tuple[str, str]] = []  #: (instance, key)
-        self.cached: list[tuple[str, bytes, int]] = []  #: (key, output, ttl)
+        self.cached: list[tuple[str, str, bytes, int]] = []  #: (instance, key, output, ttl)
         self.steps = 0  #: outside loops that have begun
         self.run_end: RunEnd | None = None
         self.wanted: tuple[Wanted, ...] = ()

@@ -11,6 +11,7 @@ import msgspec
 
 from flowlang.clock import ManualClock
 from flowlang.durations import milliseconds
+from flowlang.engine import sealed_fields
 from flowlang.engine.ops import Claimed
 from flowlang.engine.turn import AttemptEnd, Call, Turn
 from flowlang.errors import FlowError, Permanent
@@ -305,7 +306,8 @@ class Scenario(Observer):
     def _why_not(self, dead_before: int) -> str:
         """Why an event has started nothing."""
         if self._dead_letters() > dead_before:
-            body = msgspec.json.decode(self.sim.sealer.open(self.sim.store.dead_letters(limit=1)[0].body))
+            letter = self.sim.store.dead_letters(limit=1)[0]
+            body = msgspec.json.decode(self.sim.sealer.open(letter.body, sealed_fields.DEAD, letter.id))
             problems = [f"{each['where']}: {each['message']}" for each in body.get("problems", ())]
             return "it became a dead letter: " + "; ".join(problems)
         return "no trigger took it: its `if` is false, or the event was there already"

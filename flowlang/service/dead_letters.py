@@ -12,10 +12,11 @@ import msgspec
 
 from flowlang.crashpoints import crashpoint
 from flowlang.engine import retry as retries
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import check_data
 from flowlang.engine.intake import DeadEvent, Delivery, TriggerProblem, decode_dead_event
 from flowlang.engine.ops import Accept, Done, ResolveDead
-from flowlang.engine.ports import Sealer, Store
+from flowlang.engine.ports import DeadRow, Sealer, Store
 from flowlang.engine.replay import Wish
 from flowlang.engine.route import Router
 from flowlang.engine.state import ErrorInfo, Event, decode_meta
@@ -118,11 +119,11 @@ class DeadLetters:
         if row is None:
             raise NotFoundError(f"no dead letter {ident!r}")
         if row.kind == "event":
-            return decode_dead_event(self._sealer.open(row.body)).event
+            return self._event(row).event
         rows = self._store.run(ident)
         if rows is None:
             raise NotFoundError(f"run {ident!r} is not kept any more")
-        return decode_meta(self._sealer.open(rows.row.meta)).event
+        return decode_meta(self._sealer.open(rows.row.meta, sealed_fields.META, ident)).event
 
     def retry(self, ident: str, data: Any = msgspec.UNSET) -> Answer:
         """Send one again and take it off the list.
@@ -142,12 +143,15 @@ class DeadLetters:
             run = self._replays.replay(ident, Wish(data=data)).run
             assert run is not None
             return Answer("accepted", runs=(run,))
-        answer = self._again(ident, decode_dead_event(self._sealer.open(row.body)), data)
+        answer = self._again(ident, self._event(row), data)
         crashpoint("dead_letter.sent")
         replaced_by = answer.runs[0].id if answer.runs else answer.event
         self._writer.send([ResolveDead(ident, replaced_by)])
         crashpoint("dead_letter.resolved")
         return answer
+
+    def _event(self, row: DeadRow) -> DeadEvent:
+        return decode_dead_event(self._sealer.open(row.body, sealed_fields.DEAD, row.id))
 
     def _again(self, ident: str, dead: DeadEvent, data: Any) -> Answer:
         if dead.reason:

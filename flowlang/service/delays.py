@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from flowlang.crashpoints import crashpoint
+from flowlang.engine import sealed_fields
 from flowlang.engine.intake import decode_delayed
 from flowlang.engine.ops import Accept
 from flowlang.engine.ports import DelayedRow, Sealer, Store
@@ -40,5 +41,5 @@ def send_due(store: Store, intake: Intake, sealer: Sealer) -> int:
 
 
 def _maker(row: DelayedRow, sealer: Sealer) -> Callable[[Router], Accept | Answer]:
-    waiting = decode_delayed(sealer.open(row.body))
+    waiting = decode_delayed(sealer.open(row.body, sealed_fields.DELAYED, row.id))
     return lambda router: router.delayed(row.id, waiting).accept

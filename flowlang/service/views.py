@@ -10,6 +10,7 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.clock import rfc3339
+from flowlang.engine import sealed_fields
 from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_event, decode_reasons
 from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer, VersionRow
 from flowlang.engine.program import Program
@@ -154,10 +155,11 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
         program: Its version, for the order of steps; None when its plan is gone.
         sealer: Opens payloads.
     """
-    meta = decode_meta(sealer.open(rows.row.meta))
-    end = _ends.decode(sealer.open(rows.row.result)) if rows.row.result else None
+    run, result = rows.row.id, rows.row.result
+    meta = decode_meta(sealer.open(rows.row.meta, sealed_fields.META, run))
+    end = _ends.decode(sealer.open(result, sealed_fields.RESULT, run)) if result else None
     shown = ((name, payload) for name, payload in rows.records.items() if not name.startswith(PAST))
-    records = {name: decode_record(sealer.open(payload)) for name, payload in shown}
+    records = {name: decode_record(sealer.open(payload, sealed_fields.record(name), run)) for name, payload in shown}
     return RunDetail(
         run=run_summary(rows.row),
         event=meta.event,
@@ -166,21 +168,21 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
         output=msgspec.UNSET if end is None else end.output,
         error=None if end is None or end.error is None else end.error.view(),
         steps=_steps(records, program, live=rows.row.status in LIVE),
-        journal=tuple(jsondata.loads(sealer.open(entry)) for entry in rows.journal),
+        journal=tuple(jsondata.loads(sealer.open(entry, sealed_fields.JOURNAL, run)) for entry in rows.journal),
         timers={name: rfc3339(due_ms) for name, due_ms in sorted(rows.timers.items())},
     )
 
 
 def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
     """A kept event."""
-    reasons = tuple(decode_reasons(sealer.open(kept.reasons))) if kept.reasons else ()
+    reasons = tuple(decode_reasons(sealer.open(kept.reasons, sealed_fields.REASONS, kept.id))) if kept.reasons else ()
     unheard = not kept.runs and not reasons
     return EventDetail(
         id=kept.id,
         name=kept.name,
         source=kept.source,
         accepted_at=rfc3339(kept.accepted_ms),
-        event=decode_event(sealer.open(kept.body)),
+        event=decode_event(sealer.open(kept.body, sealed_fields.EVENT, kept.id)),
         runs=kept.runs,
         ignored=reasons,
         note=f"no pipeline had a trigger on {kept.name}" if unheard else "",
@@ -189,7 +191,7 @@ def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
 
 def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
     """A dead letter with its body."""
-    body = sealer.open(row.body)
+    body = sealer.open(row.body, sealed_fields.DEAD, row.id)
     event, error, code = None, None, ""
     if row.kind == "event":
         event = decode_dead_event(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.ops import MAIN, Claimed
 from flowlang.engine.ports import Sealer
 from flowlang.engine.state import RunMeta, decode_meta
@@ -38,7 +39,7 @@ class Metas:
             if len(row.meta) < LARGE:
                 return None
             try:
-                found = decode_meta(self._sealer.open(row.meta)), len(row.meta)
+                found = decode_meta(self._sealer.open(row.meta, sealed_fields.META, row.run)), len(row.meta)
             except FlowError:
                 return None  # whoever takes the row will find the same
             self._bytes += found[1]

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from flowlang.clock import rfc3339
 from flowlang.plan import CronTrigger
 from flowlang.service import Service
+from flowlang.store.codec import PlainSealer
 from tests.contract.rig import Rig
-from tests.unit.service.world import PlainSealer, manifest, plan
+from tests.unit.service.world import manifest, plan
 
 TICKS = 1_000
 PORTION = 10  #: ticks that become due between two looks

@@ -17,6 +17,7 @@ import msgspec
 import redis
 
 from flowlang import bootstrap
+from flowlang.engine import sealed_fields
 from flowlang.engine.ports import RunRow
 from flowlang.engine.state import Event, decode_meta
 from flowlang.errors import StoreUnavailableError
@@ -128,7 +129,7 @@ class Stage:
     def rows(self, pipeline: str) -> list[tuple[RunRow, Event]]:
         """All runs of a pipeline with the events that they began with."""
         rows = steady(lambda: self.world.service.store.runs(pipeline=pipeline, limit=1_000_000))
-        return [(row, decode_meta(_sealer.open(row.meta)).event) for row in rows]
+        return [(row, decode_meta(_sealer.open(row.meta, sealed_fields.META, row.id)).event) for row in rows]
 
     def ended(self, pipeline: str, before: set[str]) -> tuple[set[str], int]:
         """The ended runs of a pipeline, of which some were known before, and how many are alive."""

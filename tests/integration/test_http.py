@@ -22,9 +22,10 @@ from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service import Service
+from flowlang.store.codec import PlainSealer
 from tests.access import bearer, developing, made
 from tests.unit.service.test_service import finish
-from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
+from tests.unit.service.world import ORDER, PLANS, World, manifest, plan
 
 SECRETS = {"STRIPE_SECRET": "whsec_test", "CRM_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 JSON = {"content-type": "application/json"}

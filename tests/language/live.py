@@ -12,10 +12,11 @@ from typing import Any, Self
 import redis
 
 from flowlang.engine.ops import Sweep, Swept
-from flowlang.engine.ports import Store
+from flowlang.engine.ports import Sealer, Store
 from flowlang.pipeline_tests.expect import SeenCall
 from flowlang.plan import queues_of
 from flowlang.service import IncomingEvent
+from flowlang.store.codec import PlainSealer
 from flowlang.store.redis import RedisStore
 from tests.e2e.waiting import until
 from tests.e2e.world import World
@@ -59,6 +60,10 @@ class Live:
     @property
     def store(self) -> Store:
         return self._world.service.store
+
+    @property
+    def sealer(self) -> Sealer:
+        return PlainSealer()
 
     def send(self, name: str, data: Any) -> list[str]:
         (answer,) = self._world.service.ingest([IncomingEvent(name=name, data=data)])

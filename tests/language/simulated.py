@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flowlang.clock import ManualClock
-from flowlang.engine.ports import Store
+from flowlang.engine.ports import Sealer, Store
 from flowlang.engine.turn import Call
 from flowlang.handler.discover import discover
 from flowlang.pipeline_tests.expect import SeenCall
@@ -17,9 +17,13 @@ from tests.language.table import BEGIN_MS, FOLDER, PROJECT
 
 
 class Simulated:
-    """See `Stage`; a context manager."""
+    """See `Stage`; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        sealer: Of the store; it leaves payloads as they are when none is given.
+    """
+
+    def __init__(self, sealer: Sealer | None = None) -> None:
         clock = ManualClock(BEGIN_MS)
         registry = discover(FOLDER, entry_points=False).registry
         self._handlers = RealHandlers(registry, env={}, secrets={}, errors=PROJECT.errors, clock=clock)
@@ -30,6 +34,7 @@ class Simulated:
             schemas=PROJECT.events,
             manifest=PROJECT.manifest,
             clock=clock,
+            sealer=sealer,
         )
 
     def __enter__(self) -> Self:
@@ -44,6 +49,10 @@ class Simulated:
     @property
     def store(self) -> Store:
         return self._sim.store
+
+    @property
+    def sealer(self) -> Sealer:
+        return self._sim.sealer
 
     def send(self, name: str, data: Any) -> list[str]:
         return self._sim.send(name, data)

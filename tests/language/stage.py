@@ -8,18 +8,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import row_of_emission
 from flowlang.engine.intake import decode_event
-from flowlang.engine.ports import Store
+from flowlang.engine.ports import Sealer, Store
 from flowlang.engine.state import decode_meta
 from flowlang.pipeline_tests.expect import Seen, SeenCall, SeenEvent, undone
 from flowlang.plan import Emit
 from flowlang.simulate import finished
-from flowlang.store.codec import PlainSealer
 from tests.language.table import PROJECT, Story
 
 MANY = 10_000
-SEALER = PlainSealer()
 
 #: The steps of each pipeline that send events.
 EMITS = {
@@ -34,6 +33,10 @@ class Stage(Protocol):
     @property
     def store(self) -> Store:
         """Where runs live."""
+
+    @property
+    def sealer(self) -> Sealer:
+        """Opens what is stored there."""
 
     def send(self, name: str, data: Any) -> list[str]:
         """Send an event; returns the runs that it made or found."""
@@ -80,18 +83,18 @@ class Eyes:
                 for instance in keys & set(rows.records if rows is not None else ()):
                     kept = store.event(row_of_emission(row.id, instance))
                     if kept is not None:
-                        event = decode_event(SEALER.open(kept.body))
+                        event = decode_event(self._stage.sealer.open(kept.body, sealed_fields.EVENT, kept.id))
                         seen = SeenEvent(event.name, event.data, event.id, instance)
                         self._sent[pipeline][kept.id] = (kept.accepted_ms, seen)
 
     def seen(self, story: Story) -> Seen:
         """What has come of a story."""
         self.look()
-        store = self._stage.store
+        store, sealer = self._stage.store, self._stage.sealer
         rows = {name: store.runs(pipeline=name, limit=MANY) for name in story.pipelines}
         for listed in rows.values():
             listed.sort(key=lambda row: (row.created_ms, self._made.get(row.id, len(self._made))))
-        runs = {name: [finished(store, SEALER, row.id) for row in listed] for name, listed in rows.items()}
+        runs = {name: [finished(store, sealer, row.id) for row in listed] for name, listed in rows.items()}
         mine = {run.id for listed in runs.values() for run in listed}
         journals = {run: store.run(run) for run in mine}
         return Seen(
@@ -101,7 +104,9 @@ class Eyes:
             [event for name in sorted(story.pipelines) for _, event in sorted(self._sent[name].values(), key=_at)],
             sum(letter.id in mine for letter in store.dead_letters(limit=MANY)),
             {
-                run: undone(msgspec.json.decode(SEALER.open(entry)) for entry in found.journal)
+                run: undone(
+                    msgspec.json.decode(sealer.open(entry, sealed_fields.JOURNAL, run)) for entry in found.journal
+                )
                 for run, found in journals.items()
                 if found is not None
             },
@@ -110,7 +115,8 @@ class Eyes:
     def row(self, story: Story) -> dict[str, Any]:
         """What the row of a story's first run says."""
         row = self._stage.store.runs(pipeline=story.model.pipeline, limit=1)[0]
-        return {"queue": row.queue, "labels": decode_meta(SEALER.open(row.meta)).labels}
+        meta = decode_meta(self._stage.sealer.open(row.meta, sealed_fields.META, row.id))
+        return {"queue": row.queue, "labels": meta.labels}
 
 
 def _at(sent: tuple[int, SeenEvent]) -> int:

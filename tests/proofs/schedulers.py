@@ -13,8 +13,9 @@ from flowlang.engine.ports import Store
 from flowlang.engine.schedule import Missed
 from flowlang.plan import CronTrigger, Plan
 from flowlang.service import Service
+from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
-from tests.unit.service.world import PlainSealer, manifest, plan
+from tests.unit.service.world import manifest, plan
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

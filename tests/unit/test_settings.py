@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowlang.errors import ConfigError
+from flowlang.keyring import Keyring
 from flowlang.settings import LogFormat, Settings, declared, next_database, safe_url, same_database, unknown_variables
+
+KEY, OLD_KEY = (base64.b64encode(bytes(range(at, at + 32))).decode() for at in (1, 2))
 
 
 def test_without_anything_the_defaults_apply() -> None:
@@ -25,6 +29,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
     texts = {
         "FLOWLANG_REDIS_URL": "redis://cache:6380/3",
         "FLOWLANG_BROKER_URL": "rediss://hints:6381/0",
+        "FLOWLANG_ENCRYPTION_KEYS": f"2:{KEY},1:{OLD_KEY}",
+        "FLOWLANG_ENCRYPTION_PLAIN": "refuse",
         "FLOWLANG_NAMESPACE": "academy",
         "FLOWLANG_ENV": "test",
         "FLOWLANG_PROJECT": "/srv/academy",
@@ -42,6 +48,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert Settings.from_env(texts) == Settings(
         redis_url="redis://cache:6380/3",
         broker_url="rediss://hints:6381/0",
+        encryption_keys=Keyring({2: base64.b64decode(KEY), 1: base64.b64decode(OLD_KEY)}),
+        encryption_plain="refuse",
         namespace="academy",
         environment="test",
         project=Path("/srv/academy"),

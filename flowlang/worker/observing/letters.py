@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.ports import DeadRow, Sealer, Store
 from flowlang.plan import SlackReceiver
 from flowlang.worker.observing.receivers import is_bug, slack_text
@@ -47,7 +48,7 @@ class Letters:
         rows = [row for row in self._store.dead_letters(limit=MOST + 1) if row.at_ms >= since_ms]
         for row in reversed(rows[:MOST]):
             if self._is_meant(row, receiver) and self._store.once(f"slack:{row.id}", REMEMBERED_MS):
-                self._tell(slack_text(row, self._sealer.open(row.body)))
+                self._tell(slack_text(row, self._opened(row)))
         if len(rows) > MOST:
             self._drop(len(rows) - MOST)
         if rows:
@@ -56,4 +57,7 @@ class Letters:
             self._since_ms = since_ms
 
     def _is_meant(self, row: DeadRow, receiver: SlackReceiver) -> bool:
-        return "dead_letter" in receiver.when or is_bug(row, self._sealer.open(row.body))
+        return "dead_letter" in receiver.when or is_bug(row, self._opened(row))
+
+    def _opened(self, row: DeadRow) -> bytes:
+        return self._sealer.open(row.body, sealed_fields.DEAD, row.id)

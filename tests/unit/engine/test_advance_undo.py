@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flowlang import jsondata
+from flowlang.engine import sealed_fields
 from flowlang.plan import Foreach, Invoke, Repeat, RetryRule, Tolerate, Undo, Uses
 from tests.unit.engine.building import (
     CRASH,
@@ -151,7 +152,7 @@ def test_an_undo_is_retried_by_its_own_policy_with_one_key() -> None:
 
 def incomplete(project: Project) -> list[str]:
     (letter,) = project.store.dead_letters()
-    found: list[str] = jsondata.loads(project.sealer.open(letter.body)).get("incomplete", [])
+    found: list[str] = jsondata.loads(project.sealer.open(letter.body, sealed_fields.DEAD)).get("incomplete", [])
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.drive import Held
 from flowlang.engine.machine import STEPS_A_TURN
 from flowlang.engine.ops import Accepted, Claimed, Commit, Committed, Deploy, Duplicate, Stale
@@ -78,7 +79,7 @@ def test_a_call_that_happens_once_is_marked_as_started_by_its_commit_alone() -> 
     turn = hand.first()
     called = [frame.called for frame in hand.held.state.stack if hasattr(frame, "called")]
     assert called == [False]
-    state = decode_state(PlainSealer().open(hand.commit(turn).state))
+    state = decode_state(PlainSealer().open(hand.commit(turn).state, sealed_fields.state("")))
     assert [frame.called for frame in state.stack if hasattr(frame, "called")] == [True]
 
 
@@ -99,7 +100,7 @@ def test_the_commit_of_an_end_has_the_outcome_event_and_frees_the_reads() -> Non
     assert [accept.event.name for accept in commit.accepts] == ["pipeline/p.succeeded"]
     assert commit.finish is not None
     assert (commit.finish.status, commit.finish.dead) == ("succeeded", None)
-    end = msgspec.json.decode(PlainSealer().open(commit.finish.result), type=RunEnd)
+    end = msgspec.json.decode(PlainSealer().open(commit.finish.result, sealed_fields.RESULT), type=RunEnd)
     assert end.output == 1
 
 
@@ -108,7 +109,7 @@ def test_a_failed_end_carries_its_dead_letter() -> None:
     commit = hand.commit(hand.first())
     assert commit.finish is not None
     assert commit.finish.dead is not None
-    body = msgspec.json.decode(PlainSealer().open(commit.finish.dead.body))
+    body = msgspec.json.decode(PlainSealer().open(commit.finish.dead.body, sealed_fields.DEAD))
     assert (commit.finish.dead.kind, commit.finish.dead.id, body["error"]["code"]) == ("run", hand.run, "bad")
 
 
@@ -171,12 +172,15 @@ def test_a_row_with_records_and_inputs_becomes_a_view() -> None:
         run="r",
         scope="l[0]",
         fence=1,
-        state=sealer.seal(encode(ScopeState(child=0)), "r"),
+        state=sealer.seal(encode(ScopeState(child=0)), "r", sealed_fields.state("l[0]")),
         pipeline="p",
         version=version,
-        meta=sealer.seal(encode(RunMeta(Event("e", "x/y"), created_ms=T0)), "r"),
+        meta=sealer.seal(encode(RunMeta(Event("e", "x/y"), created_ms=T0)), "r", sealed_fields.META),
         index=4,
-        reads={"=l[0]": sealer.seal(b'{"n":1}', "r"), "s": sealer.seal(b'{"status":"skipped"}', "r")},
+        reads={
+            "=l[0]": sealer.seal(b'{"n":1}', "r", sealed_fields.item("l[0]")),
+            "s": sealer.seal(b'{"status":"skipped"}', "r", sealed_fields.record("s")),
+        },
     )
     held = Held(row, project._programs[version], sealer)
     assert (held.view.inputs, held.view.records["s"].status, held.view.index) == ({"l[0]": {"n": 1}}, "skipped", 4)
@@ -184,7 +188,7 @@ def test_a_row_with_records_and_inputs_becomes_a_view() -> None:
 
 def test_errors_of_children_reach_their_parent_sealed() -> None:
     hand = Hand(plan(uses("a", foreach=Foreach("[1]"))))
-    sealed = PlainSealer().seal(encode(ErrorInfo("bug", "x")), "r")
+    sealed = PlainSealer().seal(encode(ErrorInfo("bug", "x")), hand.held.row.run, sealed_fields.ERROR)
     turn = hand.first()
     assert [group.total for group in hand.commit(turn).groups] == [1]
     hand.held.committed()

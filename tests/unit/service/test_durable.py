@@ -11,7 +11,8 @@ from flowlang.errors import ConfigError, NotDurableError
 from flowlang.plan import Fail, Plan, Step
 from flowlang.service import IncomingEvent, Service
 from flowlang.simulate import Simulation
-from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest
+from flowlang.store.codec import PlainSealer
+from tests.unit.service.world import ORDER, PLANS, World, manifest
 
 
 class Unsure:

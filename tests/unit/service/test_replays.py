@@ -16,10 +16,10 @@ from flowlang.engine.state import decode_meta
 from flowlang.errors import StoreUnavailableError
 from flowlang.plan import SetValues, Step
 from flowlang.service import DataError, NotFoundError, Service
-from flowlang.store.codec import open_sealed
+from flowlang.store.codec import PlainSealer, open_sealed
 from flowlang.store.memory import MemoryStore
 from tests.unit.service.test_service import finish
-from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
+from tests.unit.service.world import ORDER, PLANS, World, manifest, plan
 
 
 @pytest.fixture

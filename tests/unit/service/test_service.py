@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flowlang import jsondata
+from flowlang.engine import sealed_fields
 from flowlang.engine.ops import Claimed, ClaimRequest, Commit, DeadLetter, Finish, Prune, Sweep
 from flowlang.engine.ports import FlushId
 from flowlang.engine.state import ErrorInfo, Record, decode_meta, encode
@@ -14,7 +15,8 @@ from flowlang.engine.turn import RunEnd
 from flowlang.errors import StoreError
 from flowlang.plan import EventTrigger
 from flowlang.service import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, TooLargeError
-from tests.unit.service.world import ORDER, PLANS, PlainSealer, World, manifest, plan
+from flowlang.store.codec import PlainSealer
+from tests.unit.service.world import ORDER, PLANS, World, manifest, plan
 
 HOUR = 3_600_000
 seal, opened = PlainSealer().seal, PlainSealer().open
@@ -36,7 +38,9 @@ def finish(world: World, status: Any = "failed", seq: int = 1) -> str:
     error = ErrorInfo("permanent", "card.declined", "no money") if status == "failed" else None
     dead = None
     if error is not None:
-        dead = DeadLetter(row.run, "run", row.pipeline, seal(encode({"error": error.view()}), row.run))
+        dead = DeadLetter(
+            row.run, "run", row.pipeline, seal(encode({"error": error.view()}), row.run, sealed_fields.DEAD)
+        )
     output = {"n": 2} if status == "succeeded" else None
     records = {
         "total": Record(
@@ -45,9 +49,9 @@ def finish(world: World, status: Any = "failed", seq: int = 1) -> str:
     }
     commit = Commit(
         run=row.run, scope="", fence=row.fence, status="ended", state=row.state,
-        records={name: seal(encode(record), row.run) for name, record in records.items()},
-        journal=(seal(jsondata.dumps({"kind": "succeeded", "step": "total"}), row.run),),
-        finish=Finish(status, seal(encode(RunEnd(status, output, error)), row.run), dead),
+        records={name: seal(encode(record), row.run, sealed_fields.record(name)) for name, record in records.items()},
+        journal=(seal(jsondata.dumps({"kind": "succeeded", "step": "total"}), row.run, sealed_fields.JOURNAL),),
+        finish=Finish(status, seal(encode(RunEnd(status, output, error)), row.run, sealed_fields.RESULT), dead),
     )  # fmt: skip
     world.store.apply(FlushId("w", seq + 1), [commit])
     return row.run
@@ -144,7 +148,7 @@ def test_a_failed_run_is_replayed_whole_with_its_event_vars_and_origin(world: Wo
     assert world.service.run(first).run.replaced_by == again.id
     rows = world.store.run(again.id)
     assert rows is not None
-    meta = decode_meta(opened(rows.row.meta))
+    meta = decode_meta(opened(rows.row.meta, sealed_fields.META))
     assert (meta.origin, meta.replay_of, meta.event.data) == (first, first, ORDER)
 
 
@@ -156,7 +160,7 @@ def test_a_replay_of_a_replay_keeps_the_first_runs_origin(world: World) -> None:
     third = world.service.retry_dead_letter(second).runs[0].id
     rows = world.store.run(third)
     assert rows is not None
-    assert decode_meta(opened(rows.row.meta)).origin == first
+    assert decode_meta(opened(rows.row.meta, sealed_fields.META)).origin == first
 
 
 def test_a_finished_run_shows_its_steps_output_and_journal(world: World) -> None:

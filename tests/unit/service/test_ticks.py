@@ -10,8 +10,9 @@ from flowlang.engine.ports import Store
 from flowlang.engine.schedule import Missed
 from flowlang.plan import CronTrigger
 from flowlang.service import Service
+from flowlang.store.codec import PlainSealer
 from tests.proofs.schedulers import HOUR, MINUTE, Line, Schedulers, cron
-from tests.unit.service.world import PlainSealer, plan
+from tests.unit.service.world import plan
 
 
 @pytest.mark.parametrize(

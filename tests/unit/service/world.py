@@ -17,7 +17,7 @@ from flowlang.plan import (
     WebhookSource,
 )
 from flowlang.service import Service
-from flowlang.store.codec import open_sealed, seal
+from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
 
 ORDER_SCHEMA = {
@@ -39,16 +39,6 @@ STRIPE = WebhookSource(
     data="${{ body.data.object }}",
 )
 CRM = WebhookSource("crm", "standard-webhooks", ("CRM_SECRET",), event="crm/${{ body.kind }}")
-
-
-class PlainSealer:
-    """The store's codec behind the engine's port."""
-
-    def seal(self, payload: bytes, origin: str) -> bytes:
-        return seal(payload, origin)
-
-    def open(self, sealed: bytes) -> bytes:
-        return open_sealed(sealed)[0]
 
 
 def plan(pipeline: str, **more: Any) -> Plan:

@@ -14,7 +14,12 @@ ascii_text = st.text(st.characters(max_codepoint=127), max_size=MAX_ORIGIN)
 @given(st.binary(), ascii_text)
 def test_what_was_sealed_opens_with_its_origin(payload: bytes, origin: str) -> None:
     assert open_sealed(seal(payload, origin)) == (payload, origin)
-    assert PlainSealer().open(PlainSealer().seal(payload, origin)) == payload
+    assert PlainSealer().open(PlainSealer().seal(payload, origin, "meta"), "meta", origin) == payload
+
+
+def test_a_payload_of_another_run_is_refused() -> None:
+    with pytest.raises(CodecError, match="is of r00-a, and was read as one of r00-b"):
+        PlainSealer().open(PlainSealer().seal(b"{}", "r00-a", "meta"), "meta", "r00-b")
 
 
 @given(st.binary(max_size=40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowlang.engine import sealed_fields
 from flowlang.engine.ops import Claimed
 from flowlang.engine.state import Event, RunMeta, encode
 from flowlang.store.codec import PlainSealer
@@ -11,7 +12,7 @@ SEALER = PlainSealer()
 
 
 def row(run: str, scope: str, size: int = LARGE, *, sent: bool = True) -> Claimed:
-    meta = SEALER.seal(encode(RunMeta(Event("e", "a/b", "x" * size), 1)), run) if sent else b""
+    meta = SEALER.seal(encode(RunMeta(Event("e", "a/b", "x" * size), 1)), run, sealed_fields.META) if sent else b""
     return Claimed(run=run, scope=scope, fence=1, state=b"", pipeline="p", version="v", meta=meta)
 
 
