@@ -140,6 +140,10 @@ def _token(text: str) -> str:
     return text
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         # `int` takes more than people mean by a number: signs, underscores, spaces, digits of other scripts
@@ -261,6 +265,27 @@ class Settings:
         _span("0s", "1h"),
         timedelta(seconds=30),
         "How long running attempts may go on when a process is told to stop; then they are handed back.",
+    )
+    egress: str = _setting(
+        "EGRESS",
+        _one_of("public", "listed"),
+        "public",
+        "Where built-in handlers may connect to: `public` addresses and what is listed, or only what is `listed`.",
+    )
+    egress_allow: tuple[str, ...] = _setting(
+        "EGRESS_ALLOW",
+        _words,
+        (),
+        "Names and networks that built-in handlers may connect to although they are private, with commas between: "
+        "`crm.internal`, `*.internal`, `10.1.0.0/16`, `localhost:8080`.",
+        shown="none",
+    )
+    egress_ports: tuple[str, ...] = _setting(
+        "EGRESS_PORTS",
+        _words,
+        (),
+        "Ports that built-in handlers may connect to, with commas between: `443`, `8000-8099`.",
+        shown="all",
     )
     log_format: LogFormat = _setting(
         "LOG", _log_format, LogFormat.TEXT, "How logs are written: `text` for people, `json` for programs."

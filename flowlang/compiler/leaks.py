@@ -24,6 +24,8 @@ _SHOWN_NAMES: Final = frozenset(
     {"message", "text", "subject", "title", "description", "log", "label", "labels", "metric"}
 )
 _SECRETS: Final = ("secrets",)
+#: Handlers that write all that they are given to the log.
+_LOGGING: Final = frozenset({"log"})
 
 
 class Leaks:
@@ -62,13 +64,17 @@ class Leaks:
             unmarked = [leak for leak in found if not _is_marked(wanted, (*inner, *leak.inner))]
             self._report((*path, *inner), unmarked, f"`{event}`, whose schema does not mark this field")
 
-    def arguments(self, path: Path, given: Written) -> None:
-        """Report what a handler would show: text of URLs, and secrets in messages.
+    def arguments(self, path: Path, given: Written, handler: str | None) -> None:
+        """Report what a handler would show: text of URLs, and secrets in messages; of `log`, all.
 
         Args:
             path: Where the arguments are written.
             given: The arguments, checked.
+            handler: Its name; None for a pipeline.
         """
+        if handler in _LOGGING:
+            self.shown(path, given, "the log")
+            return
         for inner, found in given.leaks.items():
             text: object = given.plain
             for part in inner:

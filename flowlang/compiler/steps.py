@@ -362,7 +362,7 @@ class StepLowering:
             return None
         path = (*step.path, "undo")
         arguments = self._checker.value(undo.with_ or {}, (*path, "with"), around.place.knowing("error", "secrets"))
-        self._leaks.arguments((*path, "with"), arguments)
+        self._leaks.arguments((*path, "with"), arguments, undo.uses)
         given = arguments.plain
         if undo.invoke is not None:
             self._check_pipeline(undo.invoke.pipeline, (*path, "invoke"))
@@ -549,7 +549,7 @@ class StepLowering:
         timeout = self._milliseconds(step) if step.timeout is not None else None
         given = self._checker.value(step.with_ or {}, (*step.path, "with"), place.knowing("secrets"))
         check_argument_types(step, given, self._types, self._findings)
-        self._leaks.arguments((*step.path, "with"), given)
+        self._leaks.arguments((*step.path, "with"), given, step.uses)
         arguments = given.plain
         effect: Any = signature.effect if signature is not None and signature.effect is not None else "idempotent"
         return Uses(step.uses, arguments, effect, _handler_timeout(signature) if timeout is None else timeout)

@@ -1,4 +1,4 @@
-"""Import a project's handlers and those of installed packages.
+"""Import a project's handlers, those of installed packages, and FlowLang's own.
 
 Owns importing them under stable names: `handlers/mux/assets.py` is the module `handlers.mux.assets`, with or without
 `__init__.py`, and the project's folder is importable, so that one file of handlers can import another. A process serves
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from flowlang.errors import DefinitionError
-from flowlang.handler.files import FOLDER, HandlerFile, installed_files, project_files
+from flowlang.handler.files import FOLDER, HandlerFile, built_in_files, installed_files, project_files
 from flowlang.handler.registry import Registry, module_definitions
 
 
@@ -45,11 +45,11 @@ def discover(folder: Path, *, entry_points: bool | Sequence[EntryPoint] = True) 
     """Import all modules of handlers and collect what they declare.
 
     A module that cannot be imported does not hide the others. The contract of each handler is built, so a type hint
-    that is none is found here and not at the first call.
+    that is none is found here and not at the first call. FlowLang's own handlers give way to others of their name.
 
     Args:
         folder: The project's folder, which holds `handlers/`.
-        entry_points: Whether to take installed packages in; or the entry points to take.
+        entry_points: Whether to take installed packages and FlowLang's own in; or the entry points to take.
 
     Returns:
         The handlers and the problems, in the order of the files.
@@ -66,6 +66,11 @@ def discover(folder: Path, *, entry_points: bool | Sequence[EntryPoint] = True) 
         problems += [ImportProblem(point.module, 0, point.message) for point in missing]
     for file in files:
         problems += _collect(file, registry)
+    if entry_points is not False:
+        for file in built_in_files():
+            for definition in module_definitions(importlib.import_module(file.module)):
+                if definition.name not in registry:
+                    registry.add(definition)
     return Discovery(registry, tuple(problems))
 
 

@@ -1,4 +1,4 @@
-"""Which files hold handlers: those of the project's `handlers/` folder, and those of installed packages.
+"""Which files hold handlers: those of the project's `handlers/` folder, of installed packages, and FlowLang's own.
 
 Owns the rule, so that reading handlers as data and importing them always look at the same files. Nothing here runs
 code of a handler or of a package.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 FOLDER = "handlers"  #: of a project
 GROUP = "flowlang.handlers"  #: of entry points
+BUILT_IN = "flowlang.integrations"  #: the package of FlowLang's own handlers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,14 @@ def installed_files(found: Sequence[EntryPoint] | None = None) -> tuple[list[Han
             modules += _below(Path(location), point.module)
         files.update({file.module: file for file in modules if file.path.suffix == ".py"})
     return list(files.values()), missing
+
+
+def built_in_files() -> list[HandlerFile]:
+    """Return the modules of the handlers that every project has; what lies in folders below serves them."""
+    folder = Path(__file__).parents[1] / BUILT_IN.rpartition(".")[2]
+    return [
+        HandlerFile(path, f"{BUILT_IN}.{path.stem}") for path in sorted(folder.glob("*.py")) if path.stem != "__init__"
+    ]
 
 
 def find_spec(module: str) -> ModuleSpec | None:

@@ -21,6 +21,8 @@ JsonValue: TypeAlias = Any
 
 EFFECTS: Final[tuple[str, ...]] = get_args(Effect)
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+#: Names of one word are FlowLang's own.
+OWN_NAMES: Final = frozenset({"log"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def declaration_problems(name: object, effect: object, timeout: object, retry: o
         One sentence a problem, each saying what would be right; empty when all is well.
     """
     problems = []
-    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+    if not isinstance(name, str) or not (NAME_PATTERN.fullmatch(name) or name in OWN_NAMES):
         problems.append(
             f"the handler name {name!r} must be lower-case words joined by dots, such as 'mux.create_asset'"
         )

@@ -2,7 +2,8 @@
 
 Hints that say it by themselves are read from the source. For others (models, data classes, types of libraries) the
 handlers are imported once, in a process of its own with a time limit, without the environment's variables; the answer
-is kept by the content of all files that were imported, so it is asked for again when one of them changes.
+is kept by the content of all files that were imported, so it is asked for again when one of them changes. FlowLang's
+own handlers are imported here: they are our code, and importing them asks for nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowlang import __version__
-from flowlang.handler.files import project_files
+from flowlang.handler.files import built_in_files, project_files
 from flowlang.handler.signature import HintSchemas, Signature
 from flowlang.project.caches import cache_folder
 from flowlang.project.plain_hints import Module, NotPlainError
@@ -55,7 +57,9 @@ def read_handler_types(folder: Path, signatures: Mapping[str, Signature], called
         called: Those that pipelines call; what others take and give matters to nobody.
     """
     wanted = {name: signatures[name] for name in called if name in signatures}
-    found, others = _plain(folder, wanted)
+    own = _built_in(folder, wanted)
+    found, others = _plain(folder, {name: signature for name, signature in wanted.items() if name not in own})
+    found |= own
     if not others:
         return HandlerTypes(found)
     answer = _live(folder, installed=any(Path(wanted[name].path).is_absolute() for name in others))
@@ -67,6 +71,23 @@ def read_handler_types(folder: Path, signatures: Mapping[str, Signature], called
             reason = answer.get("problems", {}).get(wanted[name].path) or answer.get("problem") or "it was not found"
             problems[name] = reason
     return HandlerTypes(found, problems)
+
+
+def _built_in(folder: Path, wanted: Mapping[str, Signature]) -> dict[str, HintSchemas]:
+    """Read the hints of FlowLang's own handlers, of those modules alone that are called."""
+    modules = {file.path: file.module for file in built_in_files()}
+    called = {folder.resolve() / signature.path for signature in wanted.values()} & modules.keys()
+    found: dict[str, HintSchemas] = {}
+    if not called:
+        return found
+    from flowlang.handler.hint_schemas import hint_schemas  # noqa: PLC0415 - brings asyncio, which most checks need not
+    from flowlang.handler.registry import module_definitions  # noqa: PLC0415 - the same
+
+    for path in called:
+        for definition in module_definitions(importlib.import_module(modules[path])):
+            if definition.name in wanted:
+                found[definition.name] = hint_schemas(definition)
+    return found
 
 
 def _plain(folder: Path, wanted: Mapping[str, Signature]) -> tuple[dict[str, HintSchemas], list[str]]:

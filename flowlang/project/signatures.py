@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from flowlang.handler.files import HandlerFile, installed_files, project_files
+from flowlang.handler.files import HandlerFile, built_in_files, installed_files, project_files
 from flowlang.handler.signature import Param, Signature, annotation_texts, declaration_problems, duplicate_message
 
 _DECORATORS = frozenset({"flowlang.handler", "flowlang.handler.handler", "flowlang.handler.declare.handler"})
@@ -41,11 +41,11 @@ class SignatureProblem:
 def read_signatures(
     folder: Path, *, entry_points: bool | Sequence[EntryPoint] = True
 ) -> tuple[dict[str, Signature], list[SignatureProblem]]:
-    """Read the handlers of a project and of installed packages.
+    """Read the handlers of a project and of installed packages, and FlowLang's own where no other has their name.
 
     Args:
         folder: The project's folder, which holds `handlers/`.
-        entry_points: Whether to take installed packages in; or the entry points to take.
+        entry_points: Whether to take installed packages and FlowLang's own in; or the entry points to take.
 
     Returns:
         The signatures by name, the first declaration winning, and all problems in the order of files and lines.
@@ -66,6 +66,10 @@ def read_signatures(
             if present is not signature:
                 message = duplicate_message(signature.name, present.place, signature.place)
                 problems.append(SignatureProblem(signature.path, signature.line, signature.column, message, present))
+    if entry_points is not False:
+        for file in built_in_files():
+            for signature in _read_file(file, folder)[0]:
+                signatures.setdefault(signature.name, signature)
     return signatures, problems
 
 

@@ -199,7 +199,9 @@ def test_keys_handlers_events_and_arguments_are_offered(folder: Path) -> None:
         client.write(path, "    retry: \n", "")
         client.write(path, "uses: shop.tell", "uses: sh")
         found = await client.complete(path, client.at(path, "uses: sh|\n    with: {to"))
-        assert sorted(found) == ["shop.charge", "shop.tell"]
+        assert sorted(found) == [
+            "http.request", "log", "mail.send", "posthog.capture", "shop.charge", "shop.tell", "slack.post",
+        ]  # fmt: skip
         documentation = found["shop.tell"].documentation
         assert isinstance(documentation, types.MarkupContent)
         assert documentation.value == "Tell the customer."

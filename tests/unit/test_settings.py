@@ -41,6 +41,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "FLOWLANG_QUEUES": "critical, default",
         "FLOWLANG_LEASE": "1m30s",
         "FLOWLANG_SHUTDOWN": "0s",
+        "FLOWLANG_EGRESS": "listed",
+        "FLOWLANG_EGRESS_ALLOW": "crm.internal, 10.1.0.0/16",
+        "FLOWLANG_EGRESS_PORTS": "443,8000-8099",
         "FLOWLANG_LOG": "JSON",
         "FLOWLANG_LOG_LEVEL": "debug",
     }
@@ -60,6 +63,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         queues=("critical", "default"),
         lease=timedelta(seconds=90),
         shutdown=timedelta(0),
+        egress="listed",
+        egress_allow=("crm.internal", "10.1.0.0/16"),
+        egress_ports=("443", "8000-8099"),
         log_format=LogFormat.JSON,
         log_level="debug",
     )

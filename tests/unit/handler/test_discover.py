@@ -169,7 +169,7 @@ def test_installed_packages_are_found_by_entry_points(package: Path) -> None:
         EntryPoint("gone", "not_installed.handlers", "flowlang.handlers"),
     ]
     found = discover(package, entry_points=points)
-    assert list(found.registry) == ["acme.one", "acme.two"]
+    assert [name for name in found.registry if name.startswith("acme.")] == ["acme.one", "acme.two"]
     assert [problem.message for problem in found.problems] == [
         "the entry point 'gone' of the group 'flowlang.handlers' names the module 'not_installed.handlers', which is not installed"
     ]
