@@ -11,6 +11,7 @@ import uvicorn
 
 from flowlang.errors import ConfigError
 from flowlang.server.app import App
+from flowlang.server.connections import MOST, at_most
 
 #: Seconds that requests under way may take once serving has ended.
 GRACE_S = 10
@@ -58,17 +59,21 @@ class HttpServer:
         host: Address to listen on.
         port: 0 takes a free one.
         drain_s: Seconds between saying that it will stop and stopping, for balancers to notice.
+        connections: At most so many at a time; see `connections` for the other bounds of them.
 
     Raises:
         ConfigError: when the address cannot be used.
     """
 
-    def __init__(self, app: App, host: str = "127.0.0.1", port: int = 8700, *, drain_s: float = 0.0) -> None:
+    def __init__(
+        self, app: App, host: str = "127.0.0.1", port: int = 8700, *, drain_s: float = 0.0, connections: int = MOST
+    ) -> None:
         self._socket = _listen(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
+            http=at_most(connections),
             lifespan="off",
             log_config=None,
             access_log=False,
