@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "cancel": ("cancel", "Cancel runs; their clean-up still runs."),
     "replay": ("replay", "Run an ended run again: whole, or from a step on."),
     "dead-letters": ("dead_letters", "List, show, correct, retry and discard what failed for good."),
+    "webhooks": ("webhooks", "List webhooks and what they turned away; sign and send a delivery."),
     "bench": ("bench", "Measure how many steps a second this machine does."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
     "fsck": ("fsck", "Check that the indexes of the store agree with the runs in it."),

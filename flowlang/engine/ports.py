@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from flowlang.engine.ops import ClaimRequest, Op, Reply
 from flowlang.plan import Durability
+
+#: Counts of refused deliveries are kept for so long after the last one.
+REFUSALS_KEPT_MS = 30 * 86_400_000
 
 
 class Sealer(Protocol):
@@ -136,6 +139,16 @@ class Stats(msgspec.Struct, frozen=True, omit_defaults=True):
     workers: tuple[WorkerRow, ...] = ()
 
 
+class RefusalRow(msgspec.Struct, frozen=True):
+    """Deliveries that a webhook turned away for one reason."""
+
+    webhook: str
+    reason: str
+    count: int
+    first_ms: int
+    last_ms: int
+
+
 class Memory(msgspec.Struct, frozen=True):
     """What of a store's memory is used, and how much it may be; bytes."""
 
@@ -170,7 +183,9 @@ class ApiKeyRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Store(Protocol):
-    """Where runs live. `apply` writes, `once` its mark; the others only read. All may be called from any thread.
+    """Where runs live. All may be called from any thread.
+
+    `apply` writes, `once` its mark, `refused` its count; the others only read.
 
     Raises (all methods): StoreUnavailableError when no answer came; `apply` may then be sent again with the same id.
     """
@@ -227,6 +242,17 @@ class Store(Protocol):
 
     def api_keys_used(self, used: Mapping[str, int] | None = None) -> dict[str, int]:
         """Remember when keys were used; returns id → when each was, ms."""
+
+    def refused(self, webhook: str, reason: str) -> None:
+        """Count a delivery that was turned away; a webhook's counts go when there was none for `REFUSALS_KEPT_MS`.
+
+        Args:
+            webhook: A webhook of the active manifest.
+            reason: One of a few fixed sentences, so that a stranger cannot fill the store.
+        """
+
+    def refusals(self, webhooks: Iterable[str]) -> list[RefusalRow]:
+        """What these webhooks turned away, the last first."""
 
     def memory(self) -> Memory:
         """How much memory is used."""

@@ -11,10 +11,11 @@ from flowlang.server.api import add_api
 from flowlang.server.bodies import ClientGoneError, header_map
 from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.gate import Gate
-from flowlang.server.hooks import Hooks, Secrets
+from flowlang.server.hooks import Hooks
 from flowlang.server.problems import Reply, as_problem, problem_reply
 from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
+from flowlang.server.signatures.keys import Secrets
 from flowlang.service import KeyRing, Service
 
 log = logging.getLogger(__name__)

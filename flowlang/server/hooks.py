@@ -12,35 +12,26 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
 from flowlang import jsondata
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
-from flowlang.errors import FlowError
-from flowlang.plan import WebhookSource
 from flowlang.server.bodies import BODY_BYTES, Receive, body_kind, read_body
 from flowlang.server.certificates import Certificates
 from flowlang.server.forms import FormError, read_form
 from flowlang.server.problems import COMMON_HEADERS, HttpProblem, Reply, json_reply
-from flowlang.server.signatures import SCHEMES, UNSIGNED, Context, Refused, Scheme, SecretError, Verified
+from flowlang.server.signatures import Context, Refused, Scheme, SecretError, Verified
+from flowlang.server.signatures.keys import Key, Secrets, load_keys, scheme_of, valid
 from flowlang.service import Answer, NotFoundError, Service
 
 log = logging.getLogger(__name__)
 
-UNSIGNED_NAME = "unsigned"  #: in a plan, the provider of a webhook that takes what nobody signed
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MARGIN = 0.9  #: of the time that a sender waits
 _LATE: set[asyncio.Task[Reply]] = set()  #: those that nobody waits for any more; the loop alone would forget them
-
-
-class Secrets(Protocol):
-    """Where the texts of `secrets.*` come from; a plain mapping will do."""
-
-    def get(self, name: str, /) -> str | None:
-        """The text of a secret, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +42,6 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key that verifies, and the last second in which it does."""
-
-    key: bytes
-    until_s: int | None
 
 
 class Hooks:
@@ -140,7 +123,7 @@ class Hooks:
     ) -> Verified | Refused:
         scheme = scheme_of(webhook.source)
         now_s = self._now_s()
-        keys = [each.key for each in self._keys_of(webhook, catalog) if each.until_s is None or now_s <= each.until_s]
+        keys = valid(self._keys_of(webhook, catalog), now_s)
         if scheme.secret and not keys:
             return Refused("every secret has ended")
         certificate = None
@@ -173,48 +156,6 @@ class Hooks:
                 log.error("webhook %s cannot verify anything: %s", name, error)  # noqa: TRY400 - a setting, no fault
                 raise
         return known[name]
-
-
-def scheme_of(source: WebhookSource) -> Scheme:
-    """How a webhook's sender signs.
-
-    Raises:
-        SecretError: when nobody knows; a newer release has deployed it.
-    """
-    if source.provider == UNSIGNED_NAME:
-        return UNSIGNED
-    scheme = SCHEMES.get(source.provider)
-    if scheme is None:
-        raise SecretError(f"the provider {source.provider!r} is not one of {', '.join(sorted(SCHEMES))}")
-    return scheme
-
-
-def load_keys(source: WebhookSource, secrets: Secrets) -> tuple[Key, ...]:
-    """The keys of a webhook, in written order.
-
-    Args:
-        source: The webhook.
-        secrets: Name in `secrets.*` → its text.
-
-    Raises:
-        SecretError: when one is missing or cannot be used.
-    """
-    scheme = scheme_of(source)
-    if not scheme.secret:
-        return ()
-    if not source.secrets:
-        raise SecretError("it has no secret; write `secret:`, or `unsigned: true` to accept what nobody signed")
-    keys = []
-    for name in source.secrets:
-        try:
-            text = secrets.get(name)
-        except FlowError as error:
-            raise SecretError(str(error)) from error
-        if text is None:
-            raise SecretError(f"the secret {name} is not set; set {name} or {name}_FILE")
-        until_ms = source.until.get(name)
-        keys.append(Key(scheme.load_secret(text), None if until_ms is None else until_ms // 1000))
-    return tuple(keys)
 
 
 async def _within(seconds: float, taking: Coroutine[Any, Any, Reply]) -> Reply:

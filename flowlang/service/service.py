@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flowlang.clock import random_token
+from flowlang.clock import random_token, rfc3339
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
@@ -34,6 +34,7 @@ from flowlang.service.views import (
     DeadDetail,
     DeadSummary,
     EventDetail,
+    Refusal,
     RunDetail,
     RunPage,
     RunSummary,
@@ -235,9 +236,26 @@ class Service:
         return answer
 
     def webhook_refused(self, name: str, reason: str) -> None:
-        """Record that a delivery was turned away; never its body."""
+        """Record that a delivery was turned away; never its body.
+
+        Args:
+            name: Of a webhook that is deployed.
+            reason: One of a few fixed sentences.
+        """
         self.counters["webhooks.unverified"] += 1
         log.warning("webhook refused: name=%r reason=%s", name[:_SHOWN], reason)
+        try:
+            self.store.refused(name, reason)
+        except StoreError as error:  # whoever was turned away is so whatever the store does, and the log has it
+            log.warning("it could not be counted: %s", error)
+
+    def refusals(self) -> list[Refusal]:
+        """What the webhooks that are deployed turned away lately, the last first. Raises: NotDeployedError."""
+        names = [source.name for source in self.catalog.manifest.webhooks]
+        return [
+            Refusal(row.webhook, row.reason, row.count, rfc3339(row.first_ms), rfc3339(row.last_ms))
+            for row in self.store.refusals(names)
+        ]
 
     def call(
         self,

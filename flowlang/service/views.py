@@ -61,6 +61,16 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: str | None = None
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Deliveries that a webhook turned away for one reason."""
+
+    webhook: str
+    reason: str
+    count: int
+    first_at: str
+    last_at: str
+
+
 class VersionSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """A version of a pipeline."""
 

@@ -61,6 +61,7 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
         "mark": "mark:",  # + how safe; string: the last write that was to be made so
         "asked": "asked:",  # + name; string: whether somebody has asked, see `Store.once`
+        "refusals": "refusals:",  # + webhook; hash: reason␟count, first or last (ms) → number
         "run": "run:",  # + id; hash, see RUN
     }
 )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from flowlang.clock import Clock
 from flowlang.engine.ops import ClaimRequest, Op, Reply
 from flowlang.engine.ports import (
+    REFUSALS_KEPT_MS,
     ApiKeyRow,
     DeadRow,
     DelayedRow,
     EventView,
     FlushId,
     Memory,
+    RefusalRow,
     RunRow,
     RunRows,
     Stats,
@@ -39,6 +41,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._partition = Partition()
         self._last_ms = 0
+        self._refusals: dict[str, dict[str, RefusalRow]] = {}  # webhook → reason → count
         self._asked: dict[str, int] = {}  #: name → until when it is remembered
         self._api_keys: dict[str, ApiKeyRow] = {}
         self._api_keys_used: dict[str, int] = {}
@@ -142,6 +145,27 @@ class MemoryStore:
         with self._lock:
             self._api_keys_used.update(used or {})
             return dict(self._api_keys_used)
+
+    def refused(self, webhook: str, reason: str) -> None:
+        """Count a delivery that was turned away."""
+        with self._lock:
+            now_ms = self._now_ms()
+            kept = {row.reason: row for row in self._refused_by(webhook, now_ms)}
+            row = kept.get(reason) or RefusalRow(webhook, reason, 0, now_ms, now_ms)
+            kept[reason] = msgspec.structs.replace(row, count=row.count + 1, last_ms=now_ms)
+            self._refusals[webhook] = kept
+
+    def refusals(self, webhooks: Iterable[str]) -> list[RefusalRow]:
+        """What these webhooks turned away, the last first."""
+        with self._lock:
+            now_ms = self._now_ms()
+            found = [row for webhook in webhooks for row in self._refused_by(webhook, now_ms)]
+        return sorted(found, key=lambda row: (-row.last_ms, row.webhook, row.reason))
+
+    def _refused_by(self, webhook: str, now_ms: int) -> list[RefusalRow]:
+        """A webhook's counts; none are left some time after the last one."""
+        rows = list(self._refusals.get(webhook, {}).values())
+        return rows if rows and max(row.last_ms for row in rows) + REFUSALS_KEPT_MS > now_ms else []
 
     def memory(self) -> Memory:
         """This process's, which has no limit of ours."""

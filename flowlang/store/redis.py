@@ -7,7 +7,7 @@ Nothing here waits inside the server, and nothing is retried here: a call that g
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,17 +19,20 @@ from redis.retry import Retry
 from flowlang.clock import random_token
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
 from flowlang.engine.ports import (
+    REFUSALS_KEPT_MS,
     ApiKeyRow,
     DeadRow,
     DelayedRow,
     EventView,
     FlushId,
     Memory,
+    RefusalRow,
     RunRow,
     RunRows,
     Stats,
     VersionRow,
 )
+from flowlang.engine.reference.tables import SEP
 from flowlang.errors import HistoryLostError, StoreError, StoreUnavailableError
 from flowlang.plan import Durability
 from flowlang.store import script, wire
@@ -232,6 +235,23 @@ class RedisStore:
         """Remember when keys were used; returns id → when each was, ms."""
         with _answers():
             return self._api_keys.used(used or {})
+
+    def refused(self, webhook: str, reason: str) -> None:
+        """Count a delivery that was turned away."""
+        now_ms = self.now_ms()
+        key, field = self.keys.family("refusals", webhook), f"{reason}{SEP}"
+        with _answers():
+            pipe: Any = self._client.pipeline(transaction=True)
+            pipe.hincrby(key, f"{field}count", 1)
+            pipe.hsetnx(key, f"{field}first", now_ms)
+            pipe.hset(key, f"{field}last", now_ms)
+            pipe.pexpire(key, REFUSALS_KEPT_MS)
+            pipe.execute()
+
+    def refusals(self, webhooks: Iterable[str]) -> list[RefusalRow]:
+        """What these webhooks turned away, the last first."""
+        with _answers():
+            return self._reads.refusals(webhooks)
 
     def memory(self) -> Memory:
         """How much memory of the server is used."""

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 import redis
 
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, RunRow, RunRows, Stats, VersionRow, WorkerRow
+from flowlang.engine.ports import (
+    DeadRow,
+    DelayedRow,
+    EventView,
+    RefusalRow,
+    RunRow,
+    RunRows,
+    Stats,
+    VersionRow,
+    WorkerRow,
+)
 from flowlang.engine.reference.serving import unserved
 from flowlang.engine.reference.tables import RANKS, SEP, WORKER_LISTED_MS
 from flowlang.store.keys import Keys
@@ -40,6 +50,20 @@ class Reads:
         """A stored plan."""
         body: bytes | None = self._client.hget(self._keys.single("plans"), digest)
         return body
+
+    def refusals(self, webhooks: Iterable[str]) -> list[RefusalRow]:
+        """What these webhooks turned away, the last first."""
+        names = list(webhooks)
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(self._keys.family("refusals", name))
+        rows: dict[tuple[str, str], dict[str, int]] = {}
+        for name, fields in zip(names, pipe.execute(), strict=True):
+            for field, number in fields.items():
+                reason, _, what = field.decode().partition(SEP)
+                rows.setdefault((name, reason), {})[what] = int(number)
+        found = [RefusalRow(*key, row["count"], row["first"], row["last"]) for key, row in rows.items()]
+        return sorted(found, key=lambda row: (-row.last_ms, row.webhook, row.reason))
 
     def versions(self) -> list[VersionRow]:
         """All versions that are stored or that a kept run has."""

@@ -72,7 +72,7 @@ def test_all_commands_are_there() -> None:
         "runs list", "runs show", "runs cancel", "dead-letters list", "dead-letters show", "dead-letters retry",
         "dead-letters discard", "replay", "cancel",
         "explain",
-        "lsp", "schema", "types",
+        "lsp", "schema", "types", "webhooks list", "webhooks test",
         "api-keys create", "api-keys list", "api-keys rotate", "api-keys revoke",
     }  # fmt: skip
 
