@@ -1,7 +1,7 @@
 """The one place that wires concrete parts together: Redis or memory, the broker, handlers, HTTP.
 
 Everything here is made from `Settings`; commands and entry points call nothing below directly. Heavy parts (Dramatiq,
-FastAPI, pydantic) are imported where they are needed, so that a short command stays short.
+uvicorn, pydantic) are imported where they are needed, so that a short command stays short.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     from flowlang.handler.env import Env  # noqa: PLC0415 - only this command reads secrets
 
     try:
-        from flowlang.server.app import create_app  # noqa: PLC0415 - FastAPI is slow to import and an extra
+        from flowlang.server.app import create_app  # noqa: PLC0415 - uvicorn is slow to import and an extra
         from flowlang.server.gate import loopback_hosts  # noqa: PLC0415 - the same
         from flowlang.server.run import HttpServer  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:

@@ -14,6 +14,7 @@ from flowlang.cli.codes_page import codes_page
 from flowlang.cli.commands_page import commands_page
 from flowlang.cli.fsck_page import fsck_page
 from flowlang.cli.functions_page import functions_page
+from flowlang.cli.openapi_page import openapi_page
 from flowlang.cli.operators_page import operators_page
 from flowlang.cli.settings_page import settings_page
 from flowlang.cli.states_page import states_page
@@ -31,6 +32,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/codes.md": codes_page,
     "docs/reference/fsck.md": fsck_page,
     "docs/reference/functions.md": functions_page,
+    "docs/reference/openapi.json": openapi_page,
     "docs/reference/operators.md": operators_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/states.md": states_page,

@@ -49,9 +49,7 @@ class App:
         self._clock = clock or SystemClock()
         self._draining = False
         self.hooks = Hooks(service, secrets, lambda: self._clock.now_ms() // 1000)
-        self.routes = Routes()
-        add_api(self.routes, service, lambda: self._draining)
-        self.routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, self._hook, POST_HOOK))
+        self.routes = own_routes(service, self.hooks, lambda: self._draining)
         self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts)
 
     @property
@@ -90,9 +88,24 @@ class App:
             reply = problem_reply(problem, inngest.refusal(scope["path"], problem))
         await _send(send, reply)
 
-    async def _hook(self, request: Request) -> Reply:
+
+def own_routes(service: Service, hooks: Hooks, draining: Callable[[], bool]) -> Routes:
+    """All routes of ours.
+
+    Args:
+        service: The use cases.
+        hooks: Takes deliveries.
+        draining: Whether the process is about to stop and wants no new work.
+    """
+
+    async def post_hook(request: Request) -> Reply:
         query = request.scope.get("query_string", b"").decode("latin-1")
-        return await self.hooks(request.params["name"], request.headers, request.receive, query)
+        return await hooks(request.params["name"], request.headers, request.receive, query)
+
+    routes = Routes()
+    add_api(routes, service, draining)
+    routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, post_hook, POST_HOOK))
+    return routes
 
 
 def create_app(

@@ -215,7 +215,7 @@ def test_dev_works_on_a_server_that_is_named(shop: Path, redis_url: str, any_bro
     dev = Running(shop, "dev", "--port", "0", "--processes", "1", **urls)
     try:
         dev.await_event("ready")
-        assert not (shop / ".flowlang").exists()
+        assert not (shop / ".flowlang/valkey").exists()
         assert read(shop, "run", "welcome", "-d", '{"name": "Ada"}', "--wait", env=urls)["output"] == "Welcome, Ada!"
         assert dev.end() == 0
     finally:

