@@ -101,6 +101,7 @@ def _operation(route: Route, known: Mapping[int, Any]) -> dict[str, Any]:
     statuses = {*_ALWAYS, *about.refusals}
     statuses |= set() if route.need is Need.PUBLIC else set(_WITH_KEY)
     statuses |= set() if about.body is None else set(_WITH_BODY)
+    statuses |= {404} if _named(route.path) else set()  # such a segment may be anything, and then there is no such path
     problems = {str(status): {"$ref": _PROBLEM} for status in sorted(statuses)}
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "-", route.name.lower()).strip("-"),
