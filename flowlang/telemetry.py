@@ -95,5 +95,10 @@ def span_id(ident: str) -> str:
     return _hex(ident, 16)
 
 
+def attempt_id(run: str, step: str, number: int, began_ms: int) -> str:
+    """What the id of an attempt's span follows from; the same number may begin twice, so its beginning is in it."""
+    return f"{run}\n{step}\n{number}\n{began_ms}"
+
+
 def _hex(text: str, digits: int) -> str:
     return hashlib.sha256(f"span\n{text}".encode()).hexdigest()[:digits]

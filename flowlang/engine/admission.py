@@ -17,6 +17,7 @@ from flowlang.engine.schemas import CheckedData, Failure
 from flowlang.engine.state import ErrorInfo, Event
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id, partition_of
+from flowlang.telemetry import Trace
 
 
 class EventRefusedError(FlowError):
@@ -83,7 +84,7 @@ def check_emission(catalog: Catalog, name: str, data: Any) -> tuple[Any, ErrorIn
     return data, ErrorInfo("permanent", "event.invalid", str(EventDataError(name, checked.failures)))
 
 
-def emitted_event(pipeline: str, name: str, ident: str, data: Any, now_ms: int) -> Event:
+def emitted_event(pipeline: str, name: str, ident: str, data: Any, now_ms: int, *, trace: Trace | None = None) -> Event:
     """The event of a step's `emit`.
 
     Args:
@@ -92,8 +93,10 @@ def emitted_event(pipeline: str, name: str, ident: str, data: Any, now_ms: int) 
         ident: As the step gave or derived it.
         data: Checked.
         now_ms: The store's time.
+        trace: That the run belongs to.
     """
-    return Event(id=ident, name=name, data=data, time=rfc3339(now_ms), source=f"pipeline/{pipeline}")
+    source = f"pipeline/{pipeline}"
+    return Event(id=ident, name=name, data=data, time=rfc3339(now_ms), source=source, trace=trace)
 
 
 def row_of_emission(run: str, instance: str) -> str:
@@ -111,6 +114,7 @@ def outcome_event(
     ended_ms: int,
     output: Any = msgspec.UNSET,
     error: ErrorInfo | None = None,
+    trace: Trace | None = None,
 ) -> Event:
     """The event that ends every run: exactly one, its id follows from the run and its outcome.
 
@@ -123,6 +127,7 @@ def outcome_event(
         ended_ms: Now.
         output: Where it has one.
         error: Of a failed run.
+        trace: That the run belongs to.
     """
     data: dict[str, Any] = {
         "run": run,
@@ -142,10 +147,11 @@ def outcome_event(
         data=data,
         time=rfc3339(ended_ms),
         source=f"pipeline/{pipeline}",
+        trace=trace,
     )
 
 
-def call_event(ident: str, pipeline: str, data: Any, now_ms: int, *, source: str) -> Event:
+def call_event(ident: str, pipeline: str, data: Any, now_ms: int, *, source: str, trace: Trace | None = None) -> Event:
     """The event of a call by name.
 
     Args:
@@ -154,8 +160,10 @@ def call_event(ident: str, pipeline: str, data: Any, now_ms: int, *, source: str
         data: Of the call.
         now_ms: The store's time.
         source: Who calls.
+        trace: That the call belongs to.
     """
-    return Event(id=ident, name=f"pipeline/{pipeline}.called", data=data, time=rfc3339(now_ms), source=source)
+    name = f"pipeline/{pipeline}.called"
+    return Event(id=ident, name=name, data=data, time=rfc3339(now_ms), source=source, trace=trace)
 
 
 def tick_event(key: str, tick: Tick, now_ms: int) -> Event:

@@ -56,6 +56,7 @@ from flowlang.engine.view import RunView
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
+from flowlang.telemetry import Trace
 
 
 def child_of(run: str, pipeline: str, instance: str) -> tuple[str, str]:
@@ -230,7 +231,7 @@ class Held:
                 CacheEntry(key, seal(body, run, sealed_fields.cached(self.row.pipeline, instance)), ttl_ms)
                 for instance, key, body, ttl_ms in turn.cached
             ),
-            "delayed": tuple(self._delayed(sent, router.now_ms) for sent in turn.emissions if sent.delay_ms > 0),
+            "delayed": tuple(self._delayed(sent, router) for sent in turn.emissions if sent.delay_ms > 0),
             "cancel_runs": tuple(
                 (child_of(self.row.run, pipeline, instance)[1], reason, instance)
                 for pipeline, instance, reason in turn.cancel_children
@@ -335,14 +336,14 @@ class Held:
         return Join(self.row.group, turn.child_weight, error, cancelled=result.kind == "cancel")
 
     def _accepts(self, turn: Turn, router: Router) -> tuple[Accept, ...]:
-        row = self.row
+        row, trace = self.row, self._trace(router)
         accepts = []
         for call in turn.invocations:
             accepts += self._invoked(call, turn, router)
         for sent in turn.emissions:
             if sent.delay_ms > 0:
                 continue
-            event = emitted_event(row.pipeline, sent.name, sent.ident, sent.data, router.now_ms)
+            event = emitted_event(row.pipeline, sent.name, sent.ident, sent.data, router.now_ms, trace=trace)
             delivery = Delivery(row_of_emission(row.run, sent.instance), dedupe=sent.ident)
             accepts.append(router.route(event, delivery).accept)
         end = turn.run_end
@@ -356,15 +357,26 @@ class Held:
                 ended_ms=router.now_ms,
                 output=end.output,
                 error=end.error,
+                trace=trace,
             )
             accepts.append(router.route(event, Delivery(event.id)).accept)
         return tuple(accepts)
 
-    def _delayed(self, sent: Emission, now_ms: int) -> Delayed:
+    def _trace(self, router: Router) -> Trace | None:
+        """The place in a trace of what this run sends: below its own span, where spans are told to anybody."""
+        trace = self.view.meta.event.trace
+        observe = router.catalog.manifest.observe
+        if trace is None or observe is None or observe.otlp is None:
+            return trace
+        return trace.below(self.row.run)
+
+    def _delayed(self, sent: Emission, router: Router) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)
-        event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, now_ms)
-        body = self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row, sealed_fields.DELAYED)
-        return Delayed(row, body, sent.delay_ms)
+        trace = self._trace(router)
+        event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, router.now_ms, trace=trace)
+        return Delayed(
+            row, self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row, sealed_fields.DELAYED), sent.delay_ms
+        )
 
     def _invoked(self, call: Invocation, turn: Turn, router: Router) -> list[Accept]:
         run, meta = self.row.run, self.view.meta
@@ -377,7 +389,8 @@ class Held:
             parent=run,
             undone=call.undone,
         )
-        event = call_event(row, call.pipeline, call.data, router.now_ms, source=f"pipeline/{self.row.pipeline}")
+        source, trace = f"pipeline/{self.row.pipeline}", self._trace(router)
+        event = call_event(row, call.pipeline, call.data, router.now_ms, source=source, trace=trace)
         starter = router.catalog.starter(call.pipeline)
         parent = Parent(run, self.row.scope, call.instance, call.wait)
         try:

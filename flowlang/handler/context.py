@@ -43,6 +43,7 @@ class Context:
         env: Settings and secrets.
         resources: Shared resources, by mark; a mapping in tests.
         handler: Name of the handler; names its logger.
+        trace_headers: `traceparent` and `tracestate` for requests that the handler makes; empty outside a trace.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Context:
         "idempotency_key",
         "run",
         "step",
+        "trace_headers",
     )
 
     def __init__(
@@ -71,6 +73,7 @@ class Context:
         env: Env,
         resources: Resources | Mapping[Any, Any],
         handler: str = "handler",
+        trace_headers: Mapping[str, str] | None = None,
     ) -> None:
         self.run = run
         self.step = step
@@ -81,6 +84,7 @@ class Context:
         self._now = now
         self._resources = resources
         self._handler = handler
+        self.trace_headers: Mapping[str, str] = trace_headers or {}
         self._cancelled = False
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
@@ -97,6 +101,7 @@ class Context:
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         resources: Mapping[Any, Any] | None = None,
+        trace_headers: Mapping[str, str] | None = None,
     ) -> Context:
         """Make a context for the test of a handler; nothing is read from the process.
 
@@ -110,6 +115,7 @@ class Context:
             env: Settings by name.
             secrets: Secrets by name.
             resources: Values by the mark that `@resource` made.
+            trace_headers: `traceparent` and `tracestate`.
         """
         clock = now or (lambda: _TEST_TIME)
         return cls(
@@ -121,6 +127,7 @@ class Context:
             now=clock,
             env=Env(env or {}, secrets=secrets or {}),
             resources=resources or {},
+            trace_headers=trace_headers,
         )
 
     @property
@@ -130,12 +137,13 @@ class Context:
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Logger of the handler; its records carry run, pipeline, step and attempt."""
+        """Logger of the handler; its records carry run, pipeline, step and attempt, and the trace where there is one."""
         if self._logger is None:
-            self._logger = logging.LoggerAdapter(
-                logging.getLogger(f"flowlang.handlers.{self._handler}"),
-                {"run": self.run.id, "pipeline": self.run.pipeline, "step": self.step, "attempt": self.attempt},
-            )
+            fields = {"run": self.run.id, "pipeline": self.run.pipeline, "step": self.step, "attempt": self.attempt}
+            _, _, place = self.trace_headers.get("traceparent", "").partition("-")
+            if place:
+                fields["trace"] = place.partition("-")[0]
+            self._logger = logging.LoggerAdapter(logging.getLogger(f"flowlang.handlers.{self._handler}"), fields)
         return self._logger
 
     def remaining(self) -> float:

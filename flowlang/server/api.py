@@ -24,6 +24,7 @@ from flowlang.server.problems import HttpProblem, Reply, json_reply
 from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import Service
+from flowlang.telemetry import read_trace
 
 LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
 
@@ -76,8 +77,9 @@ def _add_runs(routes: Routes, service: Service) -> None:
     async def post_run(request: Request) -> Reply:
         body = await _optional(request, CallBody)
         key = request.headers.get("idempotency-key")
+        trace = read_trace(request.headers)
         run = await run_in_threadpool(
-            service.call, request.params["pipeline"], body.data, key=key, caller=request.caller
+            service.call, request.params["pipeline"], body.data, key=key, caller=request.caller, trace=trace
         )
         crashpoint("http.call_stored")
         return json_reply(202, run, {"location": f"/runs/{run.id}"})

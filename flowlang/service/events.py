@@ -28,6 +28,7 @@ from flowlang.service.callers import OPERATOR, Caller, NotAllowedError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.headroom import Headroom, size_of
 from flowlang.service.writer import Writer
+from flowlang.telemetry import Trace
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,14 @@ class Intake:
         ]
 
     def call(
-        self, pipeline: str, data: Any, *, key: str | None = None, source: str = "api", caller: Caller = OPERATOR
+        self,
+        pipeline: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        source: str = "api",
+        caller: Caller = OPERATOR,
+        trace: Trace | None = None,
     ) -> StartedRun:
         """Start a pipeline by name.
 
@@ -99,6 +107,7 @@ class Intake:
             key: The caller's idempotency key: for a day, the same key of the same caller gives the same run.
             source: From where.
             caller: Who calls.
+            trace: That the call belongs to.
 
         Raises:
             NotAllowedError: when they may not.
@@ -113,7 +122,7 @@ class Intake:
             if starter is None:
                 raise NotFoundError(f"no pipeline {pipeline!r} is deployed")
             caller.check(starter.program.plan, "call")
-            event = call_event(row, pipeline, data, router.now_ms, source=source)
+            event = call_event(row, pipeline, data, router.now_ms, source=source, trace=trace)
             _check_size(router.catalog, data)
             dedupe = None if key is None else f"call\n{pipeline}\n{_checked_id(key)}"
             delivery = Delivery(row, dedupe=dedupe, dedupe_ms=DAY_MS, keep_ms=DAY_MS)

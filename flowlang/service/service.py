@@ -45,6 +45,7 @@ from flowlang.service.views import (
     version_summary,
 )
 from flowlang.service.writer import Writer
+from flowlang.telemetry import Trace
 
 log = logging.getLogger(__name__)
 
@@ -265,6 +266,7 @@ class Service:
         key: str | None = None,
         source: str | None = None,
         caller: Caller = OPERATOR,
+        trace: Trace | None = None,
     ) -> StartedRun:
         """Start a pipeline by name.
 
@@ -274,12 +276,13 @@ class Service:
             key: The caller's idempotency key.
             source: From where; None: as the caller is called.
             caller: Who calls.
+            trace: That the call belongs to.
 
         Raises:
             NotFoundError, NotAllowedError, DataError, TooLargeError: saying why not.
         """
         origin = caller.source if source is None else source
-        return self._intake.call(pipeline, data, key=key, source=origin, caller=caller)
+        return self._intake.call(pipeline, data, key=key, source=origin, caller=caller, trace=trace)
 
     def send_delayed(self) -> int:
         """Accept the emitted events whose delay is over; returns how many this process sent."""

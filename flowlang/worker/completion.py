@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from flowlang.handler.classify import Failure
 from flowlang.handler.context import Context, RunInfo
+from flowlang.telemetry import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Attempt:
     number: int
     idempotency_key: str
     timeout_seconds: float
+    trace: Trace | None = None  #: what the handler asks for belongs below this place
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from flowlang.engine.turn import AttemptEnd, Call, Turn
 from flowlang.errors import FlowError, StoreError
 from flowlang.handler.classify import Failure
 from flowlang.handler.context import RunInfo
+from flowlang.telemetry import Trace, attempt_id, span_id, trace_id
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
@@ -249,6 +250,7 @@ class Executor:
                 number=call.attempt,
                 idempotency_key=call.idempotency_key,
                 timeout_seconds=call.timeout_ms / 1000,
+                trace=self._trace(hand, call, began_ms),
             )
         )
         hand.begin_call(call, completion)
@@ -259,6 +261,17 @@ class Executor:
         self.run_queue.step_aside(row.queue)
         self._flusher.poke()
         completion.add_done_callback(lambda outcome: self._returned(hand, call, outcome, began_ms))
+
+    def _trace(self, hand: Hand, call: Call, began_ms: int) -> Trace | None:
+        """The place in a trace of what an attempt asks for: below its span, where a receiver is told of that."""
+        row, meta = hand.held.row, hand.held.view.meta
+        trace = meta.event.trace
+        if not self._watched():
+            return trace
+        ident = attempt_id(row.run, call.instance, call.attempt, began_ms)
+        if trace is not None:
+            return trace.below(ident)
+        return Trace(trace_id(meta.root or row.run), span_id(ident), sampled=True)
 
     def _returned(self, hand: Hand, call: Call, outcome: attempts.Outcome, began_ms: int) -> None:
         """Take the end of a coroutine, on the thread of the event loop."""

@@ -9,6 +9,7 @@ from typing import Final
 
 _fields: ContextVar[Mapping[str, str | int] | None] = ContextVar("flowlang_attempt", default=None)
 
+#: There in every attempt; `trace`, the id of the trace that it belongs to, where there is one.
 NAMES: Final = ("run", "pipeline", "step", "attempt", "handler")
 
 

@@ -141,6 +141,7 @@ class Runner:
             env=self._env,
             resources=self._resources,
             handler=attempt.handler,
+            trace_headers={} if attempt.trace is None else attempt.trace.headers(),
         )
 
     def _call(self, definition: HandlerDefinition, attempt: Attempt, completion: Completion) -> Outcome:
@@ -235,10 +236,13 @@ def _was_cancelled() -> bool:
 
 def log_fields(attempt: Attempt) -> dict[str, str | int]:
     """Return what log records say of an attempt."""
-    return {
+    fields: dict[str, str | int] = {
         "run": attempt.run.id,
         "pipeline": attempt.run.pipeline,
         "step": attempt.step,
         "attempt": attempt.number,
         "handler": attempt.handler,
     }
+    if attempt.trace is not None:
+        fields["trace"] = attempt.trace.trace
+    return fields

@@ -27,7 +27,7 @@ from flowlang.server.run import HttpServer
 from flowlang.service import Service
 from flowlang.store.redis import RedisStore
 from tests.access import DEV_TOKEN, bearer, developing, made
-from tests.unit.service.world import PLANS, PlainSealer, manifest
+from tests.unit.service.world import PLANS, manifest
 
 CHECKS: Final = [
     not_a_server_error,
@@ -116,7 +116,7 @@ def _sent_by_somebody(body: Any) -> Any:
 def served(redis_url: str) -> Iterator[Trial]:
     """A deployed project on a real server, with keys of all kinds."""
     with contextlib.closing(RedisStore(redis_url)) as store:
-        service = Service(store, PlainSealer(), salt=store.salt())
+        service = Service(store(), salt=store.salt())
         service.deploy(manifest(*PLANS), PLANS)
         app = create_app(service, secrets=SECRETS, keys=developing(store))
         server = HttpServer(app, port=0)

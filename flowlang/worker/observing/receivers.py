@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from flowlang.clock import rfc3339
 from flowlang.engine.drive import Held
 from flowlang.engine.ports import DeadRow
 from flowlang.engine.turn import AttemptEnd, Call, RunEnd
+from flowlang.telemetry import Trace, attempt_id, span_id, trace_id
 
 _MS = 1_000_000  # nanoseconds
 _LONGEST = 500  #: of an error's message, characters
@@ -30,6 +30,7 @@ class RunSeen(msgspec.Struct, frozen=True):
     root: str = ""
     parent: str | None = None
     error: Mapping[str, Any] | None = None
+    trace: Trace | None = None  #: that its event belongs to
 
 
 class AttemptSeen(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class AttemptSeen(msgspec.Struct, frozen=True):
     ended_ms: int
     error: Mapping[str, Any] | None = None
     snoozed: bool = False
+    trace: Trace | None = None  #: that its run's event belongs to
 
 
 Seen = RunSeen | AttemptSeen
@@ -64,6 +66,7 @@ def run_seen(held: Held, end: RunEnd, now_ms: int) -> RunSeen:
         root=meta.root,
         parent=meta.parent,
         error=None if end.error is None else end.error.view(),
+        trace=meta.event.trace,
     )
 
 
@@ -82,6 +85,7 @@ def attempt_seen(held: Held, call: Call, end: AttemptEnd, times_ms: tuple[int, i
         ended_ms=times_ms[1],
         error=None if end.error is None else end.error.view(),
         snoozed=end.snooze_ms is not None,
+        trace=held.view.meta.event.trace,
     )
 
 
@@ -114,7 +118,8 @@ def _plain(text: str) -> str:
 def otlp_traces(project: str, seen: Sequence[Seen]) -> dict[str, Any]:
     """Spans as OTLP's JSON: one a run, and below it one an attempt; an invoked run lies below the one that invoked it.
 
-    Their ids follow from those of the runs, so that processes that know nothing of each other agree on them.
+    Their ids follow from those of the runs, so that processes that know nothing of each other agree on them. A run
+    whose event belongs to a trace is part of that one.
     """
     scope = {"name": "flowlang", "version": __version__}
     resource = {"attributes": _attributes({"service.name": project})}
@@ -129,7 +134,7 @@ def _span(one: Seen) -> dict[str, Any]:
         ident, parent, name = one.id, one.parent, one.pipeline
         facts |= {"flowlang.run": one.id, "flowlang.status": one.status}
     else:
-        ident, parent, name = f"{one.run}\n{one.step}\n{one.number}\n{one.began_ms}", one.run, one.step
+        ident, parent, name = attempt_id(one.run, one.step, one.number, one.began_ms), one.run, one.step
         facts |= {"flowlang.run": one.run, "flowlang.step": one.step, "flowlang.handler": one.handler}
         facts |= {"flowlang.attempt": one.number}
         if one.snoozed:
@@ -140,8 +145,8 @@ def _span(one: Seen) -> dict[str, Any]:
         status = {"code": 2, "message": str(one.error["message"])[:_LONGEST]}
     root = one.root or (one.id if isinstance(one, RunSeen) else one.run)
     span = {
-        "traceId": _hex(root, 32),
-        "spanId": _hex(ident, 16),
+        "traceId": trace_id(root) if one.trace is None else one.trace.trace,
+        "spanId": span_id(ident),
         "name": name,
         "kind": 1,
         "startTimeUnixNano": str(one.began_ms * _MS),
@@ -149,7 +154,9 @@ def _span(one: Seen) -> dict[str, Any]:
         "attributes": _attributes(facts),
         "status": status,
     }
-    return span if parent is None else span | {"parentSpanId": _hex(parent, 16)}
+    if parent is not None:
+        return span | {"parentSpanId": span_id(parent)}
+    return span if one.trace is None else span | {"parentSpanId": one.trace.span}
 
 
 def _attributes(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,10 +167,6 @@ def _any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"boolValue": value}
     return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
-
-
-def _hex(text: str, digits: int) -> str:
-    return hashlib.sha256(f"span\n{text}".encode()).hexdigest()[:digits]
 
 
 def posthog_batch(project: str, key: str, runs: Sequence[RunSeen]) -> dict[str, Any]:
@@ -183,7 +186,7 @@ def _captured(project: str, run: RunSeen) -> dict[str, Any]:
     }
     if run.error is not None:
         facts |= {"error_class": run.error["class"], "error_code": run.error["code"]}
-    ident = _hex(f"posthog\n{run.id}", 32)
+    ident = trace_id(f"posthog\n{run.id}")
     return {
         "event": f"run {run.status}",
         "distinct_id": f"flowlang/{project}",

@@ -115,3 +115,15 @@ def test_a_test_gives_its_own_resources() -> None:
     assert Context.for_test(resources={numbers: ["fake"]}).resource(numbers) == ["fake"]
     with pytest.raises(LookupError, match=r"has no value for .*numbers"):
         Context.for_test().resource(numbers)
+
+
+def test_a_context_in_a_trace_has_headers_for_others_and_the_trace_in_its_records(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "tracestate": "a=1"}
+    inside, outside = Context.for_test(trace_headers=headers), Context.for_test()
+    assert (inside.trace_headers, outside.trace_headers) == (headers, {})
+    for ctx in (inside, outside):
+        ctx.logger.warning("here")
+    assert [record.__dict__.get("trace") for record in caplog.records] == [trace, None]

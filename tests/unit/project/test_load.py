@@ -162,7 +162,7 @@ SMALL = "flowlang: 1\npipeline: p\nsteps: [{id: a, set: {x: 1}}]\n"
 OVERLAID = """flowlang: 1
 project: shop
 retries:
-  gentle: {attempts: 2}
+  gentle: {errors: transient, attempts: 2}
   other: {attempts: 3}
 errors: {acme.Gone: permanent}
 vars: {support: dev@example.com, site: example.com}
@@ -173,7 +173,7 @@ environments:
     lease: 45s
     durable: fsync
     retention: 30d
-    retries: {gentle: {attempts: 9}}
+    retries: {gentle: {errors: transient, attempts: 9}}
     errors: {acme.Busy: resource}
     vars: {support: help@example.com}
     limits: {event: 2KiB}
