@@ -22,6 +22,7 @@ from flowlang.client.requests import (
     SendEvents,
 )
 from flowlang.errors import StoreUnavailableError
+from flowlang.telemetry import read_trace
 
 if TYPE_CHECKING:
     from flowlang.server.problems import Reply as Answer
@@ -115,12 +116,13 @@ def answered(service: Service, request: Request) -> Answer:
     from flowlang.service import OPERATOR, IncomingEvent  # noqa: PLC0415 - the same
 
     match request:
-        case SendEvents(events):
-            items = [IncomingEvent(event.name, event.data, event.id, event.user) for event in events]
+        case SendEvents(events, headers):
+            trace = read_trace(headers)
+            items = [IncomingEvent(event.name, event.data, event.id, event.user, trace=trace) for event in events]
             posted = sending.Posted(tuple(items), is_list=True)
             return sending.reply_to(posted, sending.taken(service, items, OPERATOR))
-        case CallPipeline(pipeline, data, key):
-            return json_reply(202, service.call(pipeline, data, key=key))
+        case CallPipeline(pipeline, data, key, headers):
+            return json_reply(202, service.call(pipeline, data, key=key, trace=read_trace(headers)))
         case ReplayRun(run, key):
             wish = Wish(request.start, request.data, request.same_version, request.new_keys)
             if request.dry_run:

@@ -37,11 +37,11 @@ class Wire:
 def wired(request: Request) -> Wire:
     """Write a request for HTTP."""
     match request:
-        case SendEvents(events):
-            return Wire("POST", "/events", jsondata.dumps(events))
-        case CallPipeline(pipeline, data, key):
-            body = jsondata.dumps({"data": data})
-            return Wire("POST", f"/pipelines/{_part(pipeline)}/runs", body, headers={"idempotency-key": key})
+        case SendEvents(events, trace):
+            return Wire("POST", "/events", jsondata.dumps(events), headers=dict(trace))
+        case CallPipeline(pipeline, data, key, trace):
+            path, body = f"/pipelines/{_part(pipeline)}/runs", jsondata.dumps({"data": data})
+            return Wire("POST", path, body, headers={**trace, "idempotency-key": key})
         case ReplayRun(run, key):
             path, body = f"/runs/{_part(run)}/replay", jsondata.dumps(_wish(request))
             return Wire("POST", path, body, headers={"idempotency-key": key})

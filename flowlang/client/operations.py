@@ -42,6 +42,9 @@ from flowlang.clock import Clock, Rng, SystemClock, monotonic_ms, random_token, 
 
 T = TypeVar("T")
 
+#: Tells the headers `traceparent` and `tracestate` of where the program is; others are left out.
+Trace: TypeAlias = Callable[[], Mapping[str, str]]
+
 #: Statuses that say: not now.
 LATER: Final = frozenset({429, 502, 503, 504})
 
@@ -107,6 +110,7 @@ class Operations:
         rng: For jitter.
         clock: For dates in `Retry-After`.
         elapsed_ms: A clock that never goes back, for time-outs.
+        trace: Tells the headers of the place in a trace where the program is; read once a call.
     """
 
     def __init__(
@@ -117,12 +121,14 @@ class Operations:
         rng: Rng | None = None,
         clock: Clock | None = None,
         elapsed_ms: Callable[[], float] = monotonic_ms,
+        trace: Trace | None = None,
     ) -> None:
         self._patience = patience
         self.token = token
         self._rng = rng or system_rng()
         self._clock = clock or SystemClock()
         self._elapsed_ms = elapsed_ms
+        self._trace = trace or dict
 
     def send(self, event: Event) -> Operation[Sent]:
         """Send one event. Raises: ProblemError, also for one that was not stored."""
@@ -134,17 +140,17 @@ class Operations:
 
     def send_many(self, given: Iterable[Event | Mapping[str, Any]]) -> Operation[list[Sent]]:
         """Send events, as many in a request as it may hold."""
-        events = events_of(given, self.token)
+        events, trace = events_of(given, self.token), self._traced()
         answers: list[Sent] = []
         for at in range(0, len(events), MOST_EVENTS):
-            reply = yield from self._asked(SendEvents(tuple(events[at : at + MOST_EVENTS])))
+            reply = yield from self._asked(SendEvents(tuple(events[at : at + MOST_EVENTS]), trace))
             answers += _read(reply, SentList).events
         return answers
 
     def call(self, pipeline: str, data: Any, key: str | None) -> Operation[Started]:
         """Start a pipeline."""
         jsondata.check(data)
-        reply = yield from self._asked(CallPipeline(pipeline, data, key or self.token()))
+        reply = yield from self._asked(CallPipeline(pipeline, data, key or self.token(), self._traced()))
         return _read(reply, Started)
 
     def call_and_wait(self, pipeline: str, data: Any, key: str | None, seconds: float) -> Operation[Run]:
@@ -194,6 +200,10 @@ class Operations:
         if request.data is not msgspec.UNSET:
             jsondata.check(request.data)
         return _read((yield from self._asked(request)), Replayed)
+
+    def _traced(self) -> dict[str, str]:
+        told = {name.lower(): value for name, value in self._trace().items()}
+        return {name: told[name] for name in ("traceparent", "tracestate") if name in told}
 
     def _asked(self, request: Request) -> Operation[Reply]:
         tried = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -25,18 +25,20 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class SendEvents:
-    """Send events, answered one by one."""
+    """Send events, answered one by one; `trace`: headers that name their place in a trace."""
 
     events: tuple[Event, ...]
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CallPipeline:
-    """Start a pipeline; the same key gives the same run."""
+    """Start a pipeline; the same key gives the same run. `trace`: headers that name its place in a trace."""
 
     pipeline: str
     data: Any
     key: str
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

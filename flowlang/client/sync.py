@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from flowlang.client.operations import Operation, Operations, Patience, Pause
+from flowlang.client.operations import Operation, Operations, Patience, Pause, Trace
 from flowlang.client.requests import Event, ListRuns, ReplayRun
 from flowlang.client.results import Replayed, Run, RunSummary, Sent, Started
 from flowlang.client.transport import TIMEOUT_S, Transport, transport_for
@@ -28,6 +28,7 @@ class Client:
         api_key: For a server that asks for one.
         timeout: Seconds for one try over HTTP.
         patience: How often something is asked for again.
+        trace: Tells `traceparent` and `tracestate` of where the program is, as OpenTelemetry's `inject` does.
         transport: What carries requests, in place of what the URL means.
         operations: How calls are made, in place of `patience`; for tests.
         pause: Waits so many seconds.
@@ -44,12 +45,13 @@ class Client:
         api_key: str | None = None,
         timeout: float = TIMEOUT_S,
         patience: Patience | None = None,
+        trace: Trace | None = None,
         transport: Transport | None = None,
         operations: Operations | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self._transport = transport or transport_for(url, api_key, timeout)
-        self._operations = operations or Operations(patience or Patience())
+        self._operations = operations or Operations(patience or Patience(), trace=trace)
         self._pause = pause or threading.Event().wait
 
     def send(self, name: str, data: Any = None, *, id: str | None = None, user: Any = None) -> Sent:  # noqa: A002 - the event's own word

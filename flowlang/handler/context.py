@@ -137,7 +137,7 @@ class Context:
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Logger of the handler; its records carry run, pipeline, step and attempt, and the trace where there is one."""
+        """Logger of the handler; its records carry run, pipeline, step, attempt, and the trace where there is one."""
         if self._logger is None:
             fields = {"run": self.run.id, "pipeline": self.run.pipeline, "step": self.step, "attempt": self.attempt}
             _, _, place = self.trace_headers.get("traceparent", "").partition("-")

@@ -315,6 +315,18 @@ def test_the_key_is_sent_and_a_connection_of_ones_own_is_left_open(site: Site) -
     assert seen == [f"Bearer {DEV_TOKEN}"]
 
 
+@pytest.mark.parametrize("way", ["http", "direct"])
+def test_the_place_of_the_program_in_a_trace_goes_with_what_it_sends(site: Site, way: str) -> None:
+    place = {"Traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "v=1", "baggage": "secret=1"}
+    url, key = (site.server.url, DEV_TOKEN) if way == "http" else (site.store_url, None)
+    with Client(url, api_key=key, trace=lambda: place) as client:
+        runs = [client.send("shop/order", ORDER).runs[0].id, client.call("report").id]
+    for run in runs:
+        trace = site.service.run(run).event.trace
+        assert trace is not None
+        assert trace.headers() == {"traceparent": place["Traceparent"], "tracestate": "v=1"}
+
+
 def test_a_key_that_is_missing_or_does_not_grant_it_is_a_refusal(site: Site) -> None:
     key = made(site.service.store, send=("other/*",))
     for api_key, code in [(None, "key.missing"), ("flk_x", "key.invalid"), (key, "event.refused")]:
