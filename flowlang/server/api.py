@@ -52,7 +52,10 @@ def _add_events(routes: Routes, service: Service) -> None:
         posted = sending.read_posted(request.headers, body)
         await request.spend(len(posted.items) - 1)
         answers = await run_in_threadpool(sending.taken, service, posted.items, request.caller)
-        crashpoint("http.list_stored" if posted.is_list else "http.event_stored")
+        if posted.is_list:
+            crashpoint("http.list_stored")
+        else:
+            crashpoint("http.event_stored")
         await run_in_threadpool(sending.check_repeats, service, posted, answers)
         return sending.reply_to(posted, answers)
 

@@ -21,6 +21,7 @@ from flowlang.telemetry import read_trace
 
 PREFIX: Final = "/e/"
 SEED: Final = "x-inngest-event-id-seed"
+MOST: Final = 1000  #: events of one request
 #: The last millisecond of the year 9999.
 _LAST_MS: Final = 253_402_300_799_999
 
@@ -51,7 +52,12 @@ def read_events(headers: Mapping[str, str], tree: Any) -> list[IncomingEvent | D
 
     Returns:
         For each an event, or what is wrong with it.
+
+    Raises:
+        DataError: when there are more than a request may hold.
     """
+    if isinstance(tree, list) and len(tree) > MOST:
+        raise DataError(f"a list has up to {MOST} events, this one has {len(tree)}")
     trace = read_trace(headers)
     seed = headers.get(SEED, "")
     found: list[IncomingEvent | DataError] = []

@@ -46,6 +46,12 @@ def test_what_is_no_event_is_told_apart(sent: dict[str, Any]) -> None:
     assert [type(item) for item in read_events({}, [{"name": "a"}, {}, 7])] == [IncomingEvent, DataError, DataError]
 
 
+def test_a_request_has_no_more_events_than_it_may() -> None:
+    assert len(read_events({}, [{"name": "a"}] * 1000)) == 1000
+    with pytest.raises(DataError, match="up to 1000 events, this one has 1001"):
+        read_events({}, [{"name": "a"}] * 1001)
+
+
 def test_a_request_that_is_sent_again_has_the_same_ids_and_another_one_others() -> None:
     def ids(headers: dict[str, str]) -> list[str | None]:
         items = read_events(headers, [{"name": "a"}, {"name": "a"}, {"name": "a", "id": "mine"}])
