@@ -23,7 +23,7 @@ from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, json_reply
 from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
-from flowlang.service import Service
+from flowlang.service import Answer, Service
 from flowlang.telemetry import read_trace
 
 LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
@@ -50,22 +50,23 @@ def _add_events(routes: Routes, service: Service) -> None:
         sending.check_headers(request.headers)
         body = await read_body(request.receive, request.headers, LIST_BYTES)
         posted = sending.read_posted(request.headers, body)
-        await request.spend(len(posted.items) - 1)
-        answers = await run_in_threadpool(sending.taken, service, posted.items, request.caller)
-        if posted.is_list:
-            crashpoint("http.list_stored")
-        else:
-            crashpoint("http.event_stored")
+        answers = await taken(request, posted)
         await run_in_threadpool(sending.check_repeats, service, posted, answers)
         return sending.reply_to(posted, answers)
 
     async def post_inngest(request: Request) -> Reply:
         tree = await read_json(request.receive, request.headers, LIST_BYTES)
         items = inngest.read_events(request.headers, tree)
-        await request.spend(max(0, len(items) - 1))
-        answers = await run_in_threadpool(sending.taken, service, items, request.caller)
-        crashpoint("http.list_stored")
-        return inngest.reply_to(answers)
+        return inngest.reply_to(await taken(request, sending.Posted(tuple(items), is_list=True)))
+
+    async def taken(request: Request, posted: sending.Posted) -> list[Answer]:
+        await request.spend(max(0, len(posted.items) - 1))
+        answers = await run_in_threadpool(sending.taken, service, posted.items, request.caller)
+        if posted.is_list:
+            crashpoint("http.list_stored")
+        else:
+            crashpoint("http.event_stored")
+        return answers
 
     async def get_event(request: Request) -> Reply:
         found = await run_in_threadpool(service.event, request.params["event"], caller=request.caller)
