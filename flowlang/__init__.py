@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowlang.handler.declare import handler
     from flowlang.handler.env import Env
     from flowlang.handler.resources import resource
+    from flowlang.handler.sensitive import Sensitive
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "Permanent",
     "Resource",
     "RetryAfter",
+    "Sensitive",
     "Snooze",
     "Transient",
     "handler",
@@ -44,6 +46,7 @@ _HOMES = {
     "Permanent": "flowlang.errors",
     "Resource": "flowlang.errors",
     "RetryAfter": "flowlang.errors",
+    "Sensitive": "flowlang.handler.sensitive",
     "Snooze": "flowlang.errors",
     "Transient": "flowlang.errors",
     "resource": "flowlang.handler.resources",

@@ -327,6 +327,13 @@ class Places(_Part, frozen=True):
         return found
 
 
+class MarkedHints(_Part, frozen=True):
+    """Hints of a handler that mark what must not be shown, as JSON Schemas."""
+
+    arguments: dict[str, Any] = {}  #: those that mark something, by name
+    returns: Any = None
+
+
 class Plan(_Part, frozen=True):
     """A pipeline, compiled."""
 
@@ -357,6 +364,7 @@ class Plan(_Part, frozen=True):
     retention_ms: int = 7 * 86_400_000
     labels: dict[str, str] = {}
     handlers: dict[str, str] = {}  #: name → digest of the signature that its calls were checked against
+    marked: dict[str, MarkedHints] = {}  #: of handlers whose hints mark sensitive data, by handler
     closure: str = ""  #: digest of the event schemas that it was checked against
     places: Places | None = None  #: where it is written; no part of the version, since it changes nothing that runs
 

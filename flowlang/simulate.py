@@ -8,6 +8,7 @@ test scripts them without a registry.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -46,6 +47,7 @@ from flowlang.engine.turn import AttemptEnd, Call, RunEnd, Turn
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id
 from flowlang.plan import EventSchema, Manifest, Plan, manifest_from_json, plan_from_json, queues_of
+from flowlang.redaction import Mask
 from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
 
@@ -191,6 +193,7 @@ class Simulation:
         self._observer = observer or Observer()
         self.sealer: Sealer = sealer or PlainSealer()
         self._secrets = secrets or {}
+        self._hidden = partial(Mask, tuple(self._secrets.values()))
         self._rng = rng or seeded_rng(0)
         self._seq = 0
         self._workers = 0
@@ -336,7 +339,7 @@ class Simulation:
 
     def work(self, row: Claimed) -> None:
         """Run a claimed scope until it lets go, or its worker is lost."""
-        held = Held(row, self._programs[row.version], self.sealer, self._secrets)
+        held = Held(row, self._programs[row.version], self.sealer, self._secrets, hidden=self._hidden)
         turn = held.turn(row.facts, catalog=self.catalog, now_ms=self.store.now_ms(), rng=self._rng, flight="lost")
         ended: Call | None = None  # whose answer the next commit writes down
         while True:

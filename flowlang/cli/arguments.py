@@ -10,6 +10,9 @@ import click
 
 from flowlang import jsondata
 
+#: For commands that show data.
+reveal_option = click.option("--reveal", is_flag=True, help="Show what is marked as sensitive, too, in place of ***.")
+
 
 class Given(NamedTuple):
     """JSON data that was given: `null` is a value, and another thing than nothing."""

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Final
 
 from flowlang.clock import rfc3339
 from flowlang.settings import LogFormat, Settings
-
-#: What every record has; the rest was given by whoever logged, and is shown.
-_STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
-    "message",
-    "asctime",
-    "color_message",
-}
+from flowlang.worker.logfields import STANDARD, AttemptFields, Cleaned
 
 
 def set_up_logs(settings: Settings) -> None:
     """Write log records of this process to stderr, as the settings say."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(AttemptFields())
+    handler.addFilter(Cleaned())
     handler.setFormatter(JsonLines() if settings.log_format is LogFormat.JSON else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -37,7 +32,7 @@ class TextLines(logging.Formatter):
         """Write a record on one line, a traceback below it."""
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
         head = f"{rfc3339(int(record.created * 1000))} {record.levelname.lower()} {record.name}: "
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        trace = f"\n{told}" if (told := _traceback(self, record)) else ""
         return f"{head}{record.getMessage()}{' ' if extra else ''}{extra}{trace}"
 
 
@@ -53,10 +48,15 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **_extra(record),
         }
-        if record.exc_info:
-            content["error"] = self.formatException(record.exc_info)
+        if told := _traceback(self, record):
+            content["error"] = told
         return json.dumps(content, ensure_ascii=False, default=str)
 
 
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """A record's traceback: as it was cleaned, or as it is."""
+    return record.exc_text or (formatter.formatException(record.exc_info) if record.exc_info else "")
+
+
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    return {name: value for name, value in record.__dict__.items() if name not in STANDARD}

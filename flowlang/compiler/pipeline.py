@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from flowlang.compiler.steps import Around, StepLowering, check_match
 from flowlang.compiler.subject import Subject
 from flowlang.diagnostics import Label, Severity, has_errors
 from flowlang.durations import milliseconds
-from flowlang.expr.schema_types import SENSITIVE, type_of_schema
+from flowlang.expr.schema_types import SENSITIVE, has_marks, type_of_schema
 from flowlang.expr.types import BOOL, DYN, ListOf, ObjectOf, Type
 from flowlang.model import Path, Pipeline, PipelineDocument, ProjectFile
 from flowlang.model.pipeline import CancelOn as WrittenCancelOn
@@ -33,6 +33,7 @@ from flowlang.plan import (
     CancelOn,
     CronTrigger,
     EventTrigger,
+    MarkedHints,
     Places,
     Plan,
     RetryRule,
@@ -400,7 +401,20 @@ class PipelineLowering:
             if name in patterns or f"{name.rpartition('/')[0]}/*" in patterns
         }
         closure = jsondata.digest(schemas) if schemas else ""
-        return msgspec.structs.replace(plan, handlers=handlers, closure=closure)
+        return msgspec.structs.replace(plan, handlers=handlers, marked=self._marked(called), closure=closure)
+
+    def _marked(self, handlers: Iterable[str]) -> dict[str, MarkedHints]:
+        """What the hints of handlers mark as sensitive, so that it is known where runs are shown."""
+        found = {}
+        for name in handlers:
+            hints = self._project.handler_types.get(name)
+            if hints is None:
+                continue
+            arguments = {argument: schema for argument, schema in hints.arguments.items() if has_marks(schema)}
+            returns = hints.returns if has_marks(hints.returns) else None
+            if arguments or returns is not None:
+                found[name] = MarkedHints(arguments, returns)
+        return found
 
 
 def _names_of(trigger: WrittenEvent | WrittenCron) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flowlang.compiler.inputs import ProjectInput
 from flowlang.compiler.place_types import TICK, any_event, event_type
-from flowlang.expr.schema_types import type_of_schema
+from flowlang.expr.schema_types import SENSITIVE, type_of_schema
 from flowlang.expr.types import DYN, ObjectOf, Type
 
 
@@ -70,6 +70,12 @@ class ProjectTypes:
             named = f"the output of `{handler}`"
             self._results[handler] = DYN if schemas is None else type_of_schema(schemas.returns, name=named)
         return self._results[handler]
+
+    def result_mark(self, handler: str) -> str:
+        """What the whole of what a handler returns is, in words, when its hint marks it as sensitive; else empty."""
+        schemas = self._project.handler_types.get(handler)
+        marked = schemas is not None and isinstance(schemas.returns, dict) and schemas.returns.get(SENSITIVE) is True
+        return f"the output of `{handler}`" if marked else ""
 
 
 def data_of(event: str) -> str:

@@ -485,6 +485,7 @@ class StepLowering:
             case "uses":
                 verb = self._uses(step, place)
                 made = _without_none(self._types.result(step.uses or ""), f"`{step.uses}` may return nothing")
+                made = replace(made, sensitive=self._types.result_mark(step.uses or ""))
             case "emit":
                 verb = self._emit(step, place)
                 made = StepOutcome(SENT)

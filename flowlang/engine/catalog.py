@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flowlang.engine.awaiting import AwaitedEvents, awaited_by
+from flowlang.engine.marks import NO_MARKS, Marks
 from flowlang.engine.program import Program
 from flowlang.engine.schedule import Schedule
 from flowlang.engine.schemas import EventValidator
@@ -112,6 +113,7 @@ class Catalog:
         self._salt = salt
         self._starters = {name: starter_of(programs[name]) for name in sorted(manifest.pipelines)}
         self._validators = {entry.name: EventValidator(entry.schema) for entry in manifest.events}
+        self._marks = {entry.name: Marks(entry.schema) for entry in manifest.events}
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
         self._under: dict[str, list[Subscription]] = {}
@@ -158,6 +160,15 @@ class Catalog:
     def validator(self, event: str) -> EventValidator | None:
         """What checks an event's data; None for one without a schema."""
         return self._validators.get(event)
+
+    def marks(self, event: str) -> Marks:
+        """What the schema of an event marks as sensitive."""
+        return self._marks.get(event, NO_MARKS)
+
+    @property
+    def marks_anything(self) -> bool:
+        """Whether any event has a field that must not be shown."""
+        return any(self._marks.values())
 
     def webhook(self, name: str) -> Webhook | None:
         """A webhook of the project."""

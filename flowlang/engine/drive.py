@@ -51,11 +51,12 @@ from flowlang.engine.state import (
     decode_state,
     encode,
 )
-from flowlang.engine.turn import AttemptEnd, Emission, Invocation, RunEnd, Turn
+from flowlang.engine.turn import AttemptEnd, Call, Emission, Invocation, RunEnd, Turn
 from flowlang.engine.view import RunView
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
+from flowlang.redaction import LazyMask, Mask
 from flowlang.telemetry import Trace
 
 
@@ -74,6 +75,7 @@ class Held:
         sealer: Opens and closes payloads.
         secrets: What `secrets` is to expressions in `with`.
         meta: The run's meta data, when they are known; else the row has them.
+        hidden: What hides the secrets that have been read.
     """
 
     def __init__(
@@ -83,8 +85,11 @@ class Held:
         sealer: Sealer,
         secrets: Mapping[str, str] | None = None,
         meta: RunMeta | None = None,
+        *,
+        hidden: LazyMask = Mask,
     ) -> None:
         self.row = claimed
+        self._hidden = hidden
         self.program = program
         self.sealer = sealer
         self.state = decode_state(_opened_state(claimed, sealer))
@@ -139,6 +144,7 @@ class Held:
         """
         new = facts[self.taken :]
         self.taken += len(new)
+        self.view.mask = lambda: self.mask(catalog)
         turn = advance(
             self.program,
             self.view,
@@ -165,6 +171,17 @@ class Held:
             turn.child_end = Result("fail", error=error)
             turn.child_weight = 2
         return turn
+
+    def mask(self, catalog: Catalog, call: Call | None = None) -> Mask:
+        """What hides all that must not be shown: of the run's data as far as it was read, of a call, and secrets.
+
+        Args:
+            catalog: The active manifest, for the schemas of events.
+            call: Of a handler, whose hints may mark arguments.
+        """
+        marks, view = self.program.marks, self.view
+        mask = marks.mask(view.meta, view.records, catalog.marks) | self._hidden()
+        return mask if call is None else mask | Mask(marks.argument_values(call.handler, call.arguments))
 
     def must_commit(self, turn: Turn) -> bool:
         """Whether a turn has anything that must be in the store before its call is made."""

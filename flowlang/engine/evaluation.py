@@ -148,8 +148,8 @@ class Evaluator:
                 raise self.error(frame, slot, f"`{slot}` takes a duration or a timestamp, not {type_name(until)}")
 
     def error(self, frame: StepFrame | None, code: str, message: str) -> StepError:
-        """A permanent error of a step, or of the pipeline."""
-        return StepError(ErrorInfo("permanent", code, message, step=self._instance(frame)))
+        """A permanent error of a step, or of the pipeline; what must not be shown is hidden in its message."""
+        return StepError(ErrorInfo("permanent", code, self._view.mask().text(message), step=self._instance(frame)))
 
     def _text_timer(self, frame: StepFrame, slot: str, timer_id: str, text: str) -> Timer:
         try:

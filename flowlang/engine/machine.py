@@ -451,7 +451,9 @@ class Machine:
             return error
         said = self.ask.value(frame, "fail", {"code": verb.code, "message": verb.message})
         try:
-            return ErrorInfo(verb.error_class, to_text(said["code"]), to_text(said["message"]), step=instance)
+            hide = self.view.mask().text
+            code, message = (hide(to_text(said[name])) for name in ("code", "message"))
+            return ErrorInfo(verb.error_class, code, message, step=instance)
         except CelError as error:
             raise self.ask.error(frame, "expression", f"fail: {error}") from error
 

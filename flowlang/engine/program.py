@@ -6,11 +6,13 @@ Instances are named here: `pages[3].notify[17]` everywhere (journal, CLI, tests,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Literal, assert_never
 
 import msgspec
 
 from flowlang import jsondata
+from flowlang.engine.marks import RunMarks
 from flowlang.engine.state import ScopeState, StepFrame, encode
 from flowlang.expr import EvaluationError, Expression, Template, ValueTemplate, compile_expression, compile_value
 from flowlang.plan import (
@@ -60,6 +62,11 @@ class Program:
         self._values: dict[tuple[int, str], ValueTemplate] = {}
         self._reads: dict[tuple[int, Part], tuple[tuple[Step, bool], ...]] = {}
         self._outer_reads: dict[tuple[int, Part], tuple[str, ...]] = {}
+
+    @cached_property
+    def marks(self) -> RunMarks:
+        """What must not be shown of its runs."""
+        return RunMarks(self.plan)
 
     def expression(self, text: str) -> Expression:
         """A condition or key, compiled."""

@@ -153,7 +153,10 @@ class Router:
         """
         found = _Found()
         start = _Start(self, starter, CALLED, delivery.row, lineage or _ALONE, parent)
-        found.runs.append(start.seed(start.with_input(event, event.data)))
+        try:
+            found.runs.append(start.seed(start.with_input(event, event.data)))
+        except InputError as error:
+            raise InputError(self._shown(event, starter, error.problem)) from error
         for subscription in self.catalog.subscribers(event.name):
             self._try(subscription, event, delivery, found)
         return self._routed(event, delivery, found)
@@ -174,9 +177,12 @@ class Router:
         """
         start = _Start(self, starter, CALLED, delivery.row, lineage)
         event = before.event
-        if not before.events:
-            event = start.with_input(event, event.data)
-        found = _Found(runs=[start.seed(event, before)])
+        try:
+            if not before.events:
+                event = start.with_input(event, event.data)
+            found = _Found(runs=[start.seed(event, before)])
+        except InputError as error:
+            raise InputError(self._shown(event, starter, error.problem)) from error
         # It is no new event: whoever waits for such ones has seen it, or had not begun to wait.
         return Routed(self._accept(event, delivery, found, None, keys=()), (), ())
 
@@ -245,7 +251,12 @@ class Router:
             data = event.data if subscription.data is None else start.evaluated("data", subscription.data, names)
             found.runs.append(start.seed(start.with_input(event, data)))
         except InputError as error:
-            found.problems.append(error.problem)
+            found.problems.append(self._shown(event, starter, error.problem))
+
+    def _shown(self, event: Event, starter: Starter, problem: TriggerProblem) -> TriggerProblem:
+        """A problem as its message may be told to whoever sent the event."""
+        mask = starter.program.marks.mask(RunMeta(event, self.now_ms), {}, self.catalog.marks)
+        return msgspec.structs.replace(problem, message=mask.text(problem.message)) if mask else problem
 
 
 _ALONE = Lineage()

@@ -12,6 +12,7 @@ from flowlang.clock import rfc3339
 from flowlang.engine.program import Program
 from flowlang.engine.state import BlockFrame, ErrorInfo, Past, Record, RunMeta, ScopeState, StepFrame
 from flowlang.expr import Pins, Timestamp
+from flowlang.redaction import LazyMask, Mask
 
 SKIPPED: dict[str, Any] = {"status": "skipped", "attempts": 0}
 
@@ -59,6 +60,7 @@ class RunView:
         self.events = [event.view() for event in meta.events]
         self.stored = 0  #: bytes that the run has stored
         self.steps = 0  #: steps outside loops that it has begun
+        self.mask: LazyMask = Mask  #: of what must not be shown of the run's data; made when something is told
         self._about: dict[str, Any] | None = None
 
     @property

@@ -76,6 +76,20 @@ _PERHAPS: Final = ("if", "then", "else", "not")
 _PREFIX: Final = re.compile(r"\^([A-Za-z0-9_-]*[A-Za-z0-9_-](?![*?{])|)")
 
 
+def has_marks(schema: Any) -> bool:
+    """Whether a schema marks anything as sensitive; most do not, and that is quickly seen."""
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if SENSITIVE in value:
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
+
+
 def type_of_schema(schema: object, *, name: str = "", defaults_filled: bool = False) -> Type:
     """Read a JSON Schema 2020-12 as a type.
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from flowlang.errors import HandlerError, RetryAfter
-from flowlang.handler.env import Secrets
+from flowlang.redaction import Mask
 
 ErrorClass: TypeAlias = Literal["transient", "resource", "permanent", "bug", "timeout", "cancelled"]
 
@@ -123,7 +123,7 @@ def classify(
     *,
     now: datetime,
     table: Mapping[str, ErrorClass] | None = None,
-    secrets: Secrets | None = None,
+    mask: Mask | None = None,
 ) -> Failure:
     """Say what kind of failure an exception is.
 
@@ -131,14 +131,14 @@ def classify(
         error: What a handler raised.
         now: For a `Retry-After` that is a date; with a time zone.
         table: The project's own `errors:`, from exception names to classes. It goes first, except for `HandlerError`.
-        secrets: Values that must not stay in the message.
+        mask: Hides what must not stay in the message.
 
     Returns:
         The class, code and message; class `bug` for exceptions that nothing lists.
     """
     info = _classify(error, now, table or {})
-    message = secrets.redact(info.message) if secrets else info.message
-    code = secrets.redact(info.code) if secrets else info.code
+    message = mask.text(info.message) if mask else info.message
+    code = mask.text(info.code) if mask else info.code
     return Failure(info.error_class, code, bounded(message), info.retry_after_seconds)
 
 

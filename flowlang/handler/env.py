@@ -6,16 +6,13 @@ cleaned of them. It leaves FlowLang's own settings to `flowlang.settings`.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
-from urllib.parse import quote, quote_plus
 
 from flowlang.errors import Permanent
-
-HIDDEN = "[secret]"  #: stands in messages where a secret was
+from flowlang.redaction import SECRETS, KnownSecrets, Mask
 
 #: Where secrets are looked up, in this order, when `flowlang.yaml` does not say it: `secrets: {from: …}`.
 PLACES = ("env", "files")
@@ -37,7 +34,7 @@ class Secrets:
     ) -> None:
         self._source: Mapping[str, str] = os.environ if source is None else source
         self._places = places
-        self._spellings: dict[str, None] = {}
+        self._known = KnownSecrets()
 
     def __getitem__(self, name: str) -> str:
         """Return a secret's value.
@@ -50,7 +47,8 @@ class Secrets:
             ways = {"env": f"the variable {name}", "files": f"{name}_FILE to the path of a file"}
             advice = ", or ".join(ways[place] for place in self._places())
             raise Permanent(f"the secret {name!r} is missing: set {advice}", code="secret.missing")
-        self._remember(value)
+        self._known.add(value)
+        SECRETS.add(value)
         return value
 
     @overload
@@ -66,11 +64,14 @@ class Secrets:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._read(name) is not None
 
+    @property
+    def mask(self) -> Mask:
+        """What hides every secret that was handed out."""
+        return self._known.mask
+
     def redact(self, text: str) -> str:
-        """Return the text with every secret that was handed out replaced, also as escaped for a URL or JSON."""
-        for spelling in sorted(self._spellings.copy(), key=len, reverse=True):
-            text = text.replace(spelling, HIDDEN)
-        return text
+        """Return the text with every secret that was handed out replaced, in each spelling that it may have."""
+        return self._known.mask.text(text)
 
     def _read(self, name: str) -> str | None:
         for place in self._places():
@@ -90,11 +91,6 @@ class Secrets:
                 f"the secret {name!r} cannot be read from the file that {name}_FILE names: {type(error).__name__}",
                 code="secret.missing",
             ) from None
-
-    def _remember(self, value: str) -> None:
-        spellings = (value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1])
-        self._spellings.update(dict.fromkeys((*spellings, repr(value)[1:-1])))
-        self._spellings.pop("", None)
 
     def __repr__(self) -> str:
         return "<Secrets>"

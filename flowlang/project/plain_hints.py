@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from flowlang.expr.schema_types import SENSITIVE
 from flowlang.jsondata import JsonError, check
 
 _SCALARS: Final[Mapping[str, str]] = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -132,6 +133,9 @@ class Module:
                 return {"anyOf": [self._schema(argument, depth) for argument in arguments]}
             case ("Literal", [_, *_]):
                 return {"enum": [_literal(argument) for argument in arguments]}
+            case ("flowlang.Sensitive", [inner]):
+                schema = self._schema(inner, depth)
+                return {**(schema if isinstance(schema, dict) else {}), SENSITIVE: True}
             case ("Annotated", [inner, *notes]):
                 schema = self._schema(inner, depth)
                 bounds = [self._bounds(note) for note in notes]

@@ -26,6 +26,7 @@ from flowlang.service.dead_letters import DeadFilter, DeadLetters
 from flowlang.service.delays import send_due
 from flowlang.service.events import Intake
 from flowlang.service.headroom import Headroom
+from flowlang.service.hiding import Hiding
 from flowlang.service.live_waits import awaited_by_others
 from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
@@ -40,7 +41,7 @@ from flowlang.service.views import (
     RunSummary,
     VersionSummary,
     event_detail,
-    run_detail,
+    opened_run,
     run_summary,
     version_summary,
 )
@@ -369,8 +370,13 @@ class Service:
                 return RunPage(tuple(found), None)
         return RunPage(tuple(found), before)
 
-    def run(self, run: str, *, caller: Caller = OPERATOR) -> RunDetail:
+    def run(self, run: str, *, caller: Caller = OPERATOR, reveal: bool = False) -> RunDetail:
         """All that is known of a run.
+
+        Args:
+            run: Its id.
+            caller: Who asks.
+            reveal: Whether to show sensitive data, too: for an operator, or a caller who may see them.
 
         Raises:
             NotFoundError: when there is none that the caller may look at.
@@ -378,7 +384,9 @@ class Service:
         rows = self.store.run(run)
         if rows is None or not caller.may("read", rows.row.pipeline):
             raise NotFoundError(f"no run {run!r}")
-        return run_detail(rows, self._catalogs.program(rows.row.version), self._sealer)
+        program = self._catalogs.program(rows.row.version)
+        opened = opened_run(rows, program, self._sealer)
+        return opened.detail if reveal else self._hiding().run(opened, program)
 
     def cancel(self, run: str, reason: str = "", *, caller: Caller = OPERATOR) -> bool:
         """Cancel a run; its clean-up still runs.
@@ -409,10 +417,11 @@ class Service:
         self._check(run, caller)
         return self._replays.dry_run(run, wish)
 
-    def event(self, event: str, *, caller: Caller = OPERATOR) -> EventDetail:
+    def event(self, event: str, *, caller: Caller = OPERATOR, reveal: bool = False) -> EventDetail:
         """A kept event: what it started, and why it did not start the rest.
 
         Of somebody who may look at some pipelines only: the events that started a run of these, with these runs.
+        `reveal`: see `run`.
 
         Raises:
             NotFoundError: when there is none that the caller may look at.
@@ -425,7 +434,8 @@ class Service:
             raise NotFoundError(f"no event {event!r}")
         detail = event_detail(kept, self._sealer)
         ignored = tuple(reason for reason in detail.ignored if caller.may("read", reason.pipeline))
-        return msgspec.structs.replace(detail, ignored=ignored)
+        detail = msgspec.structs.replace(detail, ignored=ignored)
+        return detail if reveal else self._hiding().event(detail)
 
     def _may_read(self, run: str, caller: Caller) -> bool:
         rows = self.store.run(run)
@@ -453,14 +463,19 @@ class Service:
         """The event of a dead letter, or that the failed run began with. Raises: NotFoundError."""
         return self._dead.event_of(ident)
 
+    def shown_of(self, ident: str, data: Any) -> Any:
+        """Data, or a text, that was made of a dead letter's event, without what must not be shown."""
+        return self._hiding().data(self._dead.event_of(ident), data)
+
     def discard_dead_letter(self, ident: str, *, caller: Caller = OPERATOR) -> None:
         """Take a dead letter off the list for good. Raises: NotFoundError, NotAllowedError."""
         self._check(ident, caller)
         self._dead.discard(ident)
 
-    def dead_letter(self, ident: str) -> DeadDetail:
-        """One dead letter. Raises: NotFoundError."""
-        return self._dead.one(ident)
+    def dead_letter(self, ident: str, *, reveal: bool = False) -> DeadDetail:
+        """One dead letter. `reveal`: see `run`. Raises: NotFoundError."""
+        detail = self._dead.one(ident)
+        return detail if reveal else self._hiding().dead(detail)
 
     def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET, *, caller: Caller = OPERATOR) -> Answer:
         """Send a dead letter again and take it off the list; see `DeadLetters.retry`. Raises: NotAllowedError, too."""
@@ -481,6 +496,12 @@ class Service:
             caller.check(program.plan, "control")
         else:
             caller.require("control", rows.row.pipeline)
+
+    def _hiding(self) -> Hiding:
+        try:
+            return Hiding(self.catalog)
+        except NotDeployedError:
+            return Hiding(None)
 
     def stats(self) -> Stats:
         """Counts for people and probes."""

@@ -15,7 +15,7 @@ from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_
 from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer, VersionRow
 from flowlang.engine.program import Program
 from flowlang.engine.recalling import PAST
-from flowlang.engine.state import Event, Record, decode_meta, decode_record
+from flowlang.engine.state import Event, Record, RunMeta, decode_meta, decode_record
 from flowlang.engine.turn import RunEnd
 from flowlang.engine.view import ItemsView, record_view
 
@@ -157,8 +157,16 @@ def run_summary(row: RunRow) -> RunSummary:
     )
 
 
-def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDetail:
-    """All that is known of a run.
+class OpenedRun(msgspec.Struct, frozen=True):
+    """A run with what its view is made of, for those who must hide some of it."""
+
+    detail: RunDetail
+    meta: RunMeta
+    records: dict[str, Record]
+
+
+def opened_run(rows: RunRows, program: Program | None, sealer: Sealer) -> OpenedRun:
+    """All that is known of a run, sensitive data included.
 
     Args:
         rows: As the store keeps them.
@@ -170,7 +178,7 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
     end = _ends.decode(sealer.open(result, sealed_fields.RESULT, run)) if result else None
     shown = ((name, payload) for name, payload in rows.records.items() if not name.startswith(PAST))
     records = {name: decode_record(sealer.open(payload, sealed_fields.record(name), run)) for name, payload in shown}
-    return RunDetail(
+    detail = RunDetail(
         run=run_summary(rows.row),
         event=meta.event,
         vars=meta.vars,
@@ -181,6 +189,7 @@ def run_detail(rows: RunRows, program: Program | None, sealer: Sealer) -> RunDet
         journal=tuple(jsondata.loads(sealer.open(entry, sealed_fields.JOURNAL, run)) for entry in rows.journal),
         timers={name: rfc3339(due_ms) for name, due_ms in sorted(rows.timers.items())},
     )
+    return OpenedRun(detail, meta, records)
 
 
 def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:

@@ -95,7 +95,7 @@ def attempt(
     except Snooze as snooze:
         return Attempted("snoozed", snooze=snooze.seconds, exception=snooze)
     except Exception as error:  # noqa: BLE001 - user code may raise anything
-        failure = classify(error, now=_TEST_TIME, table=errors or {}, secrets=ctx.secrets)
+        failure = classify(error, now=_TEST_TIME, table=errors or {}, mask=ctx.secrets.mask)
         return Attempted(
             "failed",
             error_class=failure.error_class,

@@ -17,11 +17,11 @@ from flowlang.engine.turn import Call
 from flowlang.errors import ConfigError, Snooze
 from flowlang.handler.classify import classify
 from flowlang.handler.discover import discover
-from flowlang.handler.env import Secrets
 from flowlang.pipeline_tests.real import RealHandlers, simulated
 from flowlang.pipeline_tests.scenario import FOREVER_MS
 from flowlang.plan import Plan, Uses
 from flowlang.project.load import load_project
+from flowlang.redaction import Mask
 from flowlang.simulate import SimulatedCrash, SimulatedError, SimulatedSnooze, Simulation
 
 
@@ -103,7 +103,7 @@ def _fake(given: Any, secrets: Mapping[str, str]) -> Callable[[Call], Any]:
         except Snooze as snooze:
             raise SimulatedSnooze(round(snooze.seconds * 1000)) from snooze
         except Exception as error:
-            failure = classify(error, now=datetime(2030, 1, 1, tzinfo=UTC), table={}, secrets=Secrets(secrets))
+            failure = classify(error, now=datetime(2030, 1, 1, tzinfo=UTC), table={}, mask=Mask(secrets.values()))
             raise simulated(failure) from error
 
     return answer

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from flowlang.handler.classify import Failure
 from flowlang.handler.context import Context, RunInfo
+from flowlang.redaction import LazyMask, Mask
 from flowlang.telemetry import Trace
 
 
@@ -16,7 +17,8 @@ from flowlang.telemetry import Trace
 class Attempt:
     """One call of a handler that is to be made.
 
-    `arguments` are the rendered values of `with`; `number` counts from 1; `timeout_seconds` bounds the call itself.
+    `arguments` are the rendered values of `with`; `number` counts from 1; `timeout_seconds` bounds the call itself;
+    `hidden` makes what hides sensitive data of the run in whatever is told of the attempt.
     """
 
     handler: str
@@ -27,6 +29,7 @@ class Attempt:
     idempotency_key: str
     timeout_seconds: float
     trace: Trace | None = None  #: what the handler asks for belongs below this place
+    hidden: LazyMask = Mask
 
 
 @dataclass(frozen=True, slots=True)

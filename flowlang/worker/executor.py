@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, assert_never
 
 from flowlang.clock import Rng, monotonic_ms
@@ -28,10 +29,12 @@ from flowlang.engine.turn import AttemptEnd, Call, Turn
 from flowlang.errors import FlowError, StoreError
 from flowlang.handler.classify import Failure
 from flowlang.handler.context import RunInfo
+from flowlang.redaction import LazyMask, Mask
 from flowlang.telemetry import Trace, attempt_id, span_id, trace_id
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
+from flowlang.worker.logfields import hiding
 from flowlang.worker.metas import Metas
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.observing.receivers import attempt_seen, run_seen
@@ -64,6 +67,7 @@ class Executor:
         runner: Calls handlers.
         rng: For jitter.
         secrets: What `secrets` is to expressions in `with`.
+        hidden: What hides those that were read.
         stopping: Whether this process is stopping: nothing new is begun.
         on_more: Called when a thread ends its slice while there may be more to do.
         grace_ms: How long a sync handler may go on after its time.
@@ -89,6 +93,7 @@ class Executor:
         runner: Runner,
         rng: Rng,
         secrets: Mapping[str, str],
+        hidden: LazyMask = Mask,
         stopping: Callable[[], bool],
         on_more: Callable[[str], None],
         on_timer: Callable[[int], None],
@@ -108,6 +113,7 @@ class Executor:
         self._runner = runner
         self._rng = rng
         self._secrets = secrets
+        self._hidden = hidden
         self._stopping = stopping
         self._on_more = on_more
         self._on_timer = on_timer
@@ -197,7 +203,7 @@ class Executor:
             if verdict.kind == "refuses" or (verdict.kind == "defers" and not row.deferred):
                 self._return_row(row)  # claimed before its version was known; from now on no such row comes
                 return
-            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets, meta))
+            hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets, meta, hidden=self._hidden))
         except (FlowError, LookupError, ValueError) as error:
             # Not ours to fail: the store may answer again.
             log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
@@ -251,6 +257,7 @@ class Executor:
                 idempotency_key=call.idempotency_key,
                 timeout_seconds=call.timeout_ms / 1000,
                 trace=self._trace(hand, call, began_ms),
+                hidden=cache(lambda: hand.held.mask(self._catalog(), call)),
             )
         )
         hand.begin_call(call, completion)
@@ -311,7 +318,8 @@ class Executor:
             self._let_go(hand)
         except Exception as error:
             row = hand.held.row
-            log.exception("%s of %s could not go on; it is for us to mend", row.run, row.pipeline)
+            with hiding(lambda: hand.held.mask(self._catalog())):
+                log.exception("%s of %s could not go on; it is for us to mend", row.run, row.pipeline)
             self._broken(hand, error)
         except BaseException:
             self._let_go(hand)
@@ -321,7 +329,8 @@ class Executor:
         """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""
         try:
             if hand.held.row.rescues >= MAX_RESCUES and not hand.gone:
-                message = f"FlowLang itself failed: {type(error).__name__}: {error}"[:2000]
+                hide = hand.held.mask(self._catalog()).text
+                message = hide(f"FlowLang itself failed: {type(error).__name__}: {error}")[:2000]
                 self._submit(hand, hand.held.give_up(ErrorInfo("bug", "internal", message)))
                 return
         except StoreError as stopped:

@@ -160,6 +160,7 @@ class WorkerProcess:
             runner=self._runner,
             rng=system_rng(),
             secrets=SecretsView(environment.secrets),
+            hidden=lambda: environment.secrets.mask,
             stopping=self._stopping.is_set,
             on_more=lambda queue: self._ringer.ring({queue: 1}),
             on_timer=self._timer_set,

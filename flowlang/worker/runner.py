@@ -147,7 +147,7 @@ class Runner:
     def _call(self, definition: HandlerDefinition, attempt: Attempt, completion: Completion) -> Outcome:
         """Call a sync handler on this thread, in a copy of its context variables."""
         crashpoint("attempt.begun")
-        bind(log_fields(attempt))
+        bind(log_fields(attempt), attempt.hidden)
         context = completion.context
         try:
             if context.cancelled:
@@ -156,9 +156,9 @@ class Runner:
             value = definition.function(**self._arguments(definition, attempt, context))
             return Succeeded(definition.contract.result(value))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
-            return self._failed(error, context)
+            return self._failed(error, context, attempt)
         except BaseException as error:  # an interrupt of this thread goes on to whoever sent it
-            completion.end(self._failed(error, context))
+            completion.end(self._failed(error, context, attempt))
             raise
 
     def _start_async(self, definition: HandlerDefinition, attempt: Attempt, context: Context) -> Completion:
@@ -187,7 +187,7 @@ class Runner:
 
     async def _call_async(self, definition: HandlerDefinition, attempt: Attempt, context: Context) -> Outcome:
         """Call an async handler on the event loop, within its time."""
-        bind(log_fields(attempt))  # a task has context variables of its own
+        bind(log_fields(attempt), attempt.hidden)  # a task has context variables of its own
         async with self._places:
             context.deadline = self._now() + timedelta(seconds=attempt.timeout_seconds)
             limit = asyncio.timeout(attempt.timeout_seconds)
@@ -198,12 +198,12 @@ class Runner:
             except asyncio.CancelledError as error:
                 if _was_cancelled():
                     raise
-                return self._failed(error, context)  # of something that the handler itself had cancelled
+                return self._failed(error, context, attempt)  # of something that the handler itself had cancelled
             except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
                 if limit.expired():  # what a handler raises while it is being stopped says nothing else
                     context.cancel()
                     return AttemptFailed(timed_out(attempt))
-                return self._failed(error, context)
+                return self._failed(error, context, attempt)
 
     @staticmethod
     def _arguments(definition: HandlerDefinition, attempt: Attempt, context: Context) -> dict[str, Any]:
@@ -212,12 +212,13 @@ class Runner:
             arguments[definition.context_param] = context
         return arguments
 
-    def _failed(self, error: BaseException, context: Context) -> Outcome:
+    def _failed(self, error: BaseException, context: Context, attempt: Attempt) -> Outcome:
         if isinstance(error, Snooze):
             return Snoozed(bounded_seconds(error.seconds))
-        failure = classify(error, now=self._now(), table=self._errors, secrets=self._env.secrets)
+        mask = self._env.secrets.mask | attempt.hidden()
+        failure = classify(error, now=self._now(), table=self._errors, mask=mask)
         if failure.error_class == "bug":
-            trace = self._env.secrets.redact("".join(traceback.format_exception(error)))
+            trace = mask.text("".join(traceback.format_exception(error)))
             context.logger.error("%s: %s\n%s", failure.code, failure.message, trace)
         else:
             context.logger.log(logging.INFO, "%s %s: %s", failure.error_class, failure.code, failure.message)

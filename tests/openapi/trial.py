@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from flowlang.server.app import create_app
 from flowlang.server.run import HttpServer
 from flowlang.service import Service
+from flowlang.store.codec import PlainSealer
 from flowlang.store.redis import RedisStore
 from tests.access import DEV_TOKEN, bearer, developing, made
 from tests.unit.service.world import PLANS, manifest
@@ -116,7 +117,7 @@ def _sent_by_somebody(body: Any) -> Any:
 def served(redis_url: str) -> Iterator[Trial]:
     """A deployed project on a real server, with keys of all kinds."""
     with contextlib.closing(RedisStore(redis_url)) as store:
-        service = Service(store(), salt=store.salt())
+        service = Service(store, PlainSealer(), salt=store.salt())
         service.deploy(manifest(*PLANS), PLANS)
         app = create_app(service, secrets=SECRETS, keys=developing(store))
         server = HttpServer(app, port=0)

@@ -12,7 +12,7 @@ import flowlang
 
 def test_the_public_names_are_exactly_these() -> None:
     assert flowlang.__all__ == [
-        "AsyncClient", "Client", "Context", "Env", "FlowError", "Permanent", "Resource", "RetryAfter", "Snooze", "Transient", "handler", "resource",
+        "AsyncClient", "Client", "Context", "Env", "FlowError", "Permanent", "Resource", "RetryAfter", "Sensitive", "Snooze", "Transient", "handler", "resource",
     ]  # fmt: skip
 
 

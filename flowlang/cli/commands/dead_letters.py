@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowlang.cli import bulk
-from flowlang.cli.arguments import Given, json_value
+from flowlang.cli.arguments import Given, json_value, reveal_option
 from flowlang.cli.session import Group, Session
 from flowlang.cli.shapes import error_text, json_line, moment, plain, plural
 from flowlang.cli.wiring import service_of
@@ -53,11 +53,12 @@ def list_letters(session: Session, name: str | None, code: str | None, limit: in
 
 @command.command("show")
 @click.argument("ident", metavar="ID")
+@reveal_option
 @click.pass_obj
-def show(session: Session, ident: str) -> None:
+def show(session: Session, ident: str, *, reveal: bool) -> None:
     """Show a dead letter: why, and with what data."""
     with service_of(session) as service:
-        detail = service.dead_letter(ident)
+        detail = service.dead_letter(ident, reveal=reveal)
     if session.as_json:
         session.console.document({"dead_letter": plain(detail)})
         return
@@ -145,6 +146,7 @@ class _Choice:
 @_filtered
 @click.option("--data", metavar="JSON", type=json_value, help="Corrected data of the one letter: JSON, @FILE, or -.")
 @click.option("--edit", metavar="CEL", help="Corrected data of each, as an expression over its `event`.")
+@reveal_option
 @click.pass_obj
 def retry(
     session: Session,
@@ -155,6 +157,7 @@ def retry(
     *,
     dry_run: bool,
     yes: bool,
+    reveal: bool,
     **options: Any,
 ) -> int:
     """Send dead letters again, and take them off the list.
@@ -170,7 +173,8 @@ def retry(
     with service_of(session) as service:
         chosen = choice.letters(service)
         if dry_run:
-            return _previewed(session, service, chosen, correction, key="would_retry")
+            shown = correction if reveal else _hidden(correction)
+            return _previewed(session, service, chosen, shown, key="would_retry")
         question = f"Send {plural(len(chosen), 'dead letter')} again?"
         bulk.confirm(question, len(chosen), sure=yes or not choice.everything)
 
@@ -231,9 +235,18 @@ def _correction(data: Given | None, edit: str | None) -> _Correction:
         try:
             return {"data": to_json(compiled.evaluate({"event": service.dead_letter_event(letter.id).view()}))}
         except EvaluationError as error:
-            raise DataError(f"--edit: {error}") from error
+            raise DataError(service.shown_of(letter.id, f"--edit: {error}")) from error
 
     return correct
+
+
+def _hidden(correct: _Correction) -> _Correction:
+    """The data that letters are given, as they may be shown."""
+
+    def shown(service: Service, letter: DeadSummary) -> dict[str, Any]:
+        return {name: service.shown_of(letter.id, value) for name, value in correct(service, letter).items()}
+
+    return shown
 
 
 def _previewed(session: Session, service: Service, chosen: list[DeadSummary], correct: _Correction, *, key: str) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from flowlang.cli.arguments import reveal_option
 from flowlang.cli.commands.cancel import command as cancel
 from flowlang.cli.session import Group, Session
 from flowlang.cli.shapes import error_text, json_line, moment, plain, took
@@ -55,11 +56,12 @@ def list_runs(session: Session, pipeline: str | None, status: str | None, limit:
 @command.command("show")
 @click.argument("run")
 @click.option("--journal", is_flag=True, help="Also what happened, in order.")
+@reveal_option
 @click.pass_obj
-def show(session: Session, run: str, *, journal: bool) -> None:
+def show(session: Session, run: str, *, journal: bool, reveal: bool) -> None:
     """Show a run with its steps."""
     with service_of(session) as service:
-        detail = service.run(run)
+        detail = service.run(run, reveal=reveal)
     show_run(session, detail, journal=journal)
 
 

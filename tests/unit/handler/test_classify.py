@@ -225,8 +225,8 @@ def test_a_validation_error_says_the_path_and_not_the_value() -> None:
 def test_secrets_that_were_handed_out_do_not_stay_in_errors() -> None:
     secrets = Secrets({"KEY": "sk_live_1"})
     assert secrets["KEY"] == "sk_live_1"
-    info = classify(Permanent(f"GET /?key={secrets['KEY']} failed", code="sk_live_1"), now=NOW, secrets=secrets)
-    assert (info.code, info.message) == ("[secret]", "GET /?key=[secret] failed")
+    info = classify(Permanent(f"GET /?key={secrets['KEY']} failed", code="sk_live_1"), now=NOW, mask=secrets.mask)
+    assert (info.code, info.message) == ("***", "GET /?key=*** failed")
 
 
 @pytest.mark.parametrize(

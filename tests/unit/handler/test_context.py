@@ -12,7 +12,8 @@ import pytest
 from flowlang import Context, Env, resource
 from flowlang.errors import Cancelled, Permanent
 from flowlang.handler.context import RunInfo
-from flowlang.handler.env import HIDDEN, Secrets
+from flowlang.handler.env import Secrets
+from flowlang.redaction import HIDDEN
 
 START = datetime(2030, 5, 6, 7, 8, tzinfo=UTC)
 
@@ -95,9 +96,15 @@ def test_a_secret_that_was_handed_out_is_redacted_in_all_its_spellings(text: str
 
 
 def test_a_secret_within_a_longer_one_leaves_nothing_behind() -> None:
-    secrets = Secrets({"SHORT": "abc", "LONG": "abc-def"})
-    assert [secrets["SHORT"], secrets["LONG"]] == ["abc", "abc-def"]
-    assert secrets.redact("abc-def abc") == f"{HIDDEN} {HIDDEN}"
+    secrets = Secrets({"SHORT": "abcd", "LONG": "abcd-def"})
+    assert [secrets["SHORT"], secrets["LONG"]] == ["abcd", "abcd-def"]
+    assert secrets.redact("abcd-def abcd") == f"{HIDDEN} {HIDDEN}"
+
+
+def test_a_secret_of_few_characters_is_hidden_where_it_stands_alone() -> None:
+    secrets = Secrets({"PIN": "abc"})
+    assert secrets["PIN"] == "abc"
+    assert (secrets.redact("abc"), secrets.redact("abcd")) == (HIDDEN, "abcd")
 
 
 def test_no_secret_is_shown_by_repr() -> None:

@@ -184,7 +184,7 @@ def test_an_async_handler_runs_by_itself(runner_with: RunnerWith) -> None:
         ("snooze", Snoozed(5)),
         ("snooze_never", Snoozed(MAX_RETRY_AFTER)),
         ("exit", AttemptFailed(Failure("bug", "bug.system_exit", "SystemExit: 3"))),
-        ("value", AttemptFailed(Failure("bug", "bug.value_error", "ValueError: wrong [secret]"))),
+        ("value", AttemptFailed(Failure("bug", "bug.value_error", "ValueError: wrong ***"))),
         ("acme", AttemptFailed(Failure("resource", "resource.connection_error", "ConnectionError: acme"))),
     ],
 )
