@@ -42,8 +42,10 @@ def admitting(machine: Machine, facts: Sequence[Mapping[str, Any]]) -> Turn | No
         if state.cancel is not None:
             return _ended("cancelled", ErrorInfo("cancelled", "cancelled", state.cancel), now_ms)
         if fact["kind"] == "batch":
-            events = [decode_meta(meta).event for meta in fact["metas"]]
-            return _close(machine.program, machine.view, events, now_ms)
+            members = [decode_meta(meta) for meta in fact["metas"]]
+            hidden = tuple({path: None for meta in members for path in meta.hidden})
+            machine.view.meta = msgspec.structs.replace(machine.view.meta, hidden=hidden)
+            return _close(machine.program, machine.view, [meta.event for meta in members], now_ms)
     machine.turn.status = "waiting"
     return machine.turn
 
@@ -85,6 +87,7 @@ def _close(program: Program, view: RunView, events: list[Event], now_ms: int) ->
             raise _KeyError(slot, f"{error}{program.place(ROOT, slot, error)}") from error
 
     turn = Turn()
+    view.meta = meta = msgspec.structs.replace(view.meta, events=tuple(events))
     try:
         for name, tree in plan.vars:
             computed[name] = value(f"vars.{name}", tree)
@@ -93,11 +96,12 @@ def _close(program: Program, view: RunView, events: list[Event], now_ms: int) ->
             turn.priority_ms = priority_ms(expression("priority", plan.priority))
         turn.wanted = run_gates(plan, expression)
     except _KeyError as failure:
-        ended = _ended("failed", failure.error, now_ms)
-        ended.meta = msgspec.structs.replace(view.meta, events=tuple(events))  # for a replay, when that is cured
+        told = view.mask().text(failure.error.message)
+        ended = _ended("failed", msgspec.structs.replace(failure.error, message=told), now_ms)
+        ended.meta = meta  # for a replay, when that is cured
         return ended
     texts = {name: text if isinstance(text, str) else key_text(text) for name, text in labels.items()}
-    turn.meta = msgspec.structs.replace(view.meta, events=tuple(events), vars=computed, labels=texts)
+    turn.meta = msgspec.structs.replace(meta, vars=computed, labels=texts)
     turn.gate_id = ""
     turn.status = "waiting"
     turn.journal.append({"at": now_ms, "kind": "batch.closed", "events": len(events)})

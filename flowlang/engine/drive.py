@@ -20,6 +20,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.flow_control import sealed
 from flowlang.engine.intake import CALLED, DelayedEvent, Delivery, Lineage
 from flowlang.engine.machine import REFUSED, Flight
+from flowlang.engine.marks import carried
 from flowlang.engine.ops import (
     Accept,
     CacheEntry,
@@ -405,6 +406,7 @@ class Held:
             root_event=self.view.root_event,
             parent=run,
             undone=call.undone,
+            hidden=carried(self.program.marks.mask(meta, self.view.records, router.catalog.marks), call.data),
         )
         source, trace = f"pipeline/{self.row.pipeline}", self._trace(router)
         event = call_event(row, call.pipeline, call.data, router.now_ms, source=source, trace=trace)

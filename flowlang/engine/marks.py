@@ -128,6 +128,9 @@ class Marks:
 #: Of what has no schema.
 NO_MARKS: Final = Marks(None)
 
+#: Keys and indices that lead to a part of JSON data.
+DataPath = tuple[str | int, ...]
+
 #: Gives the marks of an event's schema, by the event's name.
 EventMarks = Callable[[str], Marks]
 
@@ -184,6 +187,8 @@ class RunMarks:
         for event in (meta.event, *meta.events):
             yield from event_values(event, marks)
             yield from self._input.values(event.data)
+            for path in meta.hidden:
+                yield from leaves(_at(event.data, path))
         for instance, record in records.items():
             if record.output is not msgspec.UNSET:
                 yield from self._output(instance, record.output, marks)
@@ -194,6 +199,37 @@ class RunMarks:
             yield from self._returned.get(step.verb.handler, NO_MARKS).values(output)
         else:
             yield from _events_in(output, marks)
+
+
+def carried(mask: Mask, data: Any) -> tuple[DataPath, ...]:
+    """Where data that were made of other data hold something of what must not be shown of those.
+
+    Args:
+        mask: Of the other data.
+        data: JSON data.
+    """
+    return tuple(_carrying(mask, data, ())) if mask else ()
+
+
+def _carrying(mask: Mask, value: Any, path: DataPath) -> Iterator[DataPath]:
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _carrying(mask, part, (*path, name))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _carrying(mask, part, (*path, index))
+    elif mask.tree(value) != value:
+        yield path
+
+
+def _at(data: Any, path: DataPath) -> Any:
+    """What lies at a path; None when there is nothing."""
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
 
 
 def _events_in(output: Any, marks: EventMarks) -> Iterator[Any]:

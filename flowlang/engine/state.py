@@ -81,6 +81,7 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     replay_of: str | None = None
     labels: dict[str, str] = {}
     events: tuple[Event, ...] = ()  #: of a batch, `event` the first of them
+    hidden: tuple[tuple[str | int, ...], ...] = ()  #: paths in its event's data that carry on what was marked elsewhere
     recalls: bool = False  #: it begins with what an earlier run left, which each scope reads before it goes on
 
 
