@@ -41,7 +41,7 @@ DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
 _NAME: Final = r"^[a-z][a-z0-9-]*$"
 _IDENTIFIER: Final = r"^(?!(?:true|false|null|in)$)[a-z][a-z0-9_]*$"
-_HANDLER: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
+_HANDLER: Final = r"^(log|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+)$"
 _EVENT: Final = r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*"
 _OWN: Final = r"(?!(?:pipeline|schedule)/)"
 _PARTS: Final = "".join(rf"(\d{{1,15}}(\.\d{{1,9}})?{unit})?" for unit in ("w", "d", "h", "m", "s", "ms"))

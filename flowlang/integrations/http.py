@@ -40,7 +40,7 @@ _OURS: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
-    }  # codespell:ignore te
+    }
 )
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _TEXT: Final = re.compile(r"text/.*|application/(.*[+.-])?(xml|json|javascript|yaml|x-www-form-urlencoded|x-ndjson)")

@@ -30,6 +30,9 @@ def log(
     logger = ctx.logger.logger
     extra: dict[str, Any] = dict(ctx.logger.extra or {})
     if fields:
-        extra["fields"] = ctx.secrets.redact(json.dumps(fields, ensure_ascii=False))
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in ctx.secrets.redact(message))
-    logger.log(_LEVELS[level], "%s", text, extra=extra)
+        extra["fields"] = _printable(ctx.secrets.redact(json.dumps(fields, ensure_ascii=False)))
+    logger.log(_LEVELS[level], "%s", _printable(ctx.secrets.redact(message)), extra=extra)
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

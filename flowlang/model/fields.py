@@ -17,7 +17,7 @@ from flowlang.model.expression import has_template, is_whole_template, read_temp
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_HANDLER = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+", re.ASCII)
+_HANDLER = re.compile(r"log|[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+", re.ASCII)  # `log` is FlowLang's own
 _EVENT = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*", re.ASCII)
 _ERROR = re.compile(r"[a-z][a-z0-9_]*(?:[.-][a-z0-9_]+)*(?:\.\*)?", re.ASCII)
 

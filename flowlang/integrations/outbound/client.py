@@ -91,6 +91,7 @@ class Outbound:
             Permanent: with code `egress_refused`, `http.too_large`, `http.redirects` or `http.url`.
             httpx.TransportError: no answer; `httpx.TimeoutException` when time ran out.
             httpx.DecodingError: the body is broken.
+            ssl.SSLCertVerificationError: nobody vouches for the server.
             OSError: nobody knows the name.
         """
         try:
@@ -150,8 +151,17 @@ def _httpx_errors() -> Iterator[None]:
     try:
         yield
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        if (wrong := _certificate_error(error)) is not None:
+            raise wrong from None  # no other attempt makes a certificate right
         kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.NetworkError)
         raise kind(str(error) or type(error).__name__) from error
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """What is wrong with a certificate, if that is what an error came of."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 @asynccontextmanager
