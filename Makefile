@@ -20,7 +20,7 @@ ARGS ?=
 STANDIN_PORT ?= 8790
 
 .PHONY: help demo dev test check pages format format-check lint types imports spelling dependencies docs golden bench \
-        coverage dead-code lock install clean
+        coverage audit dead-code lock install clean
 
 help:  ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ coverage: $(STAMP)  ## Tests with branch coverage, and the lines that no test re
 	$(BIN)/coverage run -m pytest -n0 $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+audit: $(STAMP)  ## Known advisories of everything in the lock; one that cannot be looked up fails as well
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(LOCK)
 
 dead-code: $(STAMP)  ## vulture's report: code that nothing in the project names
 	-$(BIN)/vulture
