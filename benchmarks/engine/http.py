@@ -52,7 +52,7 @@ def http_events(bench: Bench) -> Http:
     event = {"name": "bench/chain-1", "data": {"n": 1}}
     with bench.arena() as arena:
         arena.deploy(chain(1))
-        with _served(arena.settings) as port:
+        with served(arena.settings) as (port, _):
             single = _rate(port, json.dumps(event).encode(), bench.sizes.requests)
             batch = _rate(port, json.dumps([event] * BATCH).encode(), bench.sizes.requests // 20) * BATCH
         made = arena.service.stats().runs
@@ -63,7 +63,8 @@ def http_events(bench: Bench) -> Http:
 
 
 @contextmanager
-def _served(settings: Settings) -> Iterator[int]:
+def served(settings: Settings) -> Iterator[tuple[int, int]]:
+    """`flowlang serve` in a process of its own: its port, and the process."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     foreign = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -71,14 +72,15 @@ def _served(settings: Settings) -> Iterator[int]:
     argv = tethered([sys.executable, "-m", "flowlang", "serve"], signal.SIGKILL)
     with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _wait(port)
-            yield port
+            wait_for(port)
+            yield port, process.pid
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until somebody listens."""
     pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
     while True:
         try:
