@@ -14,6 +14,7 @@ from flowlang.cli.codes_page import codes_page
 from flowlang.cli.commands_page import commands_page
 from flowlang.cli.fsck_page import fsck_page
 from flowlang.cli.functions_page import functions_page
+from flowlang.cli.handlers_page import handlers_page
 from flowlang.cli.openapi_page import openapi_page
 from flowlang.cli.operators_page import operators_page
 from flowlang.cli.settings_page import settings_page
@@ -28,6 +29,7 @@ def _rule_page(code: str) -> Callable[[], str]:
 
 #: Page → what makes its text.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/reference/built-in-handlers.md": handlers_page,
     "docs/reference/cli.md": commands_page,
     "docs/reference/codes.md": codes_page,
     "docs/reference/fsck.md": fsck_page,
