@@ -108,15 +108,15 @@ def drive(load: Load, prepared: list[bytes], *, again: bool = False) -> Sent:
         sockets = [socket.create_connection(("127.0.0.1", load.port)) for _ in range(load.connections)]
         before = time.process_time()
         until = time.monotonic() + load.seconds
-        for one in sockets:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            one.sendall(prepared[at])
+        for each in sockets:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            each.sendall(prepared[at])
             at += 1
-            selector.register(one, selectors.EVENT_READ, b"")
+            selector.register(each, selectors.EVENT_READ, b"")
         while selector.get_map():
             for key, _ in selector.select():
+                assert isinstance(key.fileobj, socket.socket)
                 one = key.fileobj
-                assert isinstance(one, socket.socket)
                 data = key.data + one.recv(262_144)
                 if not _whole(data):
                     selector.modify(one, selectors.EVENT_READ, data)
@@ -137,8 +137,8 @@ def drive(load: Load, prepared: list[bytes], *, again: bool = False) -> Sent:
                 one.sendall(prepared[at])
                 at += 1
         sent.cpu_s = time.process_time() - before
-        for one in sockets:
-            one.close()
+        for each in sockets:
+            each.close()
     return sent
 
 

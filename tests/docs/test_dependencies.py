@@ -50,7 +50,7 @@ def test_so_is_what_extras_bring() -> None:
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row[0].strip("`"))
 def test_a_line_has_reasons_and_the_licence_that_the_package_has(row: list[str]) -> None:
     assert all(row)
-    about = metadata.metadata(row[0].strip("`"))
+    about: Any = metadata.metadata(row[0].strip("`"))
     said = " ".join(
         [about.get("License-Expression") or "", *(about.get_all("Classifier") or []), about.get("License") or ""]
     )
