@@ -33,7 +33,7 @@ import msgspec
 import redis
 
 from benchmarks.edge.client import PREPARED, Load
-from benchmarks.engine.http import served, wait_for
+from benchmarks.engine.http import TOKEN, served, wait_for
 from flowlang.bench.arena import Arena, opened
 from flowlang.bench.pipelines import chain
 from flowlang.bench.rates import rate
@@ -76,7 +76,9 @@ class Client:
     def measure(self, port: int, kind: str, pid: int, store: redis.Redis, *, again: bool) -> Figure:
         """Send requests of a kind to a server."""
         stamp = int(time.time())
-        load = Load(port, kind, self._connections, self._seconds, self._batch, SECRET, stamp, secrets.token_hex(4))
+        load = Load(
+            port, kind, self._connections, self._seconds, self._batch, SECRET, TOKEN, stamp, secrets.token_hex(4)
+        )
         count = PREPARED // 20 if kind == "batch" else PREPARED
         self._say({"load": dataclasses.asdict(load), "count": count, "again": again})
         self._hear()

@@ -31,6 +31,7 @@ class Load:
         seconds: For how long.
         batch: Events of a request of `batch`.
         secret: Of `webhook`.
+        token: The API key of the others.
         stamp: Seconds since the epoch, of its signatures.
         run: Names the measurement: ids begin with it.
     """
@@ -41,6 +42,7 @@ class Load:
     seconds: float
     batch: int
     secret: str
+    token: str
     stamp: int
     run: str
 
@@ -71,12 +73,16 @@ def _event(load: Load, n: int) -> dict[str, Any]:
 
 
 def _single(load: Load, n: int) -> bytes:
-    return _request(load, "/events", json.dumps(_event(load, n)).encode())
+    return _request(load, "/events", json.dumps(_event(load, n)).encode(), _key(load))
 
 
 def _batch(load: Load, n: int) -> bytes:
     events = [_event(load, n * load.batch + at) for at in range(load.batch)]
-    return _request(load, "/events", json.dumps(events).encode())
+    return _request(load, "/events", json.dumps(events).encode(), _key(load))
+
+
+def _key(load: Load) -> str:
+    return f"authorization: Bearer {load.token}\r\n"
 
 
 def _webhook(load: Load, n: int) -> bytes:
@@ -85,7 +91,7 @@ def _webhook(load: Load, n: int) -> bytes:
     return _request(load, "/hooks/stripe", body, f"stripe-signature: t={load.stamp},v1={signed}\r\n")
 
 
-def _request(load: Load, path: str, body: bytes, more: str = "") -> bytes:
+def _request(load: Load, path: str, body: bytes, more: str) -> bytes:
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{load.port}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n{more}\r\n"
