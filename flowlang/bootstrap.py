@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowlang.engine.ports import Sealer
     from flowlang.plan import QueueRule
     from flowlang.project import Checked, Project
+    from flowlang.server.app import App
     from flowlang.service import KeyRing, Service
     from flowlang.settings import Settings
     from flowlang.store.redis import RedisStore
@@ -235,6 +236,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         secrets = Env(places=lambda: _secret_places(service)).secrets
         hosts = loopback_hosts(settings.http_host, settings.http_hosts)
         app = create_app(service, secrets=secrets, keys=keys, hosts=hosts)
+        _report_webhooks(app, service)
         server = HttpServer(app, settings.http_host, settings.http_port)
         crashpoint("serve.listening")
         ready(server.url)
@@ -260,6 +262,15 @@ def _key_ring(settings: Settings, service: Service) -> KeyRing:
             "`flowlang api-keys create NAME --send '*' --call '*' --read --control`"
         )
     return keys
+
+
+def _report_webhooks(app: App, service: Service) -> None:
+    """Log what is wrong with the secrets of webhooks before a sender finds out."""
+    from flowlang.service import NotDeployedError  # noqa: PLC0415 - see the module's docstring
+
+    with suppress(NotDeployedError):
+        for sentence in app.hooks.check(service.catalog):
+            log.error("%s", sentence)
 
 
 class WorkerRuntime:

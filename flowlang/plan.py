@@ -459,6 +459,10 @@ class WebhookOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     content: tuple[str, ...] = ()  #: kinds of body, `json` and `form`; empty: those of the provider
 
 
+#: Of a webhook whose provider alone says how it signs.
+NO_OPTIONS = WebhookOptions()
+
+
 class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """A webhook of `flowlang.yaml`: who signs, and how a body becomes an event."""
 
@@ -470,7 +474,7 @@ class WebhookSource(msgspec.Struct, frozen=True, omit_defaults=True):
     data: Any = "${{ body }}"
     dedupe_ms: int = 7 * 86_400_000
     until: dict[str, int] = {}  #: secret → the last moment in which it counts, ms; without one it always does
-    options: WebhookOptions = WebhookOptions()
+    options: WebhookOptions = NO_OPTIONS
 
 
 class Awaited(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from flowlang.compiler.findings import Findings, near
 from flowlang.durations import milliseconds
 from flowlang.model import Path
 from flowlang.model.project_file import WebhookOptions as Written
-from flowlang.plan import WebhookOptions
+from flowlang.plan import NO_OPTIONS, WebhookOptions
 
 #: In a plan, the provider of a webhook that takes what nobody signed.
 UNSIGNED: Final = "unsigned"
@@ -78,7 +78,7 @@ def lower_options(name: str, written: Written, path: Path, findings: Findings) -
         _check_keys(name, provider, written, path, findings)
     for key, message, hint in _wrong(written):
         findings.at((*path, "options", key), "FL104", message, hint=hint)
-    return WebhookOptions(
+    lowered = WebhookOptions(
         url=written.url or "",
         webhook_id=written.webhook_id or "",
         allow_sha1=written.allow_sha1,
@@ -92,6 +92,7 @@ def lower_options(name: str, written: Written, path: Path, findings: Findings) -
         delivery=written.delivery or "",
         content=written.content,
     )
+    return NO_OPTIONS if lowered == NO_OPTIONS else lowered  # a default is left out of a plan when it is the very same
 
 
 def _check_keys(name: str, provider: Provider, written: Written, path: Path, findings: Findings) -> None:

@@ -10,7 +10,7 @@ from flowlang import jsondata
 from flowlang.server.problems import HttpProblem
 
 BODY_BYTES = 1024 * 1024
-FORM_TYPE = "application/x-www-form-urlencoded"
+_FORMS = {"application/x-www-form-urlencoded": "form", "multipart/form-data": "multipart"}
 READ_SECONDS = 30.0  #: for a whole body; who sends a byte a second holds no connection for ever
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -39,7 +39,7 @@ def check_type(headers: Mapping[str, str]) -> None:
 
 
 def body_kind(headers: Mapping[str, str], taken: Collection[str]) -> str:
-    """What a body is declared to be: `json` or `form`. Nobody looks into it to find out.
+    """What a body is declared to be: `json`, `form` or `multipart`. Nobody looks into it to find out.
 
     Args:
         headers: Of the request, lower-case names.
@@ -50,9 +50,10 @@ def body_kind(headers: Mapping[str, str], taken: Collection[str]) -> str:
     """
     declared = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
-    kind = "json" if is_json else "form" if declared == FORM_TYPE else ""
+    kind = "json" if is_json else _FORMS.get(declared, "")
     if kind not in taken:
-        wanted = {"json": "JSON with content-type: application/json", "form": f"a form with content-type: {FORM_TYPE}"}
+        wanted = {"json": "JSON with content-type: application/json"}
+        wanted |= {each: f"a form with content-type: {name}" for name, each in _FORMS.items()}
         raise HttpProblem(415, "body.type", f"send {' or '.join(wanted[each] for each in taken)}")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HttpProblem(415, "body.encoding", "send the body without content-encoding")

@@ -1,12 +1,14 @@
 """Certificates of senders that sign by one: fetched where the scheme says, within bounds, and kept for a day.
 
-A stranger can make us ask for one, so how often that happens is bounded, whatever is asked for.
+A stranger can make us ask for one, so how often that happens is bounded, whatever is asked for; and what is fetched is
+kept only when a signature was verified by it, so that a stranger cannot crowd out those of the sender.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import httpx
 
@@ -41,24 +43,32 @@ class Certificates:
         Raises:
             HttpProblem: 503 when it cannot be had now; the sender tries again.
         """
+        at, known = self._kept.get(url, (0, b""))
+        if known and self._now_s() - at < _KEPT_S:
+            return known
         async with self._one:
-            now_s = self._now_s()
-            at, pem = self._kept.get(url, (0, b""))
-            if pem and now_s - at < _KEPT_S:
-                return pem
-            self._asked = [each for each in self._asked if now_s - each < _MINUTE_S]
-            if len(self._asked) >= _FETCHES:
-                raise _unavailable()
-            self._asked.append(now_s)
             try:
-                pem = await self._fetch(url)
+                return await self._fetch(url) if self._may_ask() else known or _unavailable()
             except (OSError, httpx.HTTPError, ValueError) as error:
-                raise _unavailable() from error
-            if len(self._kept) >= _KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept.pop(url, None)
-            self._kept[url] = (now_s, pem)
-            return pem
+                return known or _unavailable(error)
+
+    def keep(self, url: str, pem: bytes) -> None:
+        """Keep a certificate, for a day and as long as there is no other; only one that has verified something."""
+        if pem == self._kept.get(url, (0, b""))[1] and self._now_s() - self._kept[url][0] < _KEPT_S:
+            return
+        self._kept.pop(url, None)
+        if len(self._kept) >= _KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[url] = (self._now_s(), pem)
+
+    def _may_ask(self) -> bool:
+        """Whether one more may be fetched now; counts it."""
+        now_s = self._now_s()
+        self._asked = [each for each in self._asked if now_s - each < _MINUTE_S]
+        if len(self._asked) >= _FETCHES:
+            return False
+        self._asked.append(now_s)
+        return True
 
 
 async def fetched(url: str) -> bytes:
@@ -83,6 +93,6 @@ async def fetched(url: str) -> bytes:
         return bytes(found)
 
 
-def _unavailable() -> HttpProblem:
+def _unavailable(cause: Exception | None = None) -> NoReturn:
     detail = "the sender's certificate cannot be had now; send the same delivery again"
-    return HttpProblem(503, "certificate.unavailable", detail, headers={"retry-after": "60"})
+    raise HttpProblem(503, "certificate.unavailable", detail, headers={"retry-after": "60"}) from cause

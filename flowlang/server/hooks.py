@@ -19,29 +19,42 @@ from starlette.concurrency import run_in_threadpool
 from flowlang import jsondata
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
+from flowlang.plan import WebhookSource
 from flowlang.server.bodies import BODY_BYTES, Receive, body_kind, read_body
 from flowlang.server.certificates import Certificates
 from flowlang.server.forms import FormError, read_form
 from flowlang.server.problems import COMMON_HEADERS, HttpProblem, Reply, json_reply
 from flowlang.server.signatures import Context, Refused, Scheme, SecretError, Verified
 from flowlang.server.signatures.keys import Key, Secrets, load_keys, scheme_of, valid
-from flowlang.service import Answer, NotFoundError, Service
+from flowlang.service import Answer, NotFoundError, Service, WebhookChangedError
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})  #: templates would store them
 _MARGIN = 0.9  #: of the time that a sender waits
 _LATE: set[asyncio.Task[Reply]] = set()  #: those that nobody waits for any more; the loop alone would forget them
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A delivery as it came, to which webhook, and what its body is declared to be."""
+    """A delivery as it came.
+
+    Attributes:
+        name: Of the webhook that it came to.
+        headers: Names in lower case.
+        query: As it was sent, without the `?`.
+        body: Raw.
+        kind: What the body is declared to be.
+        began: When it began to come, by the loop's clock.
+    """
 
     name: str
     headers: Mapping[str, str]
+    query: str
     body: bytes
     kind: str
+    began: float
 
 
 class Hooks:
@@ -65,6 +78,7 @@ class Hooks:
         self._secrets = secrets
         self._now_s = now_s
         self._certificates = Certificates(now_s, fetch)
+        self._is_read = False
         self._keys: tuple[int, dict[str, tuple[Key, ...]]] = (-1, {})
 
     async def __call__(self, name: str, headers: Mapping[str, str], receive: Receive, query: str = "") -> Reply:
@@ -80,21 +94,33 @@ class Hooks:
             HttpProblem, FlowError, ClientGoneError: for the caller to answer.
         """
         began = asyncio.get_running_loop().time()
-        webhook, catalog = await run_in_threadpool(self._find, name)
-        source = webhook.source
-        scheme = scheme_of(source)
-        kind = body_kind(headers, source.options.content or scheme.content)
+        webhook, catalog = await self._found(name)
+        scheme = scheme_of(webhook.source)
+        kind = body_kind(headers, webhook.source.options.content or scheme.content)
         body = await read_body(receive, headers, catalog.limit("webhook_body", BODY_BYTES))
-        verdict = await self._verify(webhook, catalog, headers, body, query)
+        received = Received(name, headers, query, body, kind, began)
+        try:
+            return await self._taken(webhook, catalog, received)
+        except WebhookChangedError:  # its secrets may be others: who signed with an old one is nobody by now
+            return await self._taken(*await self._found(name), received, again=True)
+
+    async def _taken(self, webhook: Webhook, catalog: Catalog, received: Received, *, again: bool = False) -> Reply:
+        """Verify a delivery, and store it.
+
+        Raises:
+            WebhookChangedError: when a deploy has come between, and it was not looked at again yet.
+        """
+        verdict = await self._verify(webhook, catalog, received)
         if isinstance(verdict, Refused):
-            await run_in_threadpool(self._service.webhook_refused, name, verdict.reason)
+            if not again and await run_in_threadpool(self._service.refresh):
+                raise WebhookChangedError(f"the webhook {received.name!r} may be another one")
+            await run_in_threadpool(self._service.webhook_refused, received.name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
         crashpoint("webhook.verified")
-        received = Received(name, headers, body, kind)
-        left_s = began + scheme.deadline_s * _MARGIN - asyncio.get_running_loop().time()
-        taken = await _within(left_s, run_in_threadpool(self._take, scheme, received, verdict))
+        left_s = received.began + scheme_of(webhook.source).deadline_s * _MARGIN - asyncio.get_running_loop().time()
+        reply = await _within(left_s, run_in_threadpool(self._take, webhook.source, received, verdict))
         crashpoint("webhook.answering")
-        return taken
+        return reply
 
     def check(self, catalog: Catalog) -> list[str]:
         """What is wrong with the secrets of the project's webhooks: one sentence each, without any secret."""
@@ -104,6 +130,17 @@ class Hooks:
                 load_keys(source, self._secrets)
             except SecretError as error:
                 found.append(f"webhook {source.name}: {error}")
+        return found
+
+    async def _found(self, name: str) -> tuple[Webhook, Catalog]:
+        """A webhook by its whole name. Raises: NotFoundError."""
+        if self._is_read:  # from then on the catalog is at hand, and nobody waits for the store
+            catalog = self._service.catalog
+            webhook = catalog.webhook(name)
+            if webhook is not None:
+                return webhook, catalog
+        found = await run_in_threadpool(self._find, name)
+        self._is_read = True
         return found
 
     def _find(self, name: str) -> tuple[Webhook, Catalog]:
@@ -118,30 +155,34 @@ class Hooks:
             raise NotFoundError("no such webhook")
         return webhook, catalog
 
-    async def _verify(
-        self, webhook: Webhook, catalog: Catalog, headers: Mapping[str, str], body: bytes, query: str
-    ) -> Verified | Refused:
+    async def _verify(self, webhook: Webhook, catalog: Catalog, received: Received) -> Verified | Refused:
         scheme = scheme_of(webhook.source)
         now_s = self._now_s()
         keys = valid(self._keys_of(webhook, catalog), now_s)
         if scheme.secret and not keys:
             return Refused("every secret has ended")
-        certificate = None
+        url = certificate = None
         if scheme.certificate_url is not None:
-            url = scheme.certificate_url(headers)
+            url = scheme.certificate_url(received.headers)
             if url is None:
                 return Refused("the certificate is not where the sender's are")
             certificate = await self._certificates.get(url)
-        return scheme.verify(headers, body, keys, now_s, Context(webhook.source.options, query, certificate))
+        context = Context(webhook.source.options, received.query, certificate)
+        verdict = scheme.verify(received.headers, received.body, keys, now_s, context)
+        if isinstance(verdict, Verified) and url is not None and certificate is not None:
+            self._certificates.keep(url, certificate)
+        return verdict
 
-    def _take(self, scheme: Scheme, received: Received, verdict: Verified) -> Reply:
+    def _take(self, source: WebhookSource, received: Received, verdict: Verified) -> Reply:
         """Store what was verified, and make the answer that its sender wants."""
-        tree = _read(received.body, received.kind, scheme)
+        scheme = scheme_of(source)
+        tree = _read(received, scheme)
         asked = scheme.challenge(tree) if scheme.challenge is not None else None
         if asked is not None:
             return Reply(200, asked.encode(), {"content-type": "text/plain", **COMMON_HEADERS})
         delivery = verdict.delivery or scheme.delivery_of(received.headers, tree)
-        return _answered(scheme, self._service.ingest_webhook(received.name, received.headers, tree, delivery))
+        shown = {name: text for name, text in received.headers.items() if name not in _CREDENTIALS}
+        return _answered(scheme, self._service.ingest_webhook(source, shown, tree, delivery))
 
     def _keys_of(self, webhook: Webhook, catalog: Catalog) -> tuple[Key, ...]:
         epoch, known = self._keys
@@ -180,11 +221,11 @@ def _came_late(task: asyncio.Task[Reply]) -> None:
         log.warning("a delivery that was not answered in time was not stored either: %s", error)
 
 
-def _read(body: bytes, kind: str, scheme: Scheme) -> Any:
-    if kind == "json":
-        return jsondata.loads_strict(body)
+def _read(received: Received, scheme: Scheme) -> Any:
+    if received.kind == "json":
+        return jsondata.loads_strict(received.body)
     try:
-        return read_form(body, scheme.json_field)
+        return read_form(received.body, received.headers.get("content-type", ""), scheme.json_field)
     except FormError as error:
         raise HttpProblem(400, "body.not-form", str(error)) from error
 

@@ -11,6 +11,7 @@ from flowlang.service.answers import (
     NotFoundError,
     StartedRun,
     TooLargeError,
+    WebhookChangedError,
 )
 from flowlang.service.api_keys import ApiKeys, KeyRing
 from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError, ScopeError
@@ -36,4 +37,5 @@ __all__ = [
     "Service",
     "StartedRun",
     "TooLargeError",
+    "WebhookChangedError",
 ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from flowlang.engine.schemas import Failure
-from flowlang.errors import FlowError
+from flowlang.errors import FlowError, StaleEpochError
 from flowlang.telemetry import Trace
 
 
@@ -59,6 +59,10 @@ class NotFoundError(FlowError):
 
 class NotDeployedError(FlowError):
     """Nothing has been deployed yet, so events have nowhere to go."""
+
+
+class WebhookChangedError(StaleEpochError):
+    """A webhook was deployed anew while a delivery was looked at, so it is to be looked at again."""
 
 
 class TooLargeError(FlowError):

@@ -23,7 +23,16 @@ from flowlang.engine.state import Event
 from flowlang.errors import StaleEpochError, StoreError
 from flowlang.expr import EvaluationError, to_json, to_text
 from flowlang.ids import new_event_id, run_id_for
-from flowlang.service.answers import Answer, DataError, IncomingEvent, NotFoundError, StartedRun, TooLargeError
+from flowlang.plan import WebhookSource
+from flowlang.service.answers import (
+    Answer,
+    DataError,
+    IncomingEvent,
+    NotFoundError,
+    StartedRun,
+    TooLargeError,
+    WebhookChangedError,
+)
 from flowlang.service.callers import OPERATOR, Caller, NotAllowedError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.headroom import Headroom, size_of
@@ -72,22 +81,23 @@ class Intake:
         data = check_data(self._catalogs.current(), sent.name, sent.data).data
         return kept.name == sent.name and jsondata.canonical(kept.data) == jsondata.canonical(data)
 
-    def webhook(self, name: str, headers: Mapping[str, str], tree: Any, delivery: str | None) -> Answer:
+    def webhook(self, source: WebhookSource, headers: Mapping[str, str], tree: Any, delivery: str | None) -> Answer:
         """Take a delivery whose signature has been verified.
 
         Args:
-            name: Of the webhook.
+            source: The webhook, as it was verified by.
             headers: With lower-case names.
             tree: The body as it was read.
             delivery: The sender's id of the delivery, where its scheme has one.
 
         Raises:
             NotFoundError: when the project has no such webhook.
+            WebhookChangedError: when a deploy has come between, by which it may have been verified otherwise.
         """
         row = new_event_id(random_token())
-        return self.secured(self.send([lambda router: _from_webhook(router, name, headers, tree, delivery, row=row)]))[
-            0
-        ]
+        return self.secured(
+            self.send([lambda router: _from_webhook(router, source, headers, tree, delivery, row=row)])
+        )[0]
 
     def call(
         self,
@@ -254,11 +264,14 @@ def _from_client(router: Router, sent: IncomingEvent, row: str, source: str, cal
 
 
 def _from_webhook(
-    router: Router, name: str, headers: Mapping[str, str], body: Any, delivery: str | None, *, row: str
+    router: Router, source: WebhookSource, headers: Mapping[str, str], body: Any, delivery: str | None, *, row: str
 ) -> Prepared:
+    name = source.name
     webhook = router.catalog.webhook(name)
     if webhook is None:
         raise NotFoundError(f"no webhook {name!r} is deployed")
+    if webhook.source != source:
+        raise WebhookChangedError(f"the webhook {name!r} is not the one that was looked at")
     event = Event(id=row, name=f"{name}/unreadable", data=body, time=rfc3339(router.now_ms), source=f"webhook/{name}")
     kept = Delivery(row, dedupe=delivery, dedupe_ms=webhook.source.dedupe_ms)
     try:

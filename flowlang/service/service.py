@@ -18,7 +18,7 @@ from flowlang.engine.program import Program
 from flowlang.engine.replay import Wish
 from flowlang.engine.state import Event
 from flowlang.errors import ConfigError, StoreError
-from flowlang.plan import Manifest, Plan
+from flowlang.plan import Manifest, Plan, WebhookSource
 from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.callers import OPERATOR, Caller
 from flowlang.service.catalogs import Catalogs
@@ -220,19 +220,22 @@ class Service:
         self.counters.update(f"events.{answer.status}" for answer in answers)
         return answers
 
-    def ingest_webhook(self, name: str, headers: Mapping[str, str], tree: Any, delivery: str | None = None) -> Answer:
+    def ingest_webhook(
+        self, source: WebhookSource, headers: Mapping[str, str], tree: Any, delivery: str | None = None
+    ) -> Answer:
         """Take a webhook's delivery, after its signature was verified.
 
         Args:
-            name: Of the webhook.
+            source: The webhook, as it was verified by.
             headers: With lower-case names.
             tree: The body as it was read.
             delivery: The sender's id of it, where the scheme has one.
 
         Raises:
             NotFoundError: when there is no such webhook.
+            WebhookChangedError: when a deploy has changed it: it is to be verified again.
         """
-        answer = self._intake.webhook(name, headers, tree, delivery)
+        answer = self._intake.webhook(source, headers, tree, delivery)
         crashpoint("webhook.stored")
         self.counters[f"webhooks.{answer.status}"] += 1
         return answer

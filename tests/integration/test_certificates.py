@@ -101,7 +101,9 @@ def test_a_certificate_is_kept_for_a_day_and_so_many_of_them() -> None:
     async def ask(known: Certificates, *urls: str) -> None:
         for url in urls:
             now[0] += 10
-            assert await known.get(url) == url.encode()
+            pem = await known.get(url)
+            assert pem == url.encode()
+            known.keep(url, pem)
 
     async def story() -> None:
         known = Certificates(lambda: now[0], fetch)
@@ -112,5 +114,28 @@ def test_a_certificate_is_kept_for_a_day_and_so_many_of_them() -> None:
         assert tries == ["a", "a"]
         await ask(known, *(str(number) for number in range(16)), "a")
         assert tries.count("a") == 3
+
+    asyncio.run(story())
+
+
+def test_what_has_verified_nothing_is_not_kept_and_what_has_outlasts_an_outage() -> None:
+    now = [0]
+    answers: list[bytes | Exception] = [b"first", b"second", httpx.ConnectError("no"), b"third"]
+
+    async def fetch(_: str) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def story() -> None:
+        known = Certificates(lambda: now[0], fetch)
+        assert await known.get("a") == b"first"
+        assert await known.get("a") == b"second"
+        known.keep("a", b"second")
+        assert await known.get("a") == b"second"
+        now[0] += 86_400
+        assert await known.get("a") == b"second"  # there is no other to be had
+        assert await known.get("a") == b"third"
 
     asyncio.run(story())

@@ -87,7 +87,7 @@ class Scheme:
         verify: See `Verify`.
         sign: See `Sign`.
         delivery_of: (headers, body as read) to the sender's id of the delivery, by which repeated ones are known.
-        content: Kinds of body that it sends, of `json` and `form`; the project may say another (`options.content`).
+        content: Kinds of body that it sends, of `json`, `form` and `multipart`; `options.content` may say others.
         json_field: The field of its forms that holds JSON.
         deadline_s: The sender counts an answer as missing when it takes longer.
         answer: What it wants to hear.
@@ -164,7 +164,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
         transloadit.verify,
         transloadit.sign,
         transloadit.delivery_of,
-        ("form",),
+        ("multipart", "form"),
         json_field=transloadit.FIELD,
         answer=_OK,
         wrap=transloadit.wrap,

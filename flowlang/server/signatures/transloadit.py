@@ -1,5 +1,7 @@
 """Transloadit: a form with the fields `transloadit`, a text of JSON, and `signature`, HMAC in hex over that text.
 
+The form comes in parts (`multipart/form-data`) or as one line; what is signed is the text of the field in both.
+
 The algorithm stands in the signature and so comes from the sender: only `sha384:` is taken. Bare hex is HMAC-SHA1, as
 old accounts have it, and taken where the project says so (`options.allow_sha1`).
 """
@@ -34,9 +36,9 @@ def verify(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now_s: int, context: Context = NO_CONTEXT
 ) -> Verdict:
     """Judge a delivery; never raises. See `Scheme.verify`."""
-    del headers, now_s
+    del now_s
     try:
-        form = read_form(body)
+        form = read_form(body, headers.get("content-type", ""))
     except FormError:
         return Refused("the body is no form")
     given, text = form.get(_SIGNATURE, ""), form.get(FIELD)
@@ -66,7 +68,9 @@ def wrap(body: bytes, secret: bytes) -> tuple[bytes, str]:
 
 
 def delivery_of(headers: Mapping[str, str], body: Any) -> str | None:
-    """The id of the assembly, of which Transloadit tells once."""
+    """The id of the assembly with what became of it, of which Transloadit tells once, and on the way when asked to."""
     del headers
     told = body.get(FIELD) if isinstance(body, dict) else None
-    return kept_id(told.get("assembly_id")) if isinstance(told, dict) else None
+    if not isinstance(told, dict) or (ident := kept_id(told.get("assembly_id"))) is None:
+        return None
+    return kept_id(f"{ident}/{told.get('ok') or told.get('error') or ''}")

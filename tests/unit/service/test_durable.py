@@ -12,7 +12,7 @@ from flowlang.plan import Fail, Plan, Step
 from flowlang.service import IncomingEvent, Service
 from flowlang.simulate import Simulation
 from flowlang.store.codec import PlainSealer
-from tests.unit.service.world import ORDER, PLANS, World, manifest
+from tests.unit.service.world import ORDER, PLANS, STRIPE, World, manifest
 
 
 class Unsure:
@@ -43,7 +43,7 @@ EVENT = IncomingEvent(name="shop/order", data=ORDER, id="mine")
 WAYS = [
     pytest.param(lambda service: service.ingest([EVENT])[0].status, id="an event"),
     pytest.param(
-        lambda service: service.ingest_webhook("stripe", {}, {"id": "e1", "type": "x", "data": {"object": {}}}).status,
+        lambda service: service.ingest_webhook(STRIPE, {}, {"id": "e1", "type": "x", "data": {"object": {}}}).status,
         id="a webhook",
     ),
     pytest.param(lambda service: service.call("by-hand", {"name": "Ada"}, key="k").new, id="a call"),

@@ -9,7 +9,7 @@ from flowlang.engine.ports import Memory
 from flowlang.errors import StoreFullError
 from flowlang.service import IncomingEvent
 from flowlang.service.headroom import FRESH_MS, HIGH_WATER_PERCENT, ROW_BYTES, Headroom, size_of
-from tests.unit.service.world import ORDER, World
+from tests.unit.service.world import CRM, ORDER, World
 
 LIMIT = 1_000_000
 MARK = LIMIT * HIGH_WATER_PERCENT // 100
@@ -80,7 +80,7 @@ def test_whatever_comes_from_outside_is_refused_and_not_stored(full_world: World
     with pytest.raises(StoreFullError):
         service.ingest([IncomingEvent("shop/order", ORDER)])
     with pytest.raises(StoreFullError):
-        service.ingest_webhook("crm", {}, {"kind": "x"}, "d1")
+        service.ingest_webhook(CRM, {}, {"kind": "x"}, "d1")
     with pytest.raises(StoreFullError):
         service.call("by-hand", {"name": "Ada"})
     assert service.stats().runs == 0

@@ -16,7 +16,7 @@ from flowlang.errors import StoreError
 from flowlang.plan import EventTrigger
 from flowlang.service import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, TooLargeError
 from flowlang.store.codec import PlainSealer
-from tests.unit.service.world import ORDER, PLANS, World, manifest, plan
+from tests.unit.service.world import CRM, ORDER, PLANS, STRIPE, World, manifest, plan
 
 HOUR = 3_600_000
 seal, opened = PlainSealer().seal, PlainSealer().open
@@ -221,20 +221,20 @@ def test_a_run_is_cancelled_once_and_an_unknown_one_is_not_found(world: World) -
 
 def test_a_webhook_becomes_an_event_by_its_templates_and_is_deduplicated_by_its_id(world: World) -> None:
     body = {"id": "evt_1", "type": "invoice.paid", "data": {"object": {"amount": 5}}}
-    first = world.service.ingest_webhook("stripe", {}, body)
+    first = world.service.ingest_webhook(STRIPE, {}, body)
     assert first.status == "accepted"
     kept = world.service.event(first.event)
     assert (kept.name, kept.source, kept.event.data, kept.event.id) == (
         "stripe/invoice.paid", "webhook/stripe", {"amount": 5}, "evt_1",
     )  # fmt: skip
-    assert world.service.ingest_webhook("stripe", {}, body).status == "duplicate"
+    assert world.service.ingest_webhook(STRIPE, {}, body).status == "duplicate"
 
 
 def test_a_webhook_without_an_id_template_is_deduplicated_by_its_delivery(world: World) -> None:
     body = {"kind": "contact"}
-    assert world.service.ingest_webhook("crm", {}, body, "msg_1").status == "accepted"
-    assert world.service.ingest_webhook("crm", {}, body, "msg_1").status == "duplicate"
-    assert world.service.ingest_webhook("crm", {}, body, "msg_2").status == "accepted"
+    assert world.service.ingest_webhook(CRM, {}, body, "msg_1").status == "accepted"
+    assert world.service.ingest_webhook(CRM, {}, body, "msg_1").status == "duplicate"
+    assert world.service.ingest_webhook(CRM, {}, body, "msg_2").status == "accepted"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_webhook_without_an_id_template_is_deduplicated_by_its_delivery(world:
     ],
 )
 def test_a_signed_webhook_that_cannot_be_taken_is_a_dead_letter(world: World, body: Any, why: str) -> None:
-    answer = world.service.ingest_webhook("stripe", {}, body)
+    answer = world.service.ingest_webhook(STRIPE, {}, body)
     assert answer.status == "dead_letter"
     detail = world.service.dead_letter(answer.event)
     assert detail.event is not None
