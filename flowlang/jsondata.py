@@ -56,11 +56,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def loads_strict(data: bytes) -> Any:
+def loads_strict(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
     """Read JSON from outside.
 
     Args:
         data: UTF-8 text of one JSON value.
+        max_keys: Of all its objects together.
 
     Returns:
         The value, of dict, list, str, int, float, bool and None.
@@ -73,8 +74,8 @@ def loads_strict(data: bytes) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal keys
         keys += len(items)
-        if keys > MAX_KEYS:
-            raise JsonError(f"more than {MAX_KEYS} keys")
+        if keys > max_keys:
+            raise JsonError(f"more than {max_keys} keys")
         table = dict(items)
         if len(table) != len(items):
             seen: set[str] = set()
@@ -99,6 +100,13 @@ def loads_strict(data: bytes) -> Any:
         raise JsonError(f"not JSON that we take: {error}") from error
     check(value)
     return value
+
+
+def count_keys(value: Any) -> int:
+    """The keys of all objects in a JSON value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(count_keys, value.values()))
+    return sum(map(count_keys, value)) if isinstance(value, list) else 0
 
 
 def check(value: Any) -> None:

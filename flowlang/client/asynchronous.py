@@ -70,7 +70,7 @@ class AsyncClient:
         return await self._made(self._operations.send(Event(name, {} if data is None else data, id, user)))
 
     async def send_many(self, events: Iterable[Event | Mapping[str, Any]]) -> list[Sent]:
-        """Send events, 1000 in a request.
+        """Send events, up to 1000 and 4 MB in a request.
 
         Args:
             events: Each an `Event`, or a map with its fields.

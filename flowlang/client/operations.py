@@ -16,6 +16,7 @@ import msgspec
 from flowlang import jsondata
 from flowlang.client.errors import (
     ConflictError,
+    InvalidError,
     ProblemError,
     RunNotSucceededError,
     UnreachableError,
@@ -24,7 +25,6 @@ from flowlang.client.errors import (
     problem_of,
 )
 from flowlang.client.requests import (
-    MOST_EVENTS,
     CallPipeline,
     CancelRun,
     Event,
@@ -36,6 +36,7 @@ from flowlang.client.requests import (
     Request,
     SendEvents,
     events_of,
+    in_requests,
 )
 from flowlang.client.results import Page, Replayed, Run, Sent, SentList, Started
 from flowlang.clock import Clock, Rng, SystemClock, monotonic_ms, random_token, system_rng
@@ -142,9 +143,15 @@ class Operations:
         """Send events, as many in a request as it may hold."""
         events, trace = events_of(given, self.token), self._traced()
         answers: list[Sent] = []
-        for at in range(0, len(events), MOST_EVENTS):
-            reply = yield from self._asked(SendEvents(tuple(events[at : at + MOST_EVENTS]), trace))
-            answers += _read(reply, SentList).events
+        for batch in in_requests(events):
+            try:
+                reply = yield from self._asked(SendEvents(batch, trace))
+            except InvalidError as error:
+                if error.code != "body.too-large" or len(batch) > 1:
+                    raise
+                answers.append(Sent("too_large", message=error.detail))
+            else:
+                answers += _read(reply, SentList).events
         return answers
 
     def call(self, pipeline: str, data: Any, key: str | None) -> Operation[Started]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -10,8 +10,9 @@ import msgspec
 
 from flowlang import jsondata
 
-#: Events of one request.
+#: Events of one request, and bytes of their JSON.
 MOST_EVENTS: Final = 1000
+MOST_BYTES: Final = 4_000_000
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,6 +104,21 @@ class Lost:
     """No answer came; `why` without a password."""
 
     why: str
+
+
+def in_requests(events: Sequence[Event]) -> Iterator[tuple[Event, ...]]:
+    """Share events out to requests: in order, as many in each as it may hold, by count and by bytes."""
+    batch: list[Event] = []
+    size = 0
+    for event in events:
+        its = len(jsondata.dumps(event)) + 1
+        if batch and (len(batch) == MOST_EVENTS or size + its > MOST_BYTES):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(event)
+        size += its
+    if batch:
+        yield tuple(batch)
 
 
 def events_of(given: Iterable[Event | Mapping[str, Any]], token: Any) -> list[Event]:

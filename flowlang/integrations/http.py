@@ -122,6 +122,7 @@ async def request(
     import httpx  # noqa: PLC0415 - only what makes requests loads it
 
     given = {"user-agent": f"flowlang/{__version__}", "accept": "*/*", "accept-encoding": "gzip, deflate"}
+    given |= ctx.trace_headers
     if body is not None:
         given["content-type"] = "text/plain; charset=utf-8"
     if method not in _SAFE and idempotency_header:

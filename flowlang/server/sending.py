@@ -21,6 +21,8 @@ from flowlang.server.protocols import cloudevents
 from flowlang.service import Answer, Caller, DataError, IncomingEvent, Service
 from flowlang.telemetry import read_trace
 
+LIST_KEYS: Final = 400_000  #: of a list; each of its events may have as many as one that is sent alone
+_KEY_BYTES: Final = 5  #: that a key takes at least, as in `"":0,`
 KEY_HEADER: Final = "idempotency-key"
 
 _REFUSED = {"invalid": (400, "data.invalid"), "refused": (403, "event.refused"), "too_large": (413, "body.too-large")}
@@ -70,7 +72,7 @@ def read_posted(headers: Mapping[str, str], body: bytes) -> Posted:
     if mode == "binary":
         items: list[Item] = [cloudevents.from_binary(headers, body)]
         return Posted(_placed(items, headers), key=key)
-    tree = jsondata.loads_strict(body)
+    tree = jsondata.loads_strict(body, max_keys=LIST_KEYS if body.lstrip()[:1] == b"[" else jsondata.MAX_KEYS)
     if mode == "batch" and not isinstance(tree, list):
         raise DataError("a batch of CloudEvents is a list")
     is_list = isinstance(tree, list) and mode != "structured"
@@ -80,6 +82,8 @@ def read_posted(headers: Mapping[str, str], body: bytes) -> Posted:
     if not 1 <= len(tree) <= LIST_ITEMS:
         raise DataError(f"a list has 1 to {LIST_ITEMS} events, this one has {len(tree)}")
     items = [_tried(read, item) for item in tree]
+    if len(body) > jsondata.MAX_KEYS * _KEY_BYTES:
+        items = [_bounded(item) for item in items]
     if key is not None:
         items = [_keyed(item, f"{key}/{at}") for at, item in enumerate(items)]
     return Posted(_placed(items, headers), is_list=True, key=key)
@@ -167,6 +171,12 @@ def _tried(read: Callable[[Any], IncomingEvent], tree: Any) -> Item:
         return read(tree)
     except DataError as error:
         return error
+
+
+def _bounded(item: Item) -> Item:
+    if isinstance(item, IncomingEvent) and jsondata.count_keys(item.data) > jsondata.MAX_KEYS:
+        return DataError(f"an event has up to {jsondata.MAX_KEYS} keys")
+    return item
 
 
 def _keyed(item: Item, key: str | None) -> Item:

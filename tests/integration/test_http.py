@@ -107,6 +107,15 @@ def test_a_list_is_answered_one_by_one(site: Site) -> None:
     problem(site.http.post("/events", json=[]), 400, "data.invalid")
 
 
+def test_events_of_a_list_may_each_have_as_many_keys_as_one_that_comes_alone(site: Site) -> None:
+    def event(keys: int) -> dict[str, Any]:
+        return {"name": "shop/other", "data": {str(number): 0 for number in range(keys)}}
+
+    problem(site.http.post("/events", json=event(10_001)), 400, "body.not-json")
+    mixed = site.http.post("/events", json=[event(9_000), event(9_000), event(10_001)])
+    assert [answer["status"] for answer in mixed.json()["events"]] == ["accepted", "accepted", "invalid"]
+
+
 def test_an_idempotency_key_stands_for_the_id_that_an_event_does_not_have(site: Site) -> None:
     def post(body: Any, key: str = "k1") -> httpx.Response:
         return site.http.post("/events", json=body, headers={"idempotency-key": key})

@@ -26,7 +26,17 @@ from flowlang.client import (
 )
 from flowlang.client.http import wired
 from flowlang.client.operations import Operation, Operations, Pause, seconds_of
-from flowlang.client.requests import CallPipeline, CancelRun, GetRun, ListRuns, Lost, ReplayRun, Reply, SendEvents
+from flowlang.client.requests import (
+    CallPipeline,
+    CancelRun,
+    GetRun,
+    ListRuns,
+    Lost,
+    ReplayRun,
+    Reply,
+    SendEvents,
+    in_requests,
+)
 from flowlang.clock import ManualClock
 from flowlang.jsondata import JsonError
 
@@ -158,6 +168,30 @@ def test_many_events_go_in_requests_of_a_thousand_and_each_has_an_id() -> None:
     ids = [event.id for request in script.asked for event in request.events]
     assert (ids[0], len(set(ids))) == ("mine", 2001)
     assert script.run(script.operations.send_many([])) == []
+
+
+def test_large_events_go_in_several_requests_and_one_that_is_too_large_by_itself_is_answered_so() -> None:
+    def answer(count: int) -> Reply:
+        return Reply(202, json.dumps({"events": [{"status": "accepted"}] * count}).encode())
+
+    large = Event("a", "x" * 1_500_000)
+    script = Script(answer(2), answer(1), refusal(413, "body.too-large", "a body may have 4194304 bytes"), answer(1))
+    events = [large, large, large, Event("a", "x" * 5_000_000), Event("b")]
+    sent = script.run(script.operations.send_many(events))
+    assert [len(request.events) for request in script.asked] == [2, 1, 1, 1]
+    assert [one.status for one in sent] == ["accepted"] * 3 + ["too_large", "accepted"]
+    script = Script(refusal(413, "body.too-large"))
+    with pytest.raises(InvalidError):
+        script.run(script.operations.send_many([Event("a"), Event("b")]))
+
+
+@given(st.lists(st.integers(0, 2_500_000), max_size=30))
+def test_requests_hold_all_events_in_order_and_none_holds_too_much(sizes: list[int]) -> None:
+    events = [Event("a", "x" * size, id=str(number)) for number, size in enumerate(sizes)]
+    batches = list(in_requests(events))
+    assert [event for batch in batches for event in batch] == events
+    for batch in batches:
+        assert len(batch) == 1 or len(json.dumps([event.data for event in batch])) <= 4_000_000 + 1000
 
 
 @pytest.mark.parametrize("data", [{"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"x": float("nan")}, {1: 2}, 2**64])
