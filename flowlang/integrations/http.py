@@ -122,12 +122,12 @@ async def request(
     import httpx  # noqa: PLC0415 - only what makes requests loads it
 
     given = {"user-agent": f"flowlang/{__version__}", "accept": "*/*", "accept-encoding": "gzip, deflate"}
-    given |= ctx.trace_headers
     if body is not None:
         given["content-type"] = "text/plain; charset=utf-8"
     if method not in _SAFE and idempotency_header:
         given[_checked_name(idempotency_header)] = ctx.idempotency_key
-    given |= _headers(headers or {}, auth)
+    chosen = _headers(headers or {}, auth)
+    given |= chosen if "traceparent" in chosen else {**ctx.trace_headers, **chosen}
     prepared = httpx.Request(method, _target(url, path or [], query or {}), headers=given, **_content(json, form, body))
     client = await ctx.resource(outbound)
     reply = await client.send(prepared, seconds=ctx.remaining(), max_bytes=max_bytes, follow=follow)

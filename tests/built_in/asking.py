@@ -24,6 +24,7 @@ def call(
     secrets: Mapping[str, str] | None = None,
     key: str = "key-1",
     seconds: float = 30.0,
+    trace_headers: Mapping[str, str] | None = None,
     **outbound: Any,
 ) -> Any:
     """Call a handler with JSON, and give what later steps see.
@@ -35,6 +36,7 @@ def call(
         secrets: Secrets by name.
         key: The idempotency key.
         seconds: Until the attempt times out.
+        trace_headers: The place in a trace.
         outbound: For the client: `resolve`, `tls`.
     """
     definition = definition_of(handler)
@@ -44,7 +46,12 @@ def call(
     async def run() -> Any:
         made = Outbound(Egress.of(settings.get), **outbound)
         ctx = Context.for_test(
-            env=settings, secrets=secrets, idempotency_key=key, timeout=seconds, resources={client.outbound: made}
+            env=settings,
+            secrets=secrets,
+            idempotency_key=key,
+            timeout=seconds,
+            resources={client.outbound: made},
+            trace_headers=trace_headers,
         )
         given = definition.contract.convert(dict(arguments))
         try:

@@ -71,6 +71,15 @@ def test_a_request_carries_what_the_step_says(service: Answering) -> None:
     assert seen.headers["user-agent"].startswith("flowlang/")
 
 
+def test_a_request_goes_on_in_the_trace_of_its_run_unless_the_step_says_another(service: Answering) -> None:
+    place = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "v=1"}
+    call(request, {"url": service.url("/")}, trace_headers=place)
+    call(request, {"url": service.url("/"), "headers": {"Traceparent": "mine"}}, trace_headers=place)
+    call(request, {"url": service.url("/")})
+    sent = [(seen.headers.get("traceparent"), seen.headers.get("tracestate")) for seen in service.seen]
+    assert sent == [(place["traceparent"], "v=1"), ("mine", None), (None, None)]
+
+
 @pytest.mark.parametrize(("arguments", "body", "kind"), [
     ({"form": {"a": "1 2", "b": True}}, b"a=1+2&b=true", "application/x-www-form-urlencoded"),
     ({"body": "plain ä"}, "plain ä".encode(), "text/plain; charset=utf-8"),

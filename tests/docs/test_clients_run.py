@@ -52,6 +52,9 @@ def test_the_programs_of_the_guides_print_what_is_shown(
         with world.worker(), redirect_stdout(output):
             exec(compile(program.text, program.place, "exec", dont_inherit=True), {"__name__": "__main__"})
             gc.collect()
+            runs = [run.id for run in world.service.runs()]
+            assert runs
+            assert {world.ended(run).run.status for run in runs} == {"succeeded"}
     finally:
         server.stop()
     assert output.getvalue() == printed
