@@ -13,9 +13,10 @@ from typing import Any, Literal
 from flowlang import jsondata
 from flowlang.clock import random_token, rfc3339
 from flowlang.crashpoints import crashpoint
+from flowlang.engine import sealed_fields
 from flowlang.engine.admission import EventDataError, EventRefusedError, call_event, check_data, check_name
 from flowlang.engine.catalog import Catalog, Webhook
-from flowlang.engine.intake import CALLED, Delivery
+from flowlang.engine.intake import CALLED, Delivery, decode_event
 from flowlang.engine.ops import Accept, Accepted, Duplicate, Stale
 from flowlang.engine.ports import Sealer, Store
 from flowlang.engine.route import InputError, Router
@@ -76,8 +77,12 @@ class Intake:
 
         return self.secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
 
-    def says_the_same(self, kept: Event, sent: IncomingEvent) -> bool:
-        """Whether an event that was sent has the name and data of one that is kept."""
+    def repeats(self, event: str, sent: IncomingEvent) -> bool:
+        """Whether an event that was sent has the name and data of the one that is kept under an id, if it still is."""
+        row = self._store.event(event)
+        if row is None:
+            return True
+        kept = decode_event(self._sealer.open(row.body, sealed_fields.EVENT, row.id))
         data = check_data(self._catalogs.current(), sent.name, sent.data).data
         return kept.name == sent.name and jsondata.canonical(kept.data) == jsondata.canonical(data)
 

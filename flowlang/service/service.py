@@ -451,8 +451,7 @@ class Service:
             event: Id under which it is kept.
             sent: What was sent; it is taken to be the same when the kept one has expired.
         """
-        kept = self.store.event(event)
-        return kept is None or self._intake.says_the_same(event_detail(kept, self._sealer).event, sent)
+        return self._intake.repeats(event, sent)
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
         """Dead letters, newest first: of this pipeline or event, from after `before` on."""

@@ -1,4 +1,4 @@
-"""The types that handler authors see, checked by mypy as they would check them."""
+"""The types that authors of handlers and of programs with clients see, checked by mypy as they would check them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = HERE.parent.parent
 
 
 @pytest.mark.timeout(300)
-def test_a_handler_authors_view_is_typed(tmp_path: Path) -> None:
+def test_what_authors_see_is_typed(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -22,6 +22,7 @@ def test_a_handler_authors_view_is_typed(tmp_path: Path) -> None:
         str(tmp_path),
         "--warn-unused-ignores",
         str(HERE / "handler_author.py"),
+        str(HERE / "client_user.py"),
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1:] == ["Success: no issues found in 1 source file"], done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1:] == ["Success: no issues found in 2 source files"], done.stdout + done.stderr
