@@ -105,6 +105,7 @@ class Mask:
                 parts.update(re.escape(spelling) for spelling in spellings(value))
             else:
                 parts.add(rf"(?<![\d.]){re.escape(text)}(?![\d.]*\d)")
+                parts.update(map(re.escape, _in_base64(text.encode())))
         return re.compile("|".join(sorted(parts, key=len, reverse=True))) if parts else None
 
 

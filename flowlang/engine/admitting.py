@@ -42,10 +42,8 @@ def admitting(machine: Machine, facts: Sequence[Mapping[str, Any]]) -> Turn | No
         if state.cancel is not None:
             return _ended("cancelled", ErrorInfo("cancelled", "cancelled", state.cancel), now_ms)
         if fact["kind"] == "batch":
-            members = [decode_meta(meta) for meta in fact["metas"]]
-            hidden = tuple({path: None for meta in members for path in meta.hidden})
-            machine.view.meta = msgspec.structs.replace(machine.view.meta, hidden=hidden)
-            return _close(machine.program, machine.view, [meta.event for meta in members], now_ms)
+            events = [decode_meta(meta).event for meta in fact["metas"]]
+            return _close(machine.program, machine.view, events, now_ms)
     machine.turn.status = "waiting"
     return machine.turn
 

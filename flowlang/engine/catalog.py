@@ -114,6 +114,10 @@ class Catalog:
         self._starters = {name: starter_of(programs[name]) for name in sorted(manifest.pipelines)}
         self._validators = {entry.name: EventValidator(entry.schema) for entry in manifest.events}
         self._marks = {entry.name: Marks(entry.schema) for entry in manifest.events}
+        self._marks |= {
+            f"pipeline/{name}.called": Marks(starter.program.plan.input_schema)
+            for name, starter in self._starters.items()
+        }
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
         self._under: dict[str, list[Subscription]] = {}

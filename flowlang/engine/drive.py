@@ -20,7 +20,7 @@ from flowlang.engine.catalog import Catalog
 from flowlang.engine.flow_control import sealed
 from flowlang.engine.intake import CALLED, DelayedEvent, Delivery, Lineage
 from flowlang.engine.machine import REFUSED, Flight
-from flowlang.engine.marks import carried
+from flowlang.engine.marks import carrying
 from flowlang.engine.ops import (
     Accept,
     CacheEntry,
@@ -43,6 +43,7 @@ from flowlang.engine.route import InputError, Router
 from flowlang.engine.state import (
     BlockFrame,
     ErrorInfo,
+    Event,
     Result,
     RunMeta,
     StepFrame,
@@ -363,7 +364,7 @@ class Held:
                 continue
             event = emitted_event(row.pipeline, sent.name, sent.ident, sent.data, router.now_ms, trace=trace)
             delivery = Delivery(row_of_emission(row.run, sent.instance), dedupe=sent.ident)
-            accepts.append(router.route(event, delivery).accept)
+            accepts.append(router.route(self._carrying(event, router), delivery).accept)
         end = turn.run_end
         if end is not None and end.status != "skipped":
             event = outcome_event(
@@ -377,7 +378,7 @@ class Held:
                 error=end.error,
                 trace=trace,
             )
-            accepts.append(router.route(event, Delivery(event.id)).accept)
+            accepts.append(router.route(self._carrying(event, router), Delivery(event.id)).accept)
         return tuple(accepts)
 
     def _trace(self, router: Router) -> Trace | None:
@@ -388,13 +389,18 @@ class Held:
             return trace
         return trace.below(self.row.run)
 
+    def _carrying(self, event: Event, router: Router) -> Event:
+        """An event of this run, with the places of what must not be shown of the run's data."""
+        return carrying(self.program.marks.mask(self.view.meta, self.view.records, router.catalog.marks), event)
+
     def _delayed(self, sent: Emission, router: Router) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)
-        trace = self._trace(router)
-        event = emitted_event(self.row.pipeline, sent.name, sent.ident, sent.data, router.now_ms, trace=trace)
-        return Delayed(
-            row, self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row, sealed_fields.DELAYED), sent.delay_ms
+        event = emitted_event(
+            self.row.pipeline, sent.name, sent.ident, sent.data, router.now_ms, trace=self._trace(router)
         )
+        event = self._carrying(event, router)
+        body = self.sealer.seal(encode(DelayedEvent(event, sent.ident)), row, sealed_fields.DELAYED)
+        return Delayed(row, body, sent.delay_ms)
 
     def _invoked(self, call: Invocation, turn: Turn, router: Router) -> list[Accept]:
         run, meta = self.row.run, self.view.meta
@@ -406,10 +412,10 @@ class Held:
             root_event=self.view.root_event,
             parent=run,
             undone=call.undone,
-            hidden=carried(self.program.marks.mask(meta, self.view.records, router.catalog.marks), call.data),
         )
         source, trace = f"pipeline/{self.row.pipeline}", self._trace(router)
         event = call_event(row, call.pipeline, call.data, router.now_ms, source=source, trace=trace)
+        event = self._carrying(event, router)
         starter = router.catalog.starter(call.pipeline)
         parent = Parent(run, self.row.scope, call.instance, call.wait)
         try:

@@ -83,7 +83,6 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     replay_of: str | None = None
     undone: tuple[str, ...] = ()  #: instances of the new run that get new keys; see `state.Past`
-    hidden: tuple[tuple[str | int, ...], ...] = ()  #: see `state.RunMeta`
 
 
 class DelayedEvent(msgspec.Struct, frozen=True, omit_defaults=True):

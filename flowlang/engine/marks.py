@@ -136,8 +136,10 @@ EventMarks = Callable[[str], Marks]
 
 
 def event_values(event: Event, marks: EventMarks) -> Iterator[Any]:
-    """What must not be shown of an event."""
-    return marks(event.name).values(event.data)
+    """What must not be shown of an event: marked fields, and what was carried on to it."""
+    yield from marks(event.name).values(event.data)
+    for path in event.hidden:
+        yield from leaves(_at(event.data, path))
 
 
 class RunMarks:
@@ -187,8 +189,6 @@ class RunMarks:
         for event in (meta.event, *meta.events):
             yield from event_values(event, marks)
             yield from self._input.values(event.data)
-            for path in meta.hidden:
-                yield from leaves(_at(event.data, path))
         for instance, record in records.items():
             if record.output is not msgspec.UNSET:
                 yield from self._output(instance, record.output, marks)
@@ -201,14 +201,16 @@ class RunMarks:
             yield from _events_in(output, marks)
 
 
-def carried(mask: Mask, data: Any) -> tuple[DataPath, ...]:
-    """Where data that were made of other data hold something of what must not be shown of those.
+def carrying(mask: Mask, event: Event) -> Event:
+    """An event that was made of other data, with the places where it carries on what must not be shown of those.
 
     Args:
         mask: Of the other data.
-        data: JSON data.
+        event: With its own data.
     """
-    return tuple(_carrying(mask, data, ())) if mask else ()
+    if not mask:
+        return event
+    return msgspec.structs.replace(event, hidden=tuple(_carrying(mask, event.data, ())))
 
 
 def _carrying(mask: Mask, value: Any, path: DataPath) -> Iterator[DataPath]:

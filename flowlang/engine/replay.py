@@ -194,7 +194,6 @@ def prepare(rows: RunRows, earlier: Earlier, old: Program | None, new: Program, 
         root_event=meta.root_event or meta.event_row,
         replay_of=earlier.run,
         undone=() if wish.new_keys else earlier.undone,
-        hidden=meta.hidden,
     )
     return Prepared(before, lineage, start, again)
 

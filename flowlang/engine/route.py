@@ -35,7 +35,7 @@ from flowlang.engine.intake import (
     TriggerProblem,
     key_text,
 )
-from flowlang.engine.marks import DataPath, carried, event_values
+from flowlang.engine.marks import carrying, event_values
 from flowlang.engine.ops import MAIN, Accept, DeadLetter, EventRow, OnceKey, Parent, RunSeed, Timer, Wait
 from flowlang.engine.ports import Sealer
 from flowlang.engine.program import ROOT
@@ -254,8 +254,8 @@ class Router:
                 found.runs.append(start.seed(start.with_input(event, event.data)))
                 return
             data = start.evaluated("data", subscription.data, names)
-            hidden = carried(Mask(event_values(event, self.catalog.marks)), data)
-            found.runs.append(start.seed(start.with_input(event, data), hidden=hidden))
+            made = carrying(Mask(event_values(event, self.catalog.marks)), start.with_input(event, data))
+            found.runs.append(start.seed(made))
         except InputError as error:
             found.problems.append(self._shown(event, starter, error.problem))
 
@@ -293,15 +293,10 @@ class _Start:
             raise self._wrong("input", message, code="input.invalid", failures=checked.failures)
         return msgspec.structs.replace(event, data=checked.data)
 
-    def seed(self, event: Event, before: Before | None = None, hidden: tuple[DataPath, ...] = ()) -> RunSeed:
+    def seed(self, event: Event, before: Before | None = None) -> RunSeed:
         """The run to create; with what an earlier one left it is a replay.
 
         What sees the events of a batch is computed when it closes.
-
-        Args:
-            event: With the data that the pipeline takes.
-            before: What an earlier run left.
-            hidden: Where these carry on what must not be shown.
         """
         program, plan, seal = self.starter.program, self.starter.program.plan, self.router.sealer.seal
         run = self.run
@@ -323,7 +318,6 @@ class _Start:
             replay_of=self.lineage.replay_of,
             labels={} if gathers else self._labels(names),
             events=() if before is None else before.events,
-            hidden=hidden or self.lineage.hidden,
             recalls=bool(rows),
         )
         return RunSeed(

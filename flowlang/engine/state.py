@@ -56,6 +56,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     user: Any = None
     trace: Trace | None = None  #: that it belongs to, when its sender said so
+    hidden: tuple[tuple[str | int, ...], ...] = ()  #: paths in `data` that carry on what was marked elsewhere
 
     def view(self) -> dict[str, Any]:
         """As expressions see it."""
@@ -81,7 +82,6 @@ class RunMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     replay_of: str | None = None
     labels: dict[str, str] = {}
     events: tuple[Event, ...] = ()  #: of a batch, `event` the first of them
-    hidden: tuple[tuple[str | int, ...], ...] = ()  #: paths in its event's data that carry on what was marked elsewhere
     recalls: bool = False  #: it begins with what an earlier run left, which each scope reads before it goes on
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.intake import DeadEvent, Reason, TriggerProblem
-from flowlang.engine.marks import NO_MARKS, Marks, RunMarks, event_values
+from flowlang.engine.marks import NO_MARKS, Marks, RunMarks, event_values, leaves
 from flowlang.engine.program import Program
 from flowlang.engine.state import Event
 from flowlang.plan import Plan
@@ -66,15 +66,22 @@ class Hiding:
         """A dead letter as it may be shown. The error of a run was cleaned when it was recorded."""
         return detail if detail.event is None else msgspec.structs.replace(detail, event=self._dead_event(detail.event))
 
-    def data(self, event: Event, data: Any) -> Any:
-        """Data, or a text, that was made of an event's, as it may be shown."""
+    def data(self, detail: DeadDetail, event: Event, data: Any) -> Any:
+        """Data, or a text, that was made of a dead letter's event, as it may be shown."""
+        if self._is_unknown(detail.event):
+            return HIDDEN
         return Mask(event_values(event, self._marks)).tree(self._marks(event.name).hidden(data))
+
+    def _is_unknown(self, dead: DeadEvent | None) -> bool:
+        """Whether data have no name, and so no schema that could say what of them is marked."""
+        nameless = dead is not None and dead.reason != ""
+        return nameless and self._catalog is not None and self._catalog.marks_anything
 
     def _dead_event(self, dead: DeadEvent) -> DeadEvent:
         event = dead.event
-        if dead.reason and self._catalog is not None and self._catalog.marks_anything:
-            # Without a name there is no schema that could say what of the body is marked.
-            return msgspec.structs.replace(dead, event=msgspec.structs.replace(event, data=HIDDEN))
+        if self._is_unknown(dead):
+            reason = Mask(leaves(event.data)).text(dead.reason)
+            return msgspec.structs.replace(dead, event=msgspec.structs.replace(event, data=HIDDEN), reason=reason)
         mask = Mask(event_values(event, self._marks))
         problems = tuple(self._reason(problem, event, mask) for problem in dead.problems)
         dedupe = None if dead.dedupe is None else mask.text(dead.dedupe)

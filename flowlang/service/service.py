@@ -467,7 +467,7 @@ class Service:
 
     def shown_of(self, ident: str, data: Any) -> Any:
         """Data, or a text, that was made of a dead letter's event, without what must not be shown."""
-        return self._hiding().data(self._dead.event_of(ident), data)
+        return self._hiding().data(self._dead.one(ident), self._dead.event_of(ident), data)
 
     def discard_dead_letter(self, ident: str, *, caller: Caller = OPERATOR) -> None:
         """Take a dead letter off the list for good. Raises: NotFoundError, NotAllowedError."""
