@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from flowlang import jsondata
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
+from flowlang.errors import StoreError
 from flowlang.plan import WebhookSource
 from flowlang.server.bodies import BODY_BYTES, Receive, body_kind, read_body
 from flowlang.server.certificates import Certificates
@@ -112,7 +113,7 @@ class Hooks:
         """
         verdict = await self._verify(webhook, catalog, received)
         if isinstance(verdict, Refused):
-            if not again and await run_in_threadpool(self._service.refresh):
+            if not again and await run_in_threadpool(self._refreshed):
                 raise WebhookChangedError(f"the webhook {received.name!r} may be another one")
             await run_in_threadpool(self._service.webhook_refused, received.name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
@@ -142,6 +143,13 @@ class Hooks:
         found = await run_in_threadpool(self._find, name)
         self._is_read = True
         return found
+
+    def _refreshed(self) -> bool:
+        """Whether another manifest is active than was known; whoever was refused stays so when nobody can tell."""
+        try:
+            return self._service.refresh()
+        except StoreError:
+            return False
 
     def _find(self, name: str) -> tuple[Webhook, Catalog]:
         if _NAME.fullmatch(name) is None:

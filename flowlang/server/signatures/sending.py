@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
+from flowlang import jsondata
+from flowlang.errors import ConfigError
 from flowlang.plan import WebhookSource
 from flowlang.server.signatures import SecretError
 from flowlang.server.signatures.keys import scheme_of
@@ -38,11 +41,24 @@ def sent(source: WebhookSource, body: bytes, keys: Sequence[bytes], now_s: int, 
 
     Raises:
         SecretError: when only the sender can sign, or no key counts.
+        ConfigError, JsonError: when it is to be a form and cannot become one.
     """
     scheme = scheme_of(source)
     if scheme.secret and not keys:
         raise SecretError("every secret of the webhook has ended")
     key = keys[0] if keys else b""
-    body, query = (body, "") if scheme.wrap is None else scheme.wrap(body, key)
+    content_type, query = "application/json", ""
+    if scheme.wrap is not None:
+        body, query = scheme.wrap(body, key)
+    elif "json" not in (source.options.content or scheme.content):
+        body, content_type = _as_form(body), "application/x-www-form-urlencoded"
     headers = scheme.sign(body, key, now_s, delivery, Context(source.options, query))
-    return Sent({"content-type": "application/json"} | headers, body, query)
+    return Sent({"content-type": content_type} | headers, body, query)
+
+
+def _as_form(body: bytes) -> bytes:
+    """A map of texts, written as a form. Raises: ConfigError, JsonError."""
+    fields = jsondata.loads_strict(body)
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise ConfigError("this webhook takes forms, so the body is a map of texts")
+    return urlencode(fields).encode()

@@ -30,6 +30,9 @@ SOURCES = {
     },
     "rolled": WebhookSource("rolled", "stripe", ("OLD", "STRIPE"), event="rolled/x", until=ENDED),
     "over": WebhookSource("over", "stripe", ("OLD",), event="over/x", until=ENDED),
+    "forms": WebhookSource(
+        "forms", "hmac", ("HMAC",), event="forms/x", options=WebhookOptions(header="x-sig", content=("form",))
+    ),
     "doorbell": WebhookSource("doorbell", "unsigned", event="doorbell/rung"),
 }
 VARIABLES = {"OLD": "old"} | {name.upper().replace("-", "_"): secret for name, (secret, _) in SECRETS.items()}
@@ -63,6 +66,13 @@ def test_a_delivery_of_every_sender_is_signed_and_taken(desk: Desk, address: str
     said = desk.read("webhooks", "test", name, "--file", body, "--url", address)
     assert (said["taken"], said["webhook"], said["status"] in {200, 202}) == (True, name, True)
     assert desk.service.counters == {"webhooks.accepted": 1}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1}', "{"])
+def test_a_body_that_cannot_become_a_form_is_said(desk: Desk, address: str, body: str, text: str) -> None:
+    Path(body).write_text(text)
+    assert desk.call("webhooks", "test", "forms", "--file", body, "--url", address).exit_code != 0
+    assert desk.service.counters == {}
 
 
 def test_one_that_is_sent_again_is_the_same_delivery(desk: Desk, address: str, body: str) -> None:
