@@ -80,7 +80,7 @@ def _secrets(webhook: Webhook, provider: str, path: Path, findings: Findings) ->
     known = provider_of(provider)
     if known is not None and not known.secret:
         _check_no_secret(written, provider, path, findings)
-    elif known is not None and not written:
+    elif provider and not written:
         message = "without a secret anybody could send its events"
         findings.at(path, "FL601", message, key=True, hint="`secret: ${{ secrets.NAME }}`")
     return tuple(dict.fromkeys(name for name, _ in _named(webhook, path, findings)))
