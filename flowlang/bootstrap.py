@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowlang.crashpoints import ARMED, crashpoint
 from flowlang.errors import ConfigError
+from flowlang.rates import Rate, parse_rate
+from flowlang.settings import NO_RATE, PRODUCTION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,6 +229,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     try:
         from flowlang.server.app import create_app  # noqa: PLC0415 - uvicorn is slow to import and an extra
         from flowlang.server.gate import loopback_hosts  # noqa: PLC0415 - the same
+        from flowlang.server.limits import Limits, Rates  # noqa: PLC0415 - the same
         from flowlang.server.run import HttpServer  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         raise ConfigError(f"serving HTTP needs {error.name}: pip install 'flowlang-pipelines[server]'") from error
@@ -235,9 +238,11 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         keys = _key_ring(settings, service)
         secrets = Env(places=lambda: _secret_places(service)).secrets
         hosts = loopback_hosts(settings.http_host, settings.http_hosts)
-        app = create_app(service, secrets=secrets, keys=keys, hosts=hosts)
+        rates = Rates(_rate(settings.rate_ip), _rate(settings.rate_key), _rate(settings.rate_webhook))
+        limits = Limits(service.budgets, rates, settings.http_proxies)
+        app = create_app(service, secrets=secrets, keys=keys, hosts=hosts, limits=limits)
         _report_webhooks(app, service)
-        server = HttpServer(app, settings.http_host, settings.http_port)
+        server = HttpServer(app, settings.http_host, settings.http_port, connections=settings.http_connections)
         crashpoint("serve.listening")
         ready(server.url)
         server.run()
@@ -245,10 +250,14 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     return 0
 
 
+def _rate(text: str) -> Rate | None:
+    """The bound that a setting names."""
+    return None if text == NO_RATE else parse_rate(text)
+
+
 def _key_ring(settings: Settings, service: Service) -> KeyRing:
     """Whose an API key is. Raises: ConfigError, where the settings or the store let nobody in, or too many."""
     from flowlang.service import KeyRing  # noqa: PLC0415 - see the module's docstring
-    from flowlang.settings import PRODUCTION  # noqa: PLC0415 - the same
 
     if settings.dev_token is not None and settings.environment == PRODUCTION:
         raise ConfigError(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -21,11 +22,15 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from flowlang.durations import DurationError, format_duration, parse_duration
 from flowlang.errors import ConfigError
 from flowlang.keyring import Keyring
+from flowlang.rates import RateError, parse_rate
 
 PREFIX: Final = "FLOWLANG_"
 
 #: The environment in which tests may move the store's clock.
 TEST: Final = "test"
+
+#: What stands for no bound, where a rate may be.
+NO_RATE: Final = "none"
 
 #: The environment in which a token of `flowlang dev` is refused.
 PRODUCTION: Final = "production"
@@ -132,6 +137,22 @@ def _hosts(text: str) -> tuple[str, ...]:
         if not _HOST.fullmatch(name):
             raise ValueError(f"{_shown(name)} is no name of a host: write such as hooks.example.com, without a port")
     return names
+
+
+def _rate(text: str) -> str:
+    try:
+        if text != NO_RATE:
+            parse_rate(text)
+    except RateError as error:
+        raise ValueError(f"{error.message}; {error.hint}, or `none`" if error.hint else error.message) from None
+    return text
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses or networks such as 10.0.0.0/8, with commas between") from None
 
 
 def _token(text: str) -> str:
@@ -243,6 +264,26 @@ class Settings:
         shown="none",
         secret=True,
     )
+    http_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        "HTTP_PROXIES",
+        _networks,
+        (),
+        "Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` says where a request is from.",
+        shown="none: the other end of the connection is the client",
+    )
+    http_connections: int = _setting(
+        "HTTP_CONNECTIONS", _whole(1, 1_000_000), 1_000, "Connections that a process of HTTP has at a time."
+    )
+    rate_ip: str = _setting(
+        "RATE_IP", _rate, "1000/s", "Requests of an address that is not this machine's, such as `1000/s`, or `none`."
+    )
+    rate_key: str = _setting(
+        "RATE_KEY",
+        _rate,
+        "50000/s",
+        "Requests of an API key that has no rate of its own, each event of a list counted; or `none`.",
+    )
+    rate_webhook: str = _setting("RATE_WEBHOOK", _rate, "5000/s", "Verified deliveries of a webhook; or `none`.")
     processes: int = _setting("PROCESSES", _whole(1, 256), 2, "Processes of a `flowlang worker`.")
     threads: int = _setting(
         "THREADS",
@@ -452,7 +493,7 @@ def _text(value: Any) -> str:
         case timedelta():
             return format_duration(value)
         case tuple():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case Keyring():
             return value.spelled()
         case _:

@@ -21,6 +21,8 @@ def developing(store: Store) -> KeyRing:
     return KeyRing(store, dev_token=DEV_TOKEN)
 
 
-def made(store: Store, name: str = "shop", *, groups: tuple[str, ...] = (), **grants: Any) -> str:
+def made(
+    store: Store, name: str = "shop", *, groups: tuple[str, ...] = (), rate: str | None = None, **grants: Any
+) -> str:
     """The text of a new key; `grants`: fields of `Grants`."""
-    return ApiKeys(store).create(name, Grants(**grants), groups=groups).text
+    return ApiKeys(store).create(name, Grants(**grants), groups=groups, rate=rate).text

@@ -182,6 +182,13 @@ class ApiKeyRow(msgspec.Struct, frozen=True, omit_defaults=True):
     rate: str | None = None  #: how much it may do, where it is not as the settings say
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What was granted of a bounded rate."""
+
+    granted: int
+    wait_us: int  #: when nothing was: after how long as much as is of use will be
+
+
 class Store(Protocol):
     """Where runs live. All may be called from any thread.
 
@@ -253,6 +260,9 @@ class Store(Protocol):
 
     def refusals(self, webhooks: Iterable[str]) -> list[RefusalRow]:
         """What these webhooks turned away, the last first."""
+
+    def spend(self, name: str, *, step_us: int, cap_us: int, least: int, want: int) -> Spent:
+        """Grant some of a bounded rate, by the server's time; see `reference.rates`."""
 
     def memory(self) -> Memory:
         """How much memory is used."""

@@ -12,6 +12,7 @@ from flowlang.server.bodies import ClientGoneError, header_map
 from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.gate import Gate
 from flowlang.server.hooks import Hooks
+from flowlang.server.limits import Limits, Rates
 from flowlang.server.problems import Reply, as_problem, problem_reply
 from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
@@ -35,6 +36,7 @@ class App:
         keys: Whose an API key is; by default the keys of the service's store.
         hosts: Names that this server is called by; None takes any.
         clock: For the window of signatures.
+        limits: How much may be sent; by default there is no bound.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class App:
         keys: KeyRing | None = None,
         hosts: Iterable[str] | None = None,
         clock: Clock | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._draining = False
         self.hooks = Hooks(service, secrets, lambda: self._clock.now_ms() // 1000)
         self.routes = own_routes(service, self.hooks, lambda: self._draining)
-        self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts)
+        limits = limits or Limits(service.budgets, Rates())
+        self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts, limits)
 
     @property
     def draining(self) -> bool:
@@ -100,7 +104,7 @@ def own_routes(service: Service, hooks: Hooks, draining: Callable[[], bool]) -> 
 
     async def post_hook(request: Request) -> Reply:
         query = request.scope.get("query_string", b"").decode("latin-1")
-        return await hooks(request.params["name"], request.headers, request.receive, query)
+        return await hooks(request.params["name"], request.headers, request.receive, query, request.spend)
 
     routes = Routes()
     add_api(routes, service, draining)
@@ -115,9 +119,10 @@ def create_app(
     keys: KeyRing | None = None,
     hosts: Iterable[str] | None = None,
     clock: Clock | None = None,
+    limits: Limits | None = None,
 ) -> App:
     """Make the application; see `App`."""
-    return App(service, secrets=secrets, keys=keys, hosts=hosts, clock=clock)
+    return App(service, secrets=secrets, keys=keys, hosts=hosts, clock=clock, limits=limits)
 
 
 async def _live(receive: Receive, send: Send) -> None:

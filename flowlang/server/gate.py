@@ -1,7 +1,8 @@
 """The one gate: every request of every protocol passes here before anything of its body is read.
 
-In this order: is the server called by that name and from a page of its own; is there such a route; is there a key, and
-does it grant what the route needs. Whatever is not let through by all of them is refused.
+In this order: is the server called by that name and from a page of its own; is there such a route; has this address
+sent too much; is there a key, does it grant what the route needs, and has it sent too much. Whatever is not let through
+by all of them is refused.
 
 A page that a developer happens to open can make the browser send requests to localhost, and by rebinding a name even
 read the answers. So only names that are ours are answered, and a write that a page of another origin makes is refused.
@@ -10,18 +11,21 @@ read the answers. So only names that are ours are answered, and a write that a p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 
 from flowlang.server.bodies import Receive
+from flowlang.server.limits import Limits
 from flowlang.server.problems import HttpProblem
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import ANYBODY, Caller, KeyRing
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 READS = ("GET", "HEAD")
+ALIVE = "/livez"  #: says that the process answers, also when the store, which holds rates, does not
 
 _CHALLENGE: Final = 'Bearer realm="flowlang"'
 
@@ -34,11 +38,13 @@ class Gate:
         keys: Whose a key is.
         hosts: Names that this server is called by, without ports; None takes any, for a server behind a proxy that
             checks them.
+        limits: How much may be sent.
     """
 
-    def __init__(self, routes: Routes, keys: KeyRing, hosts: Iterable[str] | None) -> None:
+    def __init__(self, routes: Routes, keys: KeyRing, hosts: Iterable[str] | None, limits: Limits) -> None:
         self._routes = routes
         self._keys = keys
+        self._limits = limits
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
     async def admit(self, scope: Mapping[str, Any], headers: Mapping[str, str], receive: Receive) -> Request:
@@ -51,8 +57,8 @@ class Gate:
 
         Raises:
             HttpProblem: 421 or 403 for a name or origin that is not ours, 404 or 405 for what is not there, 401 without
-                a key, 403 for one that does not grant it.
-            StoreUnavailableError: when the keys cannot be read.
+                a key, 403 for one that does not grant it, 429 for too much.
+            StoreUnavailableError: when the keys or budgets cannot be read.
         """
         self.check_names(scope["method"], headers)
         found = self._routes.find(raw_path(scope))
@@ -61,11 +67,17 @@ class Gate:
         route = found.methods.get(scope["method"])
         if route is None:
             raise HttpProblem(405, "method", "", headers={"allow": ", ".join(sorted(found.methods))})
-        caller = ANYBODY
-        if route.need is not Need.PUBLIC:
-            caller = await self._authenticate(_credential(route, found.params, headers))
-            _authorise(route, caller)
-        return Request(route, caller, found.params, headers, receive, scope, _unlimited)
+        if route.path != ALIVE:
+            await self._limits.client(scope, headers)
+        if route.need is Need.PUBLIC:
+            source = found.params.get("name")
+            spend = _unlimited if source is None else partial(self._limits.source, source)
+            return Request(route, ANYBODY, found.params, headers, receive, scope, spend)
+        caller = await self._authenticate(_credential(route, found.params, headers))
+        _authorise(route, caller)
+        await self._limits.caller(caller)
+        spend = partial(self._limits.caller, caller, counted=1)
+        return Request(route, caller, found.params, headers, receive, scope, spend)
 
     def check_names(self, method: str, headers: Mapping[str, str]) -> None:
         """Check the name that the server is called by, and the page that a request comes from.

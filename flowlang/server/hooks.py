@@ -37,6 +37,9 @@ _MARGIN = 0.9  #: of the time that a sender waits
 _LATE: set[asyncio.Task[Reply]] = set()  #: those that nobody waits for any more; the loop alone would forget them
 
 
+Spend = Callable[[int], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A delivery as it came.
@@ -48,6 +51,7 @@ class Received:
         body: Raw.
         kind: What the body is declared to be.
         began: When it began to come, by the loop's clock.
+        spend: Counts verified deliveries; raises when there were too many.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Received:
     body: bytes
     kind: str
     began: float
+    spend: Spend
 
 
 class Hooks:
@@ -82,7 +87,14 @@ class Hooks:
         self._is_read = False
         self._keys: tuple[int, dict[str, tuple[Key, ...]]] = (-1, {})
 
-    async def __call__(self, name: str, headers: Mapping[str, str], receive: Receive, query: str = "") -> Reply:
+    async def __call__(
+        self,
+        name: str,
+        headers: Mapping[str, str],
+        receive: Receive,
+        query: str,
+        spend: Spend,
+    ) -> Reply:
         """Answer one delivery to the webhook of a name.
 
         Args:
@@ -90,6 +102,7 @@ class Hooks:
             headers: Names in lower case.
             receive: Gives the body.
             query: As it was sent, without the `?`.
+            spend: Counts deliveries. Those that are not verified are none: a stranger uses up nobody's rate.
 
         Raises:
             HttpProblem, FlowError, ClientGoneError: for the caller to answer.
@@ -99,7 +112,7 @@ class Hooks:
         scheme = scheme_of(webhook.source)
         kind = body_kind(headers, webhook.source.options.content or scheme.content)
         body = await read_body(receive, headers, catalog.limit("webhook_body", BODY_BYTES))
-        received = Received(name, headers, query, body, kind, began)
+        received = Received(name, headers, query, body, kind, began, spend)
         try:
             return await self._taken(webhook, catalog, received)
         except WebhookChangedError:  # its secrets may be others: who signed with an old one is nobody by now
@@ -118,6 +131,7 @@ class Hooks:
             await run_in_threadpool(self._service.webhook_refused, received.name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
         crashpoint("webhook.verified")
+        await received.spend(1)
         left_s = received.began + scheme_of(webhook.source).deadline_s * _MARGIN - asyncio.get_running_loop().time()
         reply = await _within(left_s, run_in_threadpool(self._take, webhook.source, received, verdict))
         crashpoint("webhook.answering")

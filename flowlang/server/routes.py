@@ -43,7 +43,8 @@ class Request:
         headers: Lower-case names.
         receive: Of the connection.
         scope: As ASGI gives it.
-        spend: Counts so many more against the key's rate; the gate has counted one. Raises HttpProblem, 429.
+        spend: Counts so many more against the key's rate, of which the gate has counted one; on a public route, against
+            that of the webhook, of which it has counted none. Raises HttpProblem, 429.
     """
 
     route: Route

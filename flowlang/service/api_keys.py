@@ -24,6 +24,7 @@ import msgspec
 from flowlang.clock import monotonic_ms, random_token
 from flowlang.engine.ports import ApiKeyRow, Grants, Store
 from flowlang.errors import FlowError
+from flowlang.rates import RateError, parse_rate
 from flowlang.service.answers import NotFoundError
 from flowlang.service.callers import Caller
 
@@ -95,6 +96,11 @@ def make_key(
     for pattern in (*grants.call, *grants.read, *grants.control):
         if _PIPELINES.fullmatch(pattern) is None:
             raise ApiKeyError(f"{pattern!r} names no pipelines: write a pipeline's name, or `*`")
+    if rate is not None:
+        try:
+            parse_rate(rate)
+        except RateError as error:
+            raise ApiKeyError(f"{error.message}; {error.hint}" if error.hint else error.message) from None
     if grants == Grants():
         raise ApiKeyError("the key would grant nothing: give --send, --call, --read, --control or --admin")
     ident = token(6)

@@ -28,6 +28,7 @@ from flowlang.service.events import Intake
 from flowlang.service.headroom import Headroom
 from flowlang.service.hiding import Hiding
 from flowlang.service.live_waits import awaited_by_others
+from flowlang.service.rates import Budgets
 from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
@@ -86,6 +87,7 @@ class Service:
     ) -> None:
         self.store = store
         self.counters: Counter[str] = Counter()
+        self.budgets = Budgets(store.spend, salt=salt)
         self._sealer = sealer
         self._ring = ring
         self._catalogs = Catalogs(store, salt)

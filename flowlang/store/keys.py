@@ -60,6 +60,7 @@ FAMILY: Final[Mapping[str, str]] = MappingProxyType(
         "pace": "pace:",  # + keyed hash; string: when all that has passed is used up, ms
         "flush": "flush:",  # + worker; string of the last sequence number (16 digits) and its reply
         "mark": "mark:",  # + how safe; string: the last write that was to be made so
+        "rate": "rate:",  # + keyed hash; string: when all that was granted is used up, us
         "asked": "asked:",  # + name; string: whether somebody has asked, see `Store.once`
         "refusals": "refusals:",  # + webhook; hash: reason␟count, first or last (ms) → number
         "run": "run:",  # + id; hash, see RUN

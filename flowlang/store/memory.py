@@ -20,10 +20,12 @@ from flowlang.engine.ports import (
     RefusalRow,
     RunRow,
     RunRows,
+    Spent,
     Stats,
     VersionRow,
 )
 from flowlang.engine.reference import Partition
+from flowlang.engine.reference.rates import spend
 from flowlang.plan import Durability
 
 _replies = msgspec.msgpack.Decoder(Reply)
@@ -43,6 +45,7 @@ class MemoryStore:
         self._last_ms = 0
         self._refusals: dict[str, dict[str, RefusalRow]] = {}  # webhook → reason → count
         self._asked: dict[str, int] = {}  #: name → until when it is remembered
+        self._rates: dict[str, int] = {}
         self._api_keys: dict[str, ApiKeyRow] = {}
         self._api_keys_used: dict[str, int] = {}
 
@@ -166,6 +169,15 @@ class MemoryStore:
         """A webhook's counts; none are left some time after the last one."""
         rows = list(self._refusals.get(webhook, {}).values())
         return rows if rows and max(row.last_ms for row in rows) + REFUSALS_KEPT_MS > now_ms else []
+
+    def spend(self, name: str, *, step_us: int, cap_us: int, least: int, want: int) -> Spent:
+        """Grant some of a bounded rate."""
+        with self._lock:
+            used_up_us = self._rates.get(name, 0)
+            spent, self._rates[name] = spend(
+                used_up_us, self._now_ms() * 1_000, step_us=step_us, cap_us=cap_us, least=least, want=want
+            )
+        return spent
 
     def memory(self) -> Memory:
         """This process's, which has no limit of ours."""

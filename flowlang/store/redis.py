@@ -29,6 +29,7 @@ from flowlang.engine.ports import (
     RefusalRow,
     RunRow,
     RunRows,
+    Spent,
     Stats,
     VersionRow,
 )
@@ -81,6 +82,7 @@ class RedisStore:
     ) -> None:
         self.keys = Keys(namespace)
         self._test_clock = os.environ.get("FLOWLANG_ENV") == "test" if test_clock is None else test_clock
+        self._clock = "test" if self._test_clock else ""
         self._client = redis.Redis.from_url(
             url,
             protocol=2,
@@ -105,17 +107,25 @@ class RedisStore:
         for op in ops:
             check(op)
         body = wire.encode(ops, claim)
-        clock, acked = "test" if self._test_clock else "", f"{flush.acked:016d}"
-        call = ("FCALL", script.name(), 1, self.keys.base, flush.worker, f"{flush.seq:016d}", body, clock, acked)
+        seq, acked = f"{flush.seq:016d}", f"{flush.acked:016d}"
+        return _replies.decode(self._called(script.name(), flush.worker, seq, body, self._clock, acked))
+
+    def spend(self, name: str, *, step_us: int, cap_us: int, least: int, want: int) -> Spent:
+        """Grant some of a bounded rate, by the server's time; see `engine.reference.rates`."""
+        granted, wait_us = self._called(f"{script.name()}_spend", name, step_us, cap_us, least, want, self._clock)
+        return Spent(granted, wait_us)
+
+    def _called(self, function: str, *arguments: Any) -> Any:
+        """Call a function of our library, after telling the server the library if it does not know it."""
+        call = ("FCALL", function, 1, self.keys.base, *arguments)
         with _answers():
             try:
-                blob = self._connections.call(*call)
+                return self._connections.call(*call)
             except redis.exceptions.ResponseError as error:
                 if "Function not found" not in str(error):
                     raise
                 self._client.function_load(script.source(), replace=True)
-                blob = self._connections.call(*call)
-        return _replies.decode(blob)
+                return self._connections.call(*call)
 
     def now_ms(self) -> int:
         """The server's time, test clock included."""

@@ -38,6 +38,7 @@ PARTS = (
     "claim",
     "upkeep",
     "apply",
+    "rates",
 )
 
 #: Begins the names of all releases' libraries.

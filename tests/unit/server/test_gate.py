@@ -6,14 +6,17 @@ import pytest
 
 from flowlang.clock import ManualClock
 from flowlang.server.gate import Gate, loopback_hosts
+from flowlang.server.limits import Limits, Rates
 from flowlang.server.problems import HttpProblem
 from flowlang.server.routes import Routes
 from flowlang.service import KeyRing
+from flowlang.service.rates import Budgets
 from flowlang.store.memory import MemoryStore
 
 
 def _gate(hosts: tuple[str, ...] | None) -> Gate:
-    return Gate(Routes(), KeyRing(MemoryStore(ManualClock())), hosts)
+    store = MemoryStore(ManualClock())
+    return Gate(Routes(), KeyRing(store), hosts, Limits(Budgets(store.spend), Rates()))
 
 
 @pytest.mark.parametrize(
