@@ -36,7 +36,7 @@ NO_RATE: Final = "none"
 PRODUCTION: Final = "production"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-_HOST = re.compile(r"[a-z0-9:]([a-z0-9.:-]*[a-z0-9:])?")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f]*:[0-9a-f:.]+")  # a name, or an address of IPv6
 _TOKEN_LENGTH: Final = 32
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _REDIS_PORT: Final = 6379

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "FLOWLANG_HTTP_PORT": "80",
         "FLOWLANG_HTTP_HOSTS": "hooks.example.com, API.example.com",
         "FLOWLANG_DEV_TOKEN": "t" * 40,
+        "FLOWLANG_HTTP_PROXIES": "10.0.0.0/8, ::1",
+        "FLOWLANG_HTTP_CONNECTIONS": "50",
+        "FLOWLANG_RATE_IP": "10/m",
+        "FLOWLANG_RATE_KEY": "none",
+        "FLOWLANG_RATE_WEBHOOK": "5/10s",
         "FLOWLANG_PROCESSES": "4",
         "FLOWLANG_THREADS": "16",
         "FLOWLANG_QUEUES": "critical, default",
@@ -62,6 +68,11 @@ def test_every_setting_is_read_from_its_variable() -> None:
         http_port=80,
         http_hosts=("hooks.example.com", "api.example.com"),
         dev_token="t" * 40,
+        http_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
+        http_connections=50,
+        rate_ip="10/m",
+        rate_key="none",
+        rate_webhook="5/10s",
         processes=4,
         threads=16,
         queues=("critical", "default"),
@@ -98,6 +109,11 @@ def test_flags_win_over_variables_over_the_project_over_defaults(
         ("FLOWLANG_HTTP_PORT", "http", "FLOWLANG_HTTP_PORT is 'http': it is a whole number from 0 to 65535"),
         ("FLOWLANG_HTTP_PORT", "65536", "from 0 to 65535"),
         ("FLOWLANG_HTTP_PORT", "9" * 5000, "from 0 to 65535"),
+        ("FLOWLANG_HTTP_HOSTS", "hooks.example.com:443", "write such as hooks.example.com, without a port"),
+        ("FLOWLANG_HTTP_HOSTS", "https://hooks.example.com", "without a port"),
+        ("FLOWLANG_HTTP_PROXIES", "10.0.0.1/8", "write addresses or networks such as 10.0.0.0/8"),
+        ("FLOWLANG_RATE_IP", "fast", "write such as `100/s` or `1000/m`, or `none`"),
+        ("FLOWLANG_RATE_KEY", "0/s", "is no rate"),
         ("FLOWLANG_THREADS", "0", "from 1 to 1024"),
         ("FLOWLANG_THREADS", "-1", "from 1 to 1024"),
         ("FLOWLANG_THREADS", "٣", "from 1 to 1024"),
@@ -130,6 +146,13 @@ def test_what_is_wrong_is_said_with_its_variable_and_what_would_be_right(variabl
 def test_a_wrong_flag_is_named_as_it_was_written() -> None:
     with pytest.raises(ConfigError, match=r"^--http-port is 'x'"):
         Settings.from_env({}, {"http_port": "x"})
+
+
+@pytest.mark.parametrize("token", ["short", "with a space in the middle of it, and long", "é" * 40])
+def test_a_token_that_can_be_guessed_or_not_sent_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigError, match="at least 32 letters and digits") as caught:
+        Settings.from_env({"FLOWLANG_DEV_TOKEN": token})
+    assert token not in str(caught.value)
 
 
 def test_a_message_about_a_secret_setting_does_not_hold_it() -> None:
