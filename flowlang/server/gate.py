@@ -22,6 +22,7 @@ from flowlang.server.limits import Limits
 from flowlang.server.problems import HttpProblem
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import ANYBODY, Caller, KeyRing
+from flowlang.service.api_keys import NEW_MS
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 READS = ("GET", "HEAD")
@@ -99,6 +100,9 @@ class Gate:
         if self._keys.is_stale:
             await run_in_threadpool(self._keys.refresh)
         caller = self._keys.caller(credential)
+        if caller is None and self._keys.may_be_new(credential):
+            await run_in_threadpool(self._keys.refresh, NEW_MS)
+            caller = self._keys.caller(credential)
         if caller is None:
             challenge = f'{_CHALLENGE}, error="invalid_token"'
             raise HttpProblem(401, "key.invalid", "that is no valid API key", headers={"www-authenticate": challenge})

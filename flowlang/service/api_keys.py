@@ -5,8 +5,8 @@ its SHA-256 is as hard to turn round as the key is to guess: a slow hash helps o
 and would cost its time at every request. What is stored is the hash of the whole text.
 
 The decisions are functions of all keys and the store's time. `KeyRing` holds a copy of all of them in the process, at
-most `STALE_MS` old: a request needs no call of the store, and a revoked key is of no use after that time. Whoever makes
-up keys makes no calls either, since what is not in the copy is no key.
+most `STALE_MS` old: a request needs no call of the store, and a revoked key is of no use after that time. What
+looks like a key and is not in the copy may be a new one: then the store is asked again, at most every `NEW_MS`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from flowlang.service.callers import Caller
 
 #: A copy of the keys is used for so long after it was asked for; below the 5 s in which revoking has to work.
 STALE_MS: Final = 4_000
+#: A key that is not in a copy of this age may have been made since, milliseconds.
+NEW_MS: Final = 500
 #: How exactly it is told when a key was used, milliseconds.
 USED_MS: Final = 60_000
 #: Keys that expired so long ago are dropped when keys change, milliseconds.
@@ -290,10 +292,18 @@ class KeyRing:
         """Whether `refresh` must be called before anybody is let in."""
         return self._now_ms() - self._read_ms >= STALE_MS
 
-    def refresh(self) -> None:
-        """Read the keys anew, if that is due, and note which were used. Raises: StoreUnavailableError."""
+    def may_be_new(self, text: str) -> bool:
+        """Whether a text that is no key of the copy may be one that was made since; then `refresh` with `NEW_MS`.
+
+        Whoever makes up keys has the store asked once in this time, by all of them together.
+        """
+        found = _TEXT.fullmatch(text)
+        return found is not None and found[1] not in self._rows and self._now_ms() - self._read_ms >= NEW_MS
+
+    def refresh(self, age_ms: int = STALE_MS) -> None:
+        """Read the keys anew if the copy is that old, and note which were used. Raises: StoreUnavailableError."""
         with self._lock:
-            if not self.is_stale:
+            if self._now_ms() - self._read_ms < age_ms:
                 return
             began_ms = self._now_ms()
             store_ms = self._store.now_ms()

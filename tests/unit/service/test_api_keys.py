@@ -188,6 +188,20 @@ class Away(MemoryStore):
         raise StoreUnavailableError("gone")
 
 
+def test_a_new_key_is_taken_after_half_a_second_and_made_up_ones_ask_the_store_no_more_often() -> None:
+    desk = Desk()
+    desk.ring.refresh()
+    text = desk.keys.create("shop", SEND).text
+    assert not desk.ring.may_be_new(text)
+    desk.advance(keys.NEW_MS)
+    assert not desk.ring.may_be_new("flk_no_key")
+    assert desk.ring.may_be_new(text)
+    desk.ring.refresh(keys.NEW_MS)
+    assert desk.whose(text) == "shop"
+    assert not desk.ring.may_be_new(text)
+    assert not desk.ring.may_be_new("flk_0123456789ab_" + "0" * 64)
+
+
 def test_without_a_store_that_answers_nobody_is_let_in() -> None:
     ring = KeyRing(Away(ManualClock()), now_ms=lambda: 0.0)
     with pytest.raises(StoreUnavailableError):
