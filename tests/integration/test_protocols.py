@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,6 +150,23 @@ def test_an_inngest_client_with_a_key_that_may_not_is_told_so(site: Site) -> Non
         client._http_client._http_client_sync.close()
         assert type(refused.value).__name__ == "SendEventsError"
     assert site.runs("placed") == []
+
+
+def test_the_key_in_the_path_is_in_no_log_whatever_goes_wrong(
+    site: Site, sender: inngest.Inngest, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(site.service, "ingest", broken)
+    with caplog.at_level(logging.DEBUG, "flowlang"), httpx.Client(trust_env=False) as http:
+        failed = http.post(f"{site.server.url}/e/{DEV_TOKEN}", json={"name": "welcome"})
+        http.post(f"{site.server.url}/e/{DEV_TOKEN}", content=b"{", headers={"content-type": "application/json"})
+        http.post(f"{site.server.url}/e/{DEV_TOKEN}x", json={"name": "welcome"})
+    assert (failed.status_code, failed.json()["error"]) == (500, "Internal Server Error")
+    ours = [record for record in caplog.records if record.name.startswith("flowlang")]
+    assert "request failed: POST /e/{key}" in [record.getMessage() for record in ours]
+    assert not any(DEV_TOKEN in f"{record.getMessage()} {record.exc_text}" for record in ours)
 
 
 # CloudEvents ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowlang.server.protocols.inngest import SEED, read_events, reply_to
 from flowlang.service import Answer, DataError, IncomingEvent
@@ -63,6 +65,20 @@ def test_a_request_that_is_sent_again_has_the_same_ids_and_another_one_others() 
     assert first[2] == "mine"
     assert set(first) & set(ids({SEED: "1789000000001,c2VlZA=="})) == {"mine"}
     assert ids({}) == [None, None, "mine"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "data", "id", "ts", "user", "v"]), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(_JSON, st.text(max_size=40))
+def test_no_body_is_too_strange(tree: Any, seed: str) -> None:
+    items = read_events({SEED: seed}, tree)
+    assert len(items) == (len(tree) if isinstance(tree, list) else 1)
+    assert items == read_events({SEED: seed}, tree) or any(isinstance(item, DataError) for item in items)
 
 
 def test_all_taken_is_200_with_the_ids_in_order() -> None:
