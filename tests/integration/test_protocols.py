@@ -91,6 +91,17 @@ def test_an_inngest_client_sends_and_each_event_starts_a_run(site: Site, sender:
     assert site.event_of(bare).data == {"n": 2}
 
 
+def test_an_inngest_client_needs_no_change_but_two_variables(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNGEST_EVENT_API_BASE_URL", site.server.url)
+    monkeypatch.setenv("INNGEST_EVENT_KEY", DEV_TOKEN)
+    client = inngest.Inngest(app_id="shop")
+    try:
+        assert len(client.send_sync(inngest.Event(name="welcome"))) == 1
+    finally:
+        client._http_client._http_client_sync.close()
+    assert len(site.runs("bare")) == 1
+
+
 def test_an_inngest_client_sends_from_a_coroutine(site: Site, sender: inngest.Inngest) -> None:
     async def send() -> list[str]:
         try:
