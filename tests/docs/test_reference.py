@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 import flowlang
-from flowlang import testing
+from flowlang import client, testing
 from flowlang.cli.reference_pages import PAGES
 from flowlang.compiler.pipeline_tests import CHECK_NAMES
 from flowlang.compiler.providers import PROVIDERS
@@ -135,6 +135,15 @@ def test_the_handlers_page_has_what_tests_import() -> None:
         assert set(inspect.signature(getattr(testing, name)).parameters) <= _named(section)
     assert {field.name for field in dataclasses.fields(testing.Attempted)} <= _named(section)
     assert all(hasattr(testing.Simulation, name) for name in ("send", "call", "cancel", "run_until_idle", "run_until"))
+
+
+def test_the_guide_to_clients_has_every_call_and_every_error() -> None:
+    guide = (ROOT / "docs/guide/clients.md").read_text(encoding="utf-8")
+    for kind in (flowlang.Client, flowlang.AsyncClient):
+        calls = {name for name in vars(kind) if not name.startswith("_")} - {"close"}
+        assert {re.split(r"\(", key)[0] for key in _keys(_section(guide, "The calls"))} == calls
+    errors = {name for name in client.__all__ if name.endswith("Error")} - {"ClientError", "ProblemError"}
+    assert _keys(_section(guide, "What is raised")) == errors
 
 
 def test_the_errors_page_has_every_well_known_exception() -> None:
