@@ -17,11 +17,11 @@ from flowlang.engine.ports import Grants
 from flowlang.engine.replay import Wish
 from flowlang.engine.schemas import Failure
 from flowlang.server import descriptions, sending
-from flowlang.server.bodies import BODY_BYTES, read_body, read_json
+from flowlang.server.bodies import BODY_BYTES, check_type, read_body, read_json
 from flowlang.server.descriptions import PAGE, STATUSES, CallBody, Holder, ReplayBody
 from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, json_reply
-from flowlang.server.protocols import inngest
+from flowlang.server.protocols import cloudevents, inngest
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import Answer, Service
 from flowlang.telemetry import read_trace
@@ -54,9 +54,12 @@ def _add_events(routes: Routes, service: Service) -> None:
         await run_in_threadpool(sending.check_repeats, service, posted, answers)
         return sending.reply_to(posted, answers)
 
-    async def post_inngest(request: Request) -> Reply:
-        tree = await read_json(request.receive, request.headers, LIST_BYTES)
-        items = inngest.read_events(request.headers, tree)
+    async def post_by_path(request: Request) -> Reply:
+        if cloudevents.mode_of(request.headers) is not None:
+            return await post_events(request)
+        check_type(request.headers)
+        body = await read_body(request.receive, request.headers, LIST_BYTES)
+        items = sending.bounded(inngest.read_events(request.headers, sending.read_tree(body)), body)
         return inngest.reply_to(await taken(request, sending.Posted(tuple(items), is_list=True)))
 
     async def taken(request: Request, posted: sending.Posted) -> list[Answer]:
@@ -73,7 +76,7 @@ def _add_events(routes: Routes, service: Service) -> None:
         return json_reply(200, found)
 
     routes.add(Route("POST", "/events", Need.SEND, post_events, descriptions.POST_EVENTS))
-    routes.add(Route("POST", "/e/{key}", Need.SEND, post_inngest, descriptions.POST_INNGEST, key_param="key"))
+    routes.add(Route("POST", "/e/{key}", Need.SEND, post_by_path, descriptions.POST_BY_PATH, key_param="key"))
     routes.add(Route("GET", "/events/{event}", Need.READ, get_event, descriptions.GET_EVENT))
 
 

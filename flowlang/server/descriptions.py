@@ -95,6 +95,8 @@ class Holder(msgspec.Struct, frozen=True):
 
 EventList = Annotated[list[EventBody], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
 
+_CLOUD_EVENTS: Final = {f"{STRUCTURED}+json": CLOUD_EVENT, f"{BATCH}+json": CLOUD_EVENTS}
+
 POST_EVENTS: Final = Operation(
     "Send one event, or a list that is answered one by one",
     {
@@ -110,12 +112,18 @@ POST_EVENTS: Final = Operation(
             "header",
         ),
     ),
-    body=Body((EventBody, EventList), others={f"{STRUCTURED}+json": CLOUD_EVENT, f"{BATCH}+json": CLOUD_EVENTS}),
+    body=Body((EventBody, EventList), others=_CLOUD_EVENTS),
 )
-POST_INNGEST: Final = Operation(
-    "Inngest's event API: an event or a list of them, as its SDKs send them",
-    {200: Answer("All is stored.", Taken)},
-    body=Body((Sent, list[Sent])),
+POST_BY_PATH: Final = Operation(
+    "For senders that show their key in the path: Inngest's event API, and CloudEvents",
+    {
+        200: Answer("All that an Inngest SDK sent is stored.", Taken),
+        202: POST_EVENTS.answers[202],
+        207: POST_EVENTS.answers[207],
+    },
+    refusals=POST_EVENTS.refusals,
+    parameters=POST_EVENTS.parameters,
+    body=Body((Sent, list[Sent]), others=_CLOUD_EVENTS),
 )
 GET_EVENT: Final = Operation(
     "A kept event: what it started, and why not more", {200: Answer("The event.", EventDetail)}, refusals=(404,)

@@ -72,7 +72,7 @@ def read_posted(headers: Mapping[str, str], body: bytes) -> Posted:
     if mode == "binary":
         items: list[Item] = [cloudevents.from_binary(headers, body)]
         return Posted(_placed(items, headers), key=key)
-    tree = jsondata.loads_strict(body, max_keys=LIST_KEYS if body.lstrip()[:1] == b"[" else jsondata.MAX_KEYS)
+    tree = read_tree(body)
     if mode == "batch" and not isinstance(tree, list):
         raise DataError("a batch of CloudEvents is a list")
     is_list = isinstance(tree, list) and mode != "structured"
@@ -81,12 +81,22 @@ def read_posted(headers: Mapping[str, str], body: bytes) -> Posted:
         return Posted(_placed([_keyed(read(tree), key)], headers), key=key)
     if not 1 <= len(tree) <= LIST_ITEMS:
         raise DataError(f"a list has 1 to {LIST_ITEMS} events, this one has {len(tree)}")
-    items = [_tried(read, item) for item in tree]
-    if len(body) > jsondata.MAX_KEYS * _KEY_BYTES:
-        items = [_bounded(item) for item in items]
+    items = bounded([_tried(read, item) for item in tree], body)
     if key is not None:
         items = [_keyed(item, f"{key}/{at}") for at, item in enumerate(items)]
     return Posted(_placed(items, headers), is_list=True, key=key)
+
+
+def read_tree(body: bytes) -> Any:
+    """Read an event, or a list of them, which may have more keys; see `bounded`. Raises: JsonError."""
+    return jsondata.loads_strict(body, max_keys=LIST_KEYS if body.lstrip()[:1] == b"[" else jsondata.MAX_KEYS)
+
+
+def bounded(items: list[Item], body: bytes) -> list[Item]:
+    """The items of a list, without the events that have more keys than one that comes alone may have."""
+    if len(body) <= jsondata.MAX_KEYS * _KEY_BYTES:
+        return items
+    return [_bounded(item) for item in items]
 
 
 def event_from(tree: Any) -> IncomingEvent:

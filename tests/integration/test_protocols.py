@@ -228,6 +228,25 @@ def test_the_sdk_of_before_delivers_too(site: Site, write: Any) -> None:
     assert site.event_of(run).data == {"n": 1}
 
 
+@pytest.mark.parametrize("write", [to_binary_event, to_structured_event])
+def test_a_producer_that_can_send_no_header_shows_its_key_in_the_path(site: Site, write: Any) -> None:
+    message = write(pushed(1, datacontenttype="application/json"))
+    url = f"{site.server.url}/e/{DEV_TOKEN}"
+    answers = [httpx.post(url, headers=message.headers, content=message.body, trust_env=False) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.json()["status"] for answer in answers] == ["accepted", "duplicate"]
+    assert len(site.runs("pushed")) == 1
+
+
+def test_a_list_of_an_inngest_client_has_room_for_the_keys_of_its_events(site: Site) -> None:
+    data = {str(number): 0 for number in range(6_000)}
+    events = [{"name": "welcome", "data": data}, {"name": "welcome", "data": data}]
+    answer = httpx.post(f"{site.server.url}/e/{DEV_TOKEN}", json=events, trust_env=False).json()
+
+    assert (answer["status"], len(answer["ids"])) == (200, 2)
+
+
 def test_events_of_two_sources_with_one_id_are_two(site: Site) -> None:
     for source in ("/a", "/b"):
         message = to_structured_event(CloudEvent({"type": "com.example.push", "source": source, "id": "1"}, {}))
