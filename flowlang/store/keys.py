@@ -39,6 +39,7 @@ SINGLE: Final[Mapping[str, str]] = MappingProxyType(
         "runs": "runs",  # sorted set: run by creation
         "api_keys": "apikeys",  # hash: id → API key, JSON; see `ports.ApiKeyRow`
         "api_keys_used": "apikeys:used",  # hash: id → when it was used, ms, to the minute
+        "keyrings": "keyrings",  # sorted set: process␟marks of its keys, the one that closes first, by when it was seen
     }
 )
 
@@ -117,6 +118,7 @@ PERMANENT: Final[Mapping[str, str]] = MappingProxyType(
         "runs": "one member a kept run; collected by the sweep",
         "api_keys": "one field a key that somebody has made; those that expired long ago go with the next change",
         "api_keys_used": "as api_keys",
+        "keyrings": "one member a process; those that are not seen any more go when another one says its own",
         "ready": "one member a ready row",
         "by_pipeline": "one member a kept run; collected by the sweep",
         "by_status": "one member a kept run; collected by the sweep",

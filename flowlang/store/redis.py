@@ -35,6 +35,7 @@ from flowlang.engine.ports import (
 )
 from flowlang.engine.reference.tables import SEP
 from flowlang.errors import HistoryLostError, StoreError, StoreUnavailableError
+from flowlang.keyring import Keyring
 from flowlang.plan import Durability
 from flowlang.store import script, wire
 from flowlang.store.connections import Connections
@@ -43,10 +44,14 @@ from flowlang.store.keys import Keys
 from flowlang.store.redis_api_keys import ApiKeyTable
 from flowlang.store.redis_health import read_health, read_memory
 from flowlang.store.redis_reads import Reads
+from flowlang.store.rekeying import KeyUse, Rekeying, Rotated
 
 #: How long to wait for a connection and for an answer, seconds.
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 10.0
+
+#: A process that was not heard of for so long has ended, or hangs.
+ANNOUNCED_MS = 100_000
 
 _replies = msgspec.msgpack.Decoder(Reply)
 
@@ -165,6 +170,38 @@ class RedisStore:
         with _answers():
             offset: Any = self._client.get(self.keys.single("clock"))
         return int(offset or 0)
+
+    def announce_keys(self, process: str, marks: Sequence[str]) -> None:
+        """Say which keys a process has (`Keyring.marks`); to be said again before `ANNOUNCED_MS` are over."""
+        now_ms, name = self.now_ms(), self.keys.single("keyrings")
+        with _answers():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.zremrangebyscore(name, "-inf", now_ms - ANNOUNCED_MS)
+            pipe.zadd(name, {SEP.join((process, *marks)): now_ms})
+            pipe.execute()
+
+    def withdraw_keys(self, process: str, marks: Sequence[str]) -> None:
+        """Say that a process has ended."""
+        with _answers():
+            self._client.zrem(self.keys.single("keyrings"), SEP.join((process, *marks)))
+
+    def announced_keys(self) -> dict[str, tuple[str, ...]]:
+        """Which keys the processes have that were heard of lately."""
+        now_ms = self.now_ms()
+        with _answers():
+            found: Any = self._client.zrangebyscore(self.keys.single("keyrings"), now_ms - ANNOUNCED_MS, "+inf")
+        parts = (member.decode().split(SEP) for member in found)
+        return {process: tuple(marks) for process, *marks in parts}
+
+    def key_use(self, keyring: Keyring, limit: int | None = None) -> KeyUse:
+        """How many payloads are closed with which key. See `rekeying`."""
+        with _answers():
+            return Rekeying(self._client, self.keys, keyring).use(limit)
+
+    def rotate_keys(self, keyring: Keyring, told: Callable[[int], object] = lambda _: None) -> Rotated:
+        """Close all data keys with the current key. See `rekeying`. Raises: StoreError when there is none."""
+        with _answers():
+            return Rekeying(self._client, self.keys, keyring).rotate(told)
 
     def manifest(self) -> tuple[int, bytes] | None:
         """The active manifest with its epoch."""

@@ -39,6 +39,7 @@ PARTS = (
     "upkeep",
     "apply",
     "rates",
+    "rewrap",
 )
 
 #: Begins the names of all releases' libraries.
