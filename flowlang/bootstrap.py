@@ -14,8 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 from flowlang.crashpoints import ARMED, crashpoint
 from flowlang.errors import ConfigError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from flowlang.engine.catalog import Catalog
     from flowlang.engine.fsck import Report
-    from flowlang.engine.ports import Sealer
+    from flowlang.engine.ports import KeyUse, Rotated, Sealer
     from flowlang.plan import QueueRule
     from flowlang.project import Checked, Project
     from flowlang.server.app import App
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
+
+#: Keys of the store that `doctor` looks at: a part of a large one says enough, and takes no second.
+KEYS_LOOKED_AT = 2_000
 
 
 def load_project(
@@ -163,16 +166,24 @@ class Health:
         test_clock_ms: Number at the store's test clock; 0 when there is none.
         broker_error: Why the broker cannot be reached, without a password; None when it can.
         same_server: Broker and store are one database, which mixes their keys.
+        keyrings: Which encryption keys the running processes have; see `Keyring.marks`.
+        key_use: How many payloads are closed with which key, of those that were looked at; None: nobody asked.
     """
 
     store: Mapping[str, Any]
     test_clock_ms: int
     broker_error: str | None
     same_server: bool
+    keyrings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    key_use: KeyUse | None = None
 
 
-def health(settings: Settings) -> Health:
+def health(settings: Settings, *, thorough: bool = False) -> Health:
     """Look at the servers of the settings.
+
+    Args:
+        settings: Name them.
+        thorough: Whether to look at stored payloads as well, at a part of them.
 
     Raises:
         ConfigError: when no server is named.
@@ -188,6 +199,8 @@ def health(settings: Settings) -> Health:
             test_clock_ms=store.test_clock_ms(),
             broker_error=reachable(_broker_url(settings)),
             same_server=same_database(_broker_url(settings), settings.redis_url or ""),
+            keyrings=store.announced_keys(),
+            key_use=store.key_use(settings.encryption_keys, KEYS_LOOKED_AT) if thorough else None,
         )
     finally:
         store.close()
@@ -211,6 +224,33 @@ def fsck(settings: Settings) -> Report:
         store.close()
 
 
+def key_use(settings: Settings) -> KeyUse:
+    """Count stored payloads by the keys that close them. Raises: ConfigError, StoreUnavailableError."""
+    store = open_store(settings)
+    try:
+        return store.key_use(settings.encryption_keys)
+    finally:
+        store.close()
+
+
+def rotate_keys(settings: Settings, told: Callable[[int], object]) -> Rotated:
+    """Close the data keys of all stored payloads with the first key of the settings.
+
+    Args:
+        settings: Name the store and the keys.
+        told: Is told how many were closed so far.
+
+    Raises:
+        ConfigError: when no server is named.
+        StoreUnavailableError: when it does not answer; called again, it goes on.
+    """
+    store = open_store(settings)
+    try:
+        return store.rotate_keys(settings.encryption_keys, told)
+    finally:
+        store.close()
+
+
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     """Serve HTTP on this thread until SIGTERM or SIGINT.
 
@@ -225,6 +265,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         ConfigError: when the port is taken, the server extra is not installed, or nobody has a key.
     """
     from flowlang.handler.env import Env  # noqa: PLC0415 - only this command reads secrets
+    from flowlang.store.announcing import Announcer  # noqa: PLC0415 - see the module's docstring
 
     try:
         from flowlang.server.app import create_app  # noqa: PLC0415 - uvicorn is slow to import and an extra
@@ -245,7 +286,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         server = HttpServer(app, settings.http_host, settings.http_port, connections=settings.http_connections)
         crashpoint("serve.listening")
         ready(server.url)
-        server.run()
+        with Announcer(cast("RedisStore", service.store), "server", settings.encryption_keys.marks()):
+            server.run()
         crashpoint("serve.ended")
     return 0
 
@@ -298,6 +340,7 @@ class WorkerRuntime:
 
         from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
         from flowlang.service import Service  # noqa: PLC0415 - see the module's docstring
+        from flowlang.store.announcing import Announcer  # noqa: PLC0415 - the same
 
         self._settings = settings
         self._on_worn = on_worn or _end_if_lost
@@ -308,6 +351,7 @@ class WorkerRuntime:
         self._store = open_store(settings)
         self._sealer = open_sealer(settings)
         self._service = Service(self._store, self._sealer, salt=self._store.salt(), ring=self._ring)
+        self._announcer = Announcer(self._store, "worker", settings.encryption_keys.marks())
         self._hints = Hints(settings)
         self._process: WorkerProcess | None = None
         self._queues: tuple[str, ...] = ()
@@ -394,6 +438,7 @@ class WorkerRuntime:
             shutdown_ms=round(self._settings.shutdown.total_seconds() * 1000),
         )
         self._process.start()
+        self._announcer.start()
         _settle_down()
 
     def _stop(self, _: dramatiq.Worker) -> None:
@@ -403,6 +448,7 @@ class WorkerRuntime:
     def _stopped(self, _: dramatiq.Worker) -> None:
         if self._process is not None:
             self._process.close()
+        self._announcer.stop()
         self._hints.close()
         self._store.close()
 

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "webhooks": ("webhooks", "List webhooks and what they turned away; sign and send a delivery."),
     "bench": ("bench", "Measure how many steps a second this machine does."),
     "doctor": ("doctor", "Check settings, project, servers and workers."),
+    "keys": ("keys", "List, generate and rotate the keys of stored payloads."),
     "fsck": ("fsck", "Check that the indexes of the store agree with the runs in it."),
     "schema": ("schema", "Write JSON Schemas of pipelines, tests and events for editors."),
     "types": ("types", "Write Python types of the project's events."),

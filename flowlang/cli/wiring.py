@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # each would load msgspec and more for commands that need non
     from flowlang.compiler.graph import ProjectGraph
     from flowlang.diagnostics import Diagnostic, Suppressed
     from flowlang.engine.fsck import Report
+    from flowlang.engine.ports import KeyUse, Rotated
     from flowlang.model import PipelineDocument
     from flowlang.plan import Manifest, Plan
     from flowlang.service import Service
@@ -199,12 +200,28 @@ def _refuse_other_folders(settings: Settings) -> None:
         )
 
 
-def health(settings: Settings) -> Health:
-    """Facts about the servers. Raises: StoreUnavailableError."""
+def health(settings: Settings, *, thorough: bool = False) -> Health:
+    """Facts about the servers, and if `thorough` about a part of what is stored. Raises: StoreUnavailableError."""
     from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
 
     with explained(settings):
-        return bootstrap.health(settings)
+        return bootstrap.health(settings, thorough=thorough)
+
+
+def key_use(settings: Settings) -> KeyUse:
+    """Which keys close how many stored payloads. Raises: StoreUnavailableError."""
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings):
+        return bootstrap.key_use(settings)
+
+
+def rotate_keys(settings: Settings, told: Callable[[int], object]) -> Rotated:
+    """Close all data keys with the current key; `told` how many so far. Raises: StoreUnavailableError."""
+    from flowlang import bootstrap  # noqa: PLC0415 - see the module's docstring
+
+    with explained(settings):
+        return bootstrap.rotate_keys(settings, told)
 
 
 def fsck(settings: Settings) -> Report:

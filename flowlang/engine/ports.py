@@ -149,6 +149,21 @@ class RefusalRow(msgspec.Struct, frozen=True):
     last_ms: int
 
 
+class KeyUse(msgspec.Struct, frozen=True):
+    """How many stored payloads are closed with which key."""
+
+    payloads: dict[int, int]  #: by the key's id; 0 for those that are not encrypted
+    keys: int  #: of the store that were looked at
+    complete: bool  #: whether these were all
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """What a rotation of keys did."""
+
+    rewrapped: int  #: payloads whose data key the current key closes now
+    use: KeyUse  #: what the last look through all found
+
+
 class Memory(msgspec.Struct, frozen=True):
     """What of a store's memory is used, and how much it may be; bytes."""
 

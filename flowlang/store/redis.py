@@ -25,8 +25,10 @@ from flowlang.engine.ports import (
     DelayedRow,
     EventView,
     FlushId,
+    KeyUse,
     Memory,
     RefusalRow,
+    Rotated,
     RunRow,
     RunRows,
     Spent,
@@ -44,7 +46,7 @@ from flowlang.store.keys import Keys
 from flowlang.store.redis_api_keys import ApiKeyTable
 from flowlang.store.redis_health import read_health, read_memory
 from flowlang.store.redis_reads import Reads
-from flowlang.store.rekeying import KeyUse, Rekeying, Rotated
+from flowlang.store.rekeying import Rekeying
 
 #: How long to wait for a connection and for an answer, seconds.
 CONNECT_TIMEOUT_S = 5.0

@@ -16,6 +16,7 @@ from typing import Any, Final
 import redis
 
 from flowlang.clock import random_bytes
+from flowlang.engine.ports import KeyUse, Rotated
 from flowlang.errors import StoreError
 from flowlang.keyring import Keyring
 from flowlang.store import script
@@ -31,34 +32,6 @@ PASSES: Final = 3
 
 _HEAD: Final = re.compile(rb"F\x01(?P<key>..)(?P<size>.)", re.DOTALL)
 _ORIGIN: Final = re.compile(r"[er]\d\d-[a-z2-7]+")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyUse:
-    """How many payloads are closed with which key.
-
-    Attributes:
-        payloads: By the key's id; 0 for those that are not encrypted.
-        keys: Keys of the store that were looked at.
-        complete: Whether these were all.
-    """
-
-    payloads: Mapping[int, int]
-    keys: int
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rotated:
-    """What a rotation did.
-
-    Attributes:
-        rewrapped: Payloads whose data key is closed by the current key now.
-        use: What the last look through all found.
-    """
-
-    rewrapped: int
-    use: KeyUse
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def test_every_window_of_the_failure_model_has_a_test_that_is_there() -> None:
 
 
 def test_every_line_of_doctor_is_explained() -> None:
-    sources = [ROOT / "flowlang/cli" / name for name in ("checks.py", "commands/doctor.py")]
+    sources = [ROOT / "flowlang/cli" / name for name in ("checks.py", "key_checks.py", "commands/doctor.py")]
     said = {name for path in sources for name in re.findall(r'Check\(\s*"([^"]+)"', path.read_text(encoding="utf-8"))}
     explained = [re.fullmatch(r"`([^`]+)`", name) for name, *_ in table("doctor.md")]
     assert {match[1] for match in explained if match} == said

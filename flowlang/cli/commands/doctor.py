@@ -14,6 +14,7 @@ import click
 
 from flowlang import __version__
 from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
+from flowlang.cli.key_checks import keys_checks
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.cli.shapes import plural
 from flowlang.cli.wiring import Project, health, load_project, located, open_service
@@ -125,8 +126,9 @@ def _handlers(settings: Settings) -> Check:
 
 
 def _servers(settings: Settings, project: Project | None) -> Iterator[Check]:
-    found = health(settings)
+    found = health(settings, thorough=True)
     yield from server_checks(found, settings)
+    yield from keys_checks(found, settings)
     with open_service(settings) as service:
         yield _deployed(service, None if project is None else load_project(settings, deploying=True))
         stats = service.stats()

@@ -108,7 +108,8 @@ class Desk:
             raise SimulatedError("transient", "greet.busy", "somebody is busy")
         return f"Welcome, {call.arguments['name']}!"
 
-    def _health(self, _: Settings) -> Health:
+    def _health(self, _: Settings, *, thorough: bool = False) -> Health:
+        del thorough
         if self.away:
             raise StoreUnavailableError("Connection refused")
         return Health(self.server, 0, None, same_server=False)

@@ -157,7 +157,7 @@ def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch
 
 
 def test_doctor_is_content_when_only_warnings_are_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "health", lambda _: health())
+    monkeypatch.setattr(bootstrap, "health", lambda _, **_more: health())
     assert desk.call("doctor").exit_code == 0
 
 
@@ -176,7 +176,7 @@ def test_doctor_names_misspelt_variables(desk: Desk) -> None:
 
 
 def test_doctor_imports_handlers_and_keeps_what_they_print_apart(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "health", lambda _: health())
+    monkeypatch.setattr(bootstrap, "health", lambda _, **_more: health())
     (desk.folder / "handlers").mkdir()
     (desk.folder / "handlers/noisy.py").write_text("print('hello')\nimport nothing_of_that_name\n")
     result = desk.call("doctor")

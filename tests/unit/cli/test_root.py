@@ -68,7 +68,7 @@ LEAVES = leaves(cli, ())
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        "new", "validate", "graph", "test", "eval", "dev", "deploy", "worker", "serve", "run", "send", "doctor", "fsck", "completion", "versions", "bench",
+        "new", "validate", "graph", "test", "eval", "dev", "deploy", "worker", "serve", "run", "send", "doctor", "keys list", "keys generate", "keys rotate", "fsck", "completion", "versions", "bench",
         "runs list", "runs show", "runs cancel", "dead-letters list", "dead-letters show", "dead-letters retry",
         "dead-letters discard", "replay", "cancel",
         "explain",
