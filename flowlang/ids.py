@@ -6,7 +6,6 @@ of a run follows from its event, so accepting an event again names the same runs
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 
@@ -16,6 +15,11 @@ from flowlang.errors import FlowError
 MAX_PARTITIONS = 100
 
 _TOKEN_BYTES = 15  # 24 letters of base32, no padding
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = tuple(
+    first + second for first in _LETTERS for second in _LETTERS
+)  # `base64.b32encode` takes six times as long
+_SHIFTS = tuple(range(_TOKEN_BYTES * 8 - 10, -1, -10))
 
 
 class IdError(FlowError):
@@ -77,11 +81,11 @@ def _partition(number: int) -> str:
 
 
 def _token(*parts: str) -> str:
-    digest = hashlib.sha256(_joined(*parts)).digest()[:_TOKEN_BYTES]
-    return base64.b32encode(digest).decode("ascii").lower()
+    bits = int.from_bytes(hashlib.sha256(_joined(*parts)).digest()[:_TOKEN_BYTES], "big")
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
 
 
 def _joined(*parts: str) -> bytes:
     """Join so that no two lists of parts give the same bytes."""
     encoded = [part.encode() for part in parts]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in encoded])

@@ -187,9 +187,11 @@ def show(kind: str, figure: Figure, beside: Figure, batch: int) -> None:
     """A line of a measurement."""
     events = figure.requests_per_s * (batch if kind == "batch" else 1)
     print(
-        f"{kind:<8} {events:9,.0f} events/s   bare {beside.requests_per_s:8,.0f}/s   CPU: client {figure.client:4.0%}, "
-        f"server {figure.server:4.0%}, store {figure.store:4.0%}   (bare: client {beside.client:4.0%}, "
-        f"server {beside.server:4.0%})",
+        f"{kind:<8} {events:8,.0f} events/s   bare {beside.requests_per_s:7,.0f}/s   "
+        f"CPU: client {figure.client:4.0%}, server {figure.server:4.0%} "
+        f"({figure.server / events * 1e6:3.0f} µs an event), "
+        f"store {figure.store:4.0%} ({figure.store / events * 1e6:3.0f} µs)   bare: client {beside.client:4.0%}, "
+        f"server {beside.server:4.0%} ({beside.server / beside.requests_per_s * 1e6:3.0f} µs)",
         flush=True,
     )
 

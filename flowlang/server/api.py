@@ -19,6 +19,7 @@ from flowlang.engine.schemas import Failure
 from flowlang.server import descriptions, sending
 from flowlang.server.bodies import BODY_BYTES, check_type, read_body, read_json
 from flowlang.server.descriptions import PAGE, STATUSES, CallBody, Holder, ReplayBody
+from flowlang.server.gathering import Gathering
 from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, json_reply
 from flowlang.server.protocols import cloudevents, inngest
@@ -31,27 +32,29 @@ LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
 T = TypeVar("T")
 
 
-def add_api(routes: Routes, service: Service, draining: Callable[[], bool]) -> None:
+def add_api(routes: Routes, service: Service, gathering: Gathering, draining: Callable[[], bool]) -> None:
     """Add the API's routes.
 
     Args:
         routes: To which.
         service: The use cases.
+        gathering: Takes events.
         draining: Whether the process is about to stop and wants no new work.
     """
-    _add_events(routes, service)
+    _add_events(routes, service, gathering)
     _add_runs(routes, service)
     _add_probes(routes, service, draining)
     _add_descriptions(routes)
 
 
-def _add_events(routes: Routes, service: Service) -> None:
+def _add_events(routes: Routes, service: Service, gathering: Gathering) -> None:
     async def post_events(request: Request) -> Reply:
         sending.check_headers(request.headers)
         body = await read_body(request.receive, request.headers, LIST_BYTES)
         posted = sending.read_posted(request.headers, body)
         answers = await taken(request, posted)
-        await run_in_threadpool(sending.check_repeats, service, posted, answers)
+        if posted.key is not None:
+            await run_in_threadpool(sending.check_repeats, service, posted, answers)
         return sending.reply_to(posted, answers)
 
     async def post_by_path(request: Request) -> Reply:
@@ -64,7 +67,7 @@ def _add_events(routes: Routes, service: Service) -> None:
 
     async def taken(request: Request, posted: sending.Posted) -> list[Answer]:
         await request.spend(max(0, len(posted.items) - 1))
-        answers = await run_in_threadpool(sending.taken, service, posted.items, request.caller)
+        answers = await sending.gathered(service, gathering, posted.items, request.caller)
         if posted.is_list:
             crashpoint("http.list_stored")
         else:

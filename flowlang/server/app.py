@@ -11,6 +11,7 @@ from flowlang.server.api import add_api
 from flowlang.server.bodies import ClientGoneError, header_map
 from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.gate import Gate
+from flowlang.server.gathering import Gathering
 from flowlang.server.hooks import Hooks
 from flowlang.server.limits import Limits, Rates
 from flowlang.server.problems import Reply, as_problem, problem_reply
@@ -51,8 +52,9 @@ class App:
     ) -> None:
         self._clock = clock or SystemClock()
         self._draining = False
-        self.hooks = Hooks(service, secrets, lambda: self._clock.now_ms() // 1000)
-        self.routes = own_routes(service, self.hooks, lambda: self._draining)
+        gathering = Gathering(service)
+        self.hooks = Hooks(service, gathering, secrets, lambda: self._clock.now_ms() // 1000)
+        self.routes = own_routes(service, gathering, self.hooks, lambda: self._draining)
         limits = limits or Limits(service.budgets, Rates())
         self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts, limits)
 
@@ -93,11 +95,12 @@ class App:
         await _send(send, reply)
 
 
-def own_routes(service: Service, hooks: Hooks, draining: Callable[[], bool]) -> Routes:
+def own_routes(service: Service, gathering: Gathering, hooks: Hooks, draining: Callable[[], bool]) -> Routes:
     """All routes of ours.
 
     Args:
         service: The use cases.
+        gathering: Takes events.
         hooks: Takes deliveries.
         draining: Whether the process is about to stop and wants no new work.
     """
@@ -107,7 +110,7 @@ def own_routes(service: Service, hooks: Hooks, draining: Callable[[], bool]) -> 
         return await hooks(request.params["name"], request.headers, request.receive, query, request.spend)
 
     routes = Routes()
-    add_api(routes, service, draining)
+    add_api(routes, service, gathering, draining)
     routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, post_hook, POST_HOOK))
     return routes
 

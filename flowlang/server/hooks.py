@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,21 +20,22 @@ from flowlang import jsondata
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
 from flowlang.errors import StoreError
-from flowlang.plan import WebhookSource
 from flowlang.server.bodies import BODY_BYTES, Receive, body_kind, read_body
 from flowlang.server.certificates import Certificates
 from flowlang.server.forms import FormError, read_form
+from flowlang.server.gathering import Gathering
 from flowlang.server.problems import COMMON_HEADERS, HttpProblem, Reply, json_reply
 from flowlang.server.signatures import Context, Refused, Scheme, SecretError, Verified
 from flowlang.server.signatures.keys import Key, Secrets, load_keys, scheme_of, valid
-from flowlang.service import Answer, NotFoundError, Service, WebhookChangedError
+from flowlang.service import Answer, NotFoundError, Service, WebhookChangedError, from_webhook
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})  #: templates would store them
+_QUICK = 65_536  #: bytes of a body that is read at once; a longer one would hold up the others
 _MARGIN = 0.9  #: of the time that a sender waits
-_LATE: set[asyncio.Task[Reply]] = set()  #: those that nobody waits for any more; the loop alone would forget them
+_LATE: set[asyncio.Future[list[Answer]]] = set()  #: those that nobody waits for any more; they must not be forgotten
 
 
 Spend = Callable[[int], Awaitable[None]]
@@ -67,7 +68,8 @@ class Hooks:
     """Takes deliveries.
 
     Args:
-        service: Where verified ones go.
+        service: Knows the webhooks.
+        gathering: Where verified deliveries go.
         secrets: Name in `secrets.*` → its text.
         now_s: Seconds since the epoch, for the window of signatures.
         fetch: Gets senders' certificates; over the network unless a test says otherwise.
@@ -76,15 +78,16 @@ class Hooks:
     def __init__(
         self,
         service: Service,
+        gathering: Gathering,
         secrets: Secrets,
         now_s: Callable[[], int],
         fetch: Callable[[str], Awaitable[bytes]] | None = None,
     ) -> None:
         self._service = service
+        self._gathering = gathering
         self._secrets = secrets
         self._now_s = now_s
         self._certificates = Certificates(now_s, fetch)
-        self._is_read = False
         self._keys: tuple[int, dict[str, tuple[Key, ...]]] = (-1, {})
 
     async def __call__(
@@ -132,10 +135,19 @@ class Hooks:
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
         crashpoint("webhook.verified")
         await received.spend(1)
-        left_s = received.began + scheme_of(webhook.source).deadline_s * _MARGIN - asyncio.get_running_loop().time()
-        reply = await _within(left_s, run_in_threadpool(self._take, webhook.source, received, verdict))
+        scheme = scheme_of(webhook.source)
+        quick = len(received.body) <= _QUICK
+        tree = _read(received, scheme) if quick else await run_in_threadpool(_read, received, scheme)
+        asked = scheme.challenge(tree) if scheme.challenge is not None else None
+        if asked is not None:
+            return Reply(200, asked.encode(), {"content-type": "text/plain", **COMMON_HEADERS})
+        delivery = verdict.delivery or scheme.delivery_of(received.headers, tree)
+        shown = {name: text for name, text in received.headers.items() if name not in _CREDENTIALS}
+        parcel = from_webhook(webhook.source, shown, tree, delivery)
+        left_s = received.began + scheme.deadline_s * _MARGIN - asyncio.get_running_loop().time()
+        (answer,) = await _within(left_s, self._gathering.take(parcel))
         crashpoint("webhook.answering")
-        return reply
+        return _answered(scheme, answer)
 
     def check(self, catalog: Catalog) -> list[str]:
         """What is wrong with the secrets of the project's webhooks: one sentence each, without any secret."""
@@ -148,15 +160,12 @@ class Hooks:
         return found
 
     async def _found(self, name: str) -> tuple[Webhook, Catalog]:
-        """A webhook by its whole name. Raises: NotFoundError."""
-        if self._is_read:  # from then on the catalog is at hand, and nobody waits for the store
-            catalog = self._service.catalog
-            webhook = catalog.webhook(name)
-            if webhook is not None:
-                return webhook, catalog
-        found = await run_in_threadpool(self._find, name)
-        self._is_read = True
-        return found
+        """A webhook by its whole name; what was read last is read again where it has none. Raises: NotFoundError."""
+        catalog = self._service.catalogs.known
+        webhook = None if catalog is None or _NAME.fullmatch(name) is None else catalog.webhook(name)
+        if catalog is not None and webhook is not None:
+            return webhook, catalog
+        return await run_in_threadpool(self._find, name)
 
     def _refreshed(self) -> bool:
         """Whether another manifest is active than was known; whoever was refused stays so when nobody can tell."""
@@ -195,17 +204,6 @@ class Hooks:
             self._certificates.keep(url, certificate)
         return verdict
 
-    def _take(self, source: WebhookSource, received: Received, verdict: Verified) -> Reply:
-        """Store what was verified, and make the answer that its sender wants."""
-        scheme = scheme_of(source)
-        tree = _read(received, scheme)
-        asked = scheme.challenge(tree) if scheme.challenge is not None else None
-        if asked is not None:
-            return Reply(200, asked.encode(), {"content-type": "text/plain", **COMMON_HEADERS})
-        delivery = verdict.delivery or scheme.delivery_of(received.headers, tree)
-        shown = {name: text for name, text in received.headers.items() if name not in _CREDENTIALS}
-        return _answered(scheme, self._service.ingest_webhook(source, shown, tree, delivery))
-
     def _keys_of(self, webhook: Webhook, catalog: Catalog) -> tuple[Key, ...]:
         epoch, known = self._keys
         if epoch != catalog.epoch:
@@ -221,13 +219,12 @@ class Hooks:
         return known[name]
 
 
-async def _within(seconds: float, taking: Coroutine[Any, Any, Reply]) -> Reply:
-    """Wait for what a thread does, and no longer; the thread goes on, and what it stores is known when it is repeated.
+async def _within(seconds: float, task: asyncio.Future[list[Answer]]) -> list[Answer]:
+    """Wait for what is being stored, and no longer; it goes on, and is known when the delivery is repeated.
 
     Raises:
         HttpProblem: 503 when it takes longer.
     """
-    task = asyncio.ensure_future(taking)
     done, _ = await asyncio.wait({task}, timeout=max(seconds, 0))
     if not done:
         _LATE.add(task)
@@ -237,7 +234,7 @@ async def _within(seconds: float, taking: Coroutine[Any, Any, Reply]) -> Reply:
     return task.result()
 
 
-def _came_late(task: asyncio.Task[Reply]) -> None:
+def _came_late(task: asyncio.Future[list[Answer]]) -> None:
     _LATE.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("a delivery that was not answered in time was not stored either: %s", error)

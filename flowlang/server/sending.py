@@ -16,6 +16,7 @@ from flowlang import jsondata
 from flowlang.engine.schemas import Failure
 from flowlang.server.bodies import check_type
 from flowlang.server.descriptions import LIST_ITEMS, EventBody
+from flowlang.server.gathering import Gathering
 from flowlang.server.problems import HttpProblem, Reply, json_reply
 from flowlang.server.protocols import cloudevents
 from flowlang.service import Answer, Caller, DataError, IncomingEvent, Service
@@ -137,12 +138,27 @@ def taken(service: Service, items: Sequence[Item], caller: Caller) -> list[Answe
     Raises:
         StoreError, NotDeployedError: for the caller to answer.
     """
-    events = {at: item for at, item in enumerate(items) if isinstance(item, IncomingEvent)}
-    answers = dict(zip(events, service.ingest(list(events.values()), caller=caller), strict=True)) if events else {}
-    for at, item in enumerate(items):
-        if isinstance(item, DataError):
-            answers[at] = Answer("invalid", message=str(item), failures=item.failures)
-    return [answers[at] for at in range(len(items))]
+    events = _events(items)
+    return _answers(items, service.ingest(events, caller=caller) if events else [])
+
+
+async def gathered(service: Service, gathering: Gathering, items: Sequence[Item], caller: Caller) -> list[Answer]:
+    """Have the events among some items taken, with those of other requests; else as `taken`."""
+    events = _events(items)
+    return _answers(items, await gathering.take(service.sent(events, caller=caller)) if events else [])
+
+
+def _events(items: Sequence[Item]) -> list[IncomingEvent]:
+    return [item for item in items if isinstance(item, IncomingEvent)]
+
+
+def _answers(items: Sequence[Item], stored: Sequence[Answer]) -> list[Answer]:
+    """An answer to each item, those to events given."""
+    left = iter(stored)
+    return [
+        Answer("invalid", message=str(item), failures=item.failures) if isinstance(item, DataError) else next(left)
+        for item in items
+    ]
 
 
 def check_repeats(service: Service, posted: Posted, answers: Sequence[Answer]) -> None:

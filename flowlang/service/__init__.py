@@ -16,6 +16,7 @@ from flowlang.service.answers import (
 from flowlang.service.api_keys import ApiKeys, KeyRing
 from flowlang.service.callers import ANYBODY, OPERATOR, Caller, NotAllowedError, ScopeError
 from flowlang.service.dead_letters import DeadFilter
+from flowlang.service.events import Parcel, from_webhook
 from flowlang.service.replays import Replay
 from flowlang.service.service import Service
 
@@ -32,10 +33,12 @@ __all__ = [
     "NotAllowedError",
     "NotDeployedError",
     "NotFoundError",
+    "Parcel",
     "Replay",
     "ScopeError",
     "Service",
     "StartedRun",
     "TooLargeError",
     "WebhookChangedError",
+    "from_webhook",
 ]

@@ -40,6 +40,11 @@ class Catalogs:
             raise NotDeployedError("nothing is deployed: run `flowlang deploy` (or `flowlang dev`)")
         return self._catalog
 
+    @property
+    def known(self) -> Catalog | None:
+        """The catalog that was read last; None when none has been. Asks nobody."""
+        return self._catalog
+
     def refresh(self) -> bool:
         """Look whether another manifest has become active, and take it.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from flowlang import jsondata
@@ -48,6 +49,20 @@ DAY_MS = 86_400_000
 _ROUTINGS = 5  #: deploys in a row that one event may meet
 
 Prepared = Accept | Answer
+Maker = Callable[[Router], Prepared]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one sender has sent at a time.
+
+    Attributes:
+        kind: `events`, or `webhooks`.
+        makers: Each makes one accept, or refuses, under the id that it is given for the event's row.
+    """
+
+    kind: Literal["events", "webhooks"]
+    makers: tuple[Callable[[Router, str], Prepared], ...]
 
 
 class Intake:
@@ -68,14 +83,30 @@ class Intake:
         self._catalogs = catalogs
         self._sealer = sealer
 
-    def events(self, events: Sequence[IncomingEvent], source: str, caller: Caller = OPERATOR) -> list[Answer]:
-        """Take events of one sender; each stands or falls by itself."""
-        rows = [new_event_id(random_token()) for _ in events]
+    def take(self, parcels: Sequence[Parcel]) -> list[list[Answer] | Exception]:
+        """Take what several senders have sent, by one write; each stands or falls by itself.
 
-        def maker(event: IncomingEvent, row: str) -> Callable[[Router], Prepared]:
-            return lambda router: _from_client(router, event, row, source, caller)
+        Returns:
+            For each, the answers to its events, or what has to be said to its sender instead.
 
-        return self.secured(self.send([maker(event, row) for event, row in zip(events, rows, strict=True)]))
+        Raises:
+            StoreError: what has to be said to all of them.
+        """
+        failed: dict[int, Exception] = {}
+        token = random_token()
+        makers = [
+            _apart(maker, new_event_id(f"{token}/{at}"), failed, at)
+            for at, maker in enumerate(maker for parcel in parcels for maker in parcel.makers)
+        ]
+        answers = self.secured(self.send(makers))
+        taken: list[list[Answer] | Exception] = []
+        begin = 0
+        for parcel in parcels:
+            end = begin + len(parcel.makers)
+            error = next((failed[at] for at in range(begin, end) if at in failed), None) if failed else None
+            taken.append(answers[begin:end] if error is None else error)
+            begin = end
+        return taken
 
     def repeats(self, event: str, sent: IncomingEvent) -> bool:
         """Whether an event that was sent has the name and data of the one that is kept under an id, if it still is."""
@@ -85,24 +116,6 @@ class Intake:
         kept = decode_event(self._sealer.open(row.body, sealed_fields.EVENT, row.id))
         data = check_data(self._catalogs.current(), sent.name, sent.data).data
         return kept.name == sent.name and jsondata.canonical(kept.data) == jsondata.canonical(data)
-
-    def webhook(self, source: WebhookSource, headers: Mapping[str, str], tree: Any, delivery: str | None) -> Answer:
-        """Take a delivery whose signature has been verified.
-
-        Args:
-            source: The webhook, as it was verified by.
-            headers: With lower-case names.
-            tree: The body as it was read.
-            delivery: The sender's id of the delivery, where its scheme has one.
-
-        Raises:
-            NotFoundError: when the project has no such webhook.
-            WebhookChangedError: when a deploy has come between, by which it may have been verified otherwise.
-        """
-        row = new_event_id(random_token())
-        return self.secured(
-            self.send([lambda router: _from_webhook(router, source, headers, tree, delivery, row=row)])
-        )[0]
 
     def call(
         self,
@@ -219,6 +232,51 @@ class Intake:
                     self._catalogs.refresh()
                 case _:
                     raise AssertionError(f"{type(outcome).__name__} answers no accept")
+
+
+def from_client(events: Sequence[IncomingEvent], source: str, caller: Caller = OPERATOR) -> Parcel:
+    """What a client sends.
+
+    Args:
+        events: In order.
+        source: From where.
+        caller: Who sends; what they may not send is refused.
+    """
+
+    def maker(event: IncomingEvent) -> Callable[[Router, str], Prepared]:
+        return lambda router, row: _from_client(router, event, row, source, caller)
+
+    return Parcel("events", tuple(map(maker, events)))
+
+
+def from_webhook(source: WebhookSource, headers: Mapping[str, str], tree: Any, delivery: str | None) -> Parcel:
+    """What a webhook's sender delivers, after its signature was verified.
+
+    Args:
+        source: The webhook, as it was verified by; when it is another one by now, `take` gives a `WebhookChangedError`,
+            and a `NotFoundError` when there is none any more.
+        headers: With lower-case names.
+        tree: The body as it was read.
+        delivery: The sender's id of the delivery, where its scheme has one.
+    """
+    return Parcel("webhooks", (lambda router, row: _from_webhook(router, source, headers, tree, delivery, row=row),))
+
+
+def _apart(maker: Callable[[Router, str], Prepared], row: str, failed: dict[int, Exception], at: int) -> Maker:
+    """A maker whose errors are kept, so that they stop nothing else that is taken with it."""
+
+    def make(router: Router) -> Prepared:
+        failed.pop(at, None)
+        try:
+            return maker(router, row)
+        except Exception as error:  # noqa: BLE001 - it is said to its sender, who is not the only one
+            try:
+                return _refusal(error, raising=False)
+            except Exception as unsayable:  # noqa: BLE001 - the same
+                failed[at] = unsayable
+                return Answer("refused", message="")
+
+    return make
 
 
 def _prepare(maker: Callable[[Router], Prepared], router: Router) -> Prepared | Exception:

@@ -24,7 +24,7 @@ from flowlang.service.callers import OPERATOR, Caller
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
 from flowlang.service.delays import send_due
-from flowlang.service.events import Intake
+from flowlang.service.events import Intake, Parcel, from_client, from_webhook
 from flowlang.service.headroom import Headroom
 from flowlang.service.hiding import Hiding
 from flowlang.service.live_waits import awaited_by_others
@@ -217,10 +217,7 @@ class Service:
             StoreUnavailableError: when the store does not answer; the sender may send all of them again.
             StoreFullError: the same, when its memory is nearly full.
         """
-        answers = self._intake.events(events, caller.source if source is None else source, caller)
-        crashpoint("event.answered")
-        self.counters.update(f"events.{answer.status}" for answer in answers)
-        return answers
+        return _only(self.take([self.sent(events, source, caller=caller)]))
 
     def ingest_webhook(
         self, source: WebhookSource, headers: Mapping[str, str], tree: Any, delivery: str | None = None
@@ -237,10 +234,33 @@ class Service:
             NotFoundError: when there is no such webhook.
             WebhookChangedError: when a deploy has changed it: it is to be verified again.
         """
-        answer = self._intake.webhook(source, headers, tree, delivery)
-        crashpoint("webhook.stored")
-        self.counters[f"webhooks.{answer.status}"] += 1
-        return answer
+        return _only(self.take([from_webhook(source, headers, tree, delivery)]))[0]
+
+    def sent(self, events: Sequence[IncomingEvent], source: str | None = None, *, caller: Caller = OPERATOR) -> Parcel:
+        """What a client sends, for `take`; see `ingest`."""
+        return from_client(events, caller.source if source is None else source, caller)
+
+    def take(self, parcels: Sequence[Parcel]) -> list[list[Answer] | Exception]:
+        """Take what several senders have sent, by one write.
+
+        Args:
+            parcels: Of `sent`, and of `from_webhook`.
+
+        Returns:
+            For each, the answers to its events, or what `ingest` and `ingest_webhook` would raise.
+
+        Raises:
+            NotDeployedError, StoreError: what has to be said to all of them.
+        """
+        taken = self._intake.take(parcels)
+        if any(parcel.kind == "events" for parcel in parcels):
+            crashpoint("event.answered")
+        if any(parcel.kind == "webhooks" for parcel in parcels):
+            crashpoint("webhook.stored")
+        for parcel, answers in zip(parcels, taken, strict=True):
+            if not isinstance(answers, Exception):
+                self.counters.update(f"{parcel.kind}.{answer.status}" for answer in answers)
+        return taken
 
     def webhook_refused(self, name: str, reason: str) -> None:
         """Record that a delivery was turned away; never its body.
@@ -510,3 +530,10 @@ class Service:
     def stats(self) -> Stats:
         """Counts for people and probes."""
         return self.store.stats()
+
+
+def _only(taken: list[list[Answer] | Exception]) -> list[Answer]:
+    (answers,) = taken
+    if isinstance(answers, Exception):
+        raise answers
+    return answers

@@ -321,7 +321,7 @@ def test_an_id_in_a_header_that_the_project_names_is_the_deliverys(site: Site) -
 def test_a_sender_that_would_stop_listening_is_told_to_send_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     held, done = threading.Event(), threading.Event()
-    take = site.service.ingest_webhook
+    take = site.service.take
 
     def slow(*given: Any) -> Any:
         held.wait(30)
@@ -330,7 +330,7 @@ def test_a_sender_that_would_stop_listening_is_told_to_send_it_again(monkeypatch
         finally:
             done.set()
 
-    monkeypatch.setattr(site.service, "ingest_webhook", slow)
+    monkeypatch.setattr(site.service, "take", slow)
     monkeypatch.setattr(hooks, "_MARGIN", 0.02)
     try:
         delivery = site.signed("slack", b'{"event_id": "Ev1"}')
