@@ -18,6 +18,7 @@ from flowlang.plan import EventTrigger, WebhookOptions, WebhookSource
 from flowlang.server import hooks
 from flowlang.server.app import App, create_app
 from flowlang.server.run import HttpServer
+from flowlang.server.signatures import SCHEMES, Context
 from flowlang.server.signatures.keys import load_keys, valid
 from flowlang.server.signatures.sending import Sent, sent
 from flowlang.service import Service
@@ -301,7 +302,9 @@ def test_a_webhook_that_another_process_took_out_is_gone(site: Site) -> None:
     ],
 )
 def test_a_form_is_a_map_of_texts_or_is_refused(site: Site, body: bytes, status: int) -> None:
-    answer = site.http.post("/hooks/forms", content=body, headers=site.signed("forms", body).headers | FORM)
+    context = Context(site.sources["forms"].options)
+    headers = SCHEMES["hmac"].sign(body, TEXTS["hmac"].encode(), site.now_s, "", context)
+    answer = site.http.post("/hooks/forms", content=body, headers=headers | FORM)
     assert answer.status_code == status
     if status == 400:
         assert answer.json()["code"] == "body.not-form"
