@@ -7,6 +7,7 @@ they saw: the first address that is none of theirs is the client's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -29,7 +30,7 @@ def client_of(peer: str, forwarded: str, proxies: Sequence[Network]) -> str | No
     """
     seen = peer
     hops = [part.strip() for part in forwarded.split(",")][-_HOPS:] if forwarded else []
-    while _is_among(seen, proxies) and hops:
+    while hops and _is_among(seen, proxies):
         seen = hops.pop()
     return _shared(seen)
 
@@ -42,6 +43,7 @@ def _is_among(text: str, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
+@lru_cache(maxsize=4096)  # the same few clients send again and again
 def _shared(text: str) -> str | None:
     try:
         address = ip_address(text.partition("%")[0])

@@ -158,12 +158,12 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def find(rows: Rows, text: str, now_ms: int) -> ApiKeyRow | None:
-    """The usable key that a text proves; None for any other, without a hint of why."""
+def find(rows: Rows, text: str, digest: str, now_ms: int) -> ApiKeyRow | None:
+    """The usable key that a text with this digest proves; None for any other, without a hint of why."""
     found = _TEXT.fullmatch(text)
     row = rows.get(found[1]) if found is not None else None
     expected = row.digest if row is not None else _NOBODYS
-    proven = hmac.compare_digest(digest_of(text), expected)
+    proven = hmac.compare_digest(digest, expected)
     return row if proven and row is not None and is_usable(row, now_ms) else None
 
 
@@ -322,10 +322,11 @@ class KeyRing:
 
     def caller(self, text: str) -> Caller | None:
         """Who holds this key; None when it is none, or is not usable any more. Call `refresh` first when it is due."""
-        if self._dev is not None and hmac.compare_digest(digest_of(text), self._dev):
+        digest = digest_of(text)
+        if self._dev is not None and hmac.compare_digest(digest, self._dev):
             return DEVELOPER
         now_ms = int(self._now_ms() + self._ahead_ms)
-        row = find(self._rows, text, now_ms)
+        row = find(self._rows, text, digest, now_ms)
         if row is None:
             return None
         self._used[row.id] = now_ms

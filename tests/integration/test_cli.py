@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +158,11 @@ def test_dev_runs_everything_and_leaves_nothing_behind(shop: Path, dev: Running)
     )
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 202
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{ready['http']}/runs", timeout=PATIENCE_S)
+    kept = shop / ".flowlang/token"
+    assert kept.read_text(encoding="ascii").strip() == ready["token"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert read(shop, "send", "member/joined", '{"surname": "Ada"}', status=1)["answer"]["status"] == "invalid"
     names = {check["name"]: check["status"] for check in read(shop, "doctor")["checks"]}
     assert {names[name] for name in ("store", "broker", "deployed", "handlers", "persistence")} == {"ok"}
@@ -169,12 +176,13 @@ def test_dev_runs_everything_and_leaves_nothing_behind(shop: Path, dev: Running)
 
 
 def test_what_was_accepted_is_there_at_the_next_start(shop: Path, dev: Running) -> None:
-    dev.await_event("ready")
+    token = dev.await_event("ready")["token"]
     run = read(shop, "run", "welcome", "-d", '{"name": "Ada"}', "--wait")["run"]["id"]
     assert dev.end() == 0
     again = Running(shop, "dev", "--port", "0", "--processes", "1")
     try:
         assert again.await_event("deployed")["changed"] is False
+        assert again.await_event("ready")["token"] == token
         assert read(shop, "runs", "show", run)["run"]["status"] == "succeeded"
         assert again.end() == 0
     finally:
