@@ -9,8 +9,10 @@ from flowlang.clock import ManualClock
 from flowlang.engine.ports import Spent
 from flowlang.rates import parse_rate
 from flowlang.service.rates import Budgets
+from flowlang.store.fsck import check_server
 from flowlang.store.memory import MemoryStore
 from flowlang.store.redis import RedisStore
+from tests.access import made
 from tests.contract.conftest import moved_clock
 from tests.contract.rig import Rig
 
@@ -67,3 +69,13 @@ def test_threads_of_many_processes_together_get_no_more_than_the_rate(redis_stor
     for thread in threads:
         thread.join()
     assert 1_000 <= sum(counts) <= 1_005  # an hour has 1,000 of 3.6 s
+
+
+def test_fsck_knows_the_keys_of_rates_and_of_those_who_may_do_something(
+    redis_store: RedisStore, redis_url: str
+) -> None:
+    made(redis_store, admin=True)
+    redis_store.api_keys_used({next(iter(redis_store.api_keys())): 1})
+    redis_store.spend("a", step_us=HOUR_US, cap_us=HOUR_US, least=1, want=1)
+    report = check_server(redis_url, namespace="flowlang", now_ms=redis_store.now_ms, pause=lambda _: None)
+    assert report.findings == ()
