@@ -66,7 +66,7 @@ def keyed_hash(kind: str, name: str, key: str, *, salt: bytes) -> str:
     Returns:
         32 hex digits.
     """
-    return hmac.new(salt, _joined(kind, name, key), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(salt, _joined(kind, name, key), "sha256").hex()[:32]
 
 
 def spread(name: str, most: int) -> int:

@@ -69,27 +69,10 @@ def loads_strict(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
     Raises:
         JsonError: when it is no JSON or breaks a rule of this module; the message says which and where it can.
     """
-    keys = 0
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal keys
-        keys += len(items)
-        if keys > max_keys:
-            raise JsonError(f"more than {max_keys} keys")
-        table = dict(items)
-        if len(table) != len(items):
-            seen: set[str] = set()
-            for key, _ in items:
-                if key in seen:
-                    raise JsonError(f"the key {key!r} is written twice in one object")
-                seen.add(key)
-        return table
-
-    def constant(text: str) -> Any:
-        raise JsonError(f"{text} is not JSON")
-
+    # Each key has a colon behind it, so a text with few colons has few keys.
+    decoder = _strict if data.count(b":") <= max_keys else _counting(max_keys)
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        value = decoder.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise JsonError(f"not UTF-8: byte {error.start} is wrong") from error
     except json.JSONDecodeError as error:
@@ -107,6 +90,38 @@ def count_keys(value: Any) -> int:
     if isinstance(value, dict):
         return len(value) + sum(map(count_keys, value.values()))
     return sum(map(count_keys, value)) if isinstance(value, list) else 0
+
+
+def _table(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(items)
+    if len(table) != len(items):
+        seen: set[str] = set()
+        for key, _ in items:
+            if key in seen:
+                raise JsonError(f"the key {key!r} is written twice in one object")
+            seen.add(key)
+    return table
+
+
+def _constant(text: str) -> Any:
+    raise JsonError(f"{text} is not JSON")
+
+
+def _counting(max_keys: int) -> json.JSONDecoder:
+    """A decoder for one text, which counts its keys."""
+    keys = 0
+
+    def table(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal keys
+        keys += len(items)
+        if keys > max_keys:
+            raise JsonError(f"more than {max_keys} keys")
+        return _table(items)
+
+    return json.JSONDecoder(object_pairs_hook=table, parse_constant=_constant)
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_table, parse_constant=_constant)
 
 
 def check(value: Any) -> None:

@@ -158,13 +158,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="single,webhook,batch")
     options = parser.parse_args(arguments)
     kinds = options.only.split(",")
-    os.environ["STRIPE_SECRET"] = SECRET
     with tempfile.TemporaryDirectory(prefix="flowlang-edge-") as name, ExitStack() as stack:
         store = stack.enter_context(EmbeddedServer(Path(name) / "server"))
         settings = Settings(redis_url=store.url)
         arena = stack.enter_context(opened(settings))
         deploy(arena)
-        ours, pid = stack.enter_context(served(settings))
+        ours, pid = stack.enter_context(served(settings, {"STRIPE_SECRET": SECRET}))
         yardstick, bare_pid = stack.enter_context(bare())
         sender = stack.enter_context(client(options))
         print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, "

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -63,12 +63,12 @@ def http_events(bench: Bench) -> Http:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[tuple[int, int]]:
+def served(settings: Settings, secrets: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
     """`flowlang serve` in a process of its own: its port, and the process."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     foreign = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environ = {**foreign, **replace(settings, http_port=port, dev_token=TOKEN).environ()}
+    environ = {**foreign, **(secrets or {}), **replace(settings, http_port=port, dev_token=TOKEN).environ()}
     argv = tethered([sys.executable, "-m", "flowlang", "serve"], signal.SIGKILL)
     with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

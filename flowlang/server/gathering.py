@@ -17,8 +17,10 @@ from flowlang.service import Answer, Parcel, Service
 
 #: Events that are taken together: what the store is sent in one call. A longer list is taken by itself.
 TOGETHER: Final = 64
-#: Calls at a time: one is prepared while another is with the store.
+#: Calls at a time: one is prepared while another is with the store. More would make each of them smaller.
 AT_A_TIME: Final = 2
+#: The same while a long list is next, which is no larger for waiting.
+LISTS_AT_A_TIME: Final = 8
 
 Taken: TypeAlias = list[Answer] | Exception
 _Waiting: TypeAlias = tuple[Parcel, "asyncio.Future[list[Answer]]"]
@@ -33,7 +35,7 @@ class Gathering:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="flowlang-intake")
+        self._threads = ThreadPoolExecutor(LISTS_AT_A_TIME, thread_name_prefix="flowlang-intake")
         self._waiting: deque[_Waiting] = deque()
         self._under_way = 0
 
@@ -47,13 +49,17 @@ class Gathering:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Answer]] = loop.create_future()
         self._waiting.append((parcel, future))
-        if self._under_way < AT_A_TIME:
-            self._begin(loop)
+        self._begin(loop)
         return future
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._under_way += 1
-        self._threads.submit(self._work, loop, self._gathered())
+        """Begin as many calls as there may be."""
+        while self._waiting:
+            is_long = len(self._waiting[0][0].makers) > TOGETHER // 2
+            if self._under_way >= (LISTS_AT_A_TIME if is_long else AT_A_TIME):
+                return
+            self._under_way += 1
+            self._threads.submit(self._work, loop, self._gathered())
 
     def _gathered(self) -> list[_Waiting]:
         """The next of those that wait, as many as go together."""
@@ -74,8 +80,7 @@ class Gathering:
 
     def _done(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], taken: Sequence[Taken]) -> None:
         self._under_way -= 1
-        if self._waiting:
-            self._begin(loop)
+        self._begin(loop)
         for (_, future), answers in zip(batch, taken, strict=True):
             if future.done():  # whoever waited has gone
                 continue
