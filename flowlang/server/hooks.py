@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})  #: templates would store them
 _QUICK = 65_536  #: bytes of a body that is read at once; a longer one would hold up the others
+_LOOK_S = 1.0  #: between two looks for another manifest that refusals lead to
 _MARGIN = 0.9  #: of the time that a sender waits
 _LATE: set[asyncio.Future[list[Answer]]] = set()  #: those that nobody waits for any more; they must not be forgotten
 
@@ -88,6 +89,7 @@ class Hooks:
         self._secrets = secrets
         self._now_s = now_s
         self._certificates = Certificates(now_s, fetch)
+        self._looked: float | None = None  # when a refusal last made us look for another manifest, by the loop's clock
         self._keys: tuple[int, dict[str, tuple[Key, ...]]] = (-1, {})
 
     async def __call__(
@@ -129,7 +131,7 @@ class Hooks:
         """
         verdict = await self._verify(webhook, catalog, received)
         if isinstance(verdict, Refused):
-            if not again and await run_in_threadpool(self._refreshed):
+            if not again and self._may_look() and await run_in_threadpool(self._refreshed):
                 raise WebhookChangedError(f"the webhook {received.name!r} may be another one")
             await run_in_threadpool(self._service.webhook_refused, received.name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
@@ -166,6 +168,14 @@ class Hooks:
         if catalog is not None and webhook is not None:
             return webhook, catalog
         return await run_in_threadpool(self._find, name)
+
+    def _may_look(self) -> bool:
+        """Whether enough time has passed to look for another manifest: strangers must not make us read all the time."""
+        now = asyncio.get_running_loop().time()
+        if self._looked is not None and now - self._looked < _LOOK_S:
+            return False
+        self._looked = now
+        return True
 
     def _refreshed(self) -> bool:
         """Whether another manifest is active than was known; whoever was refused stays so when nobody can tell."""

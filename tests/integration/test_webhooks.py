@@ -277,6 +277,23 @@ def test_a_secret_that_another_process_put_in_counts_from_then_on(site: Site) ->
     assert site.service.counters == {"webhooks.accepted": 2}
 
 
+def test_strangers_do_not_make_the_server_read_what_is_deployed_all_the_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    refresh = site.service.refresh
+
+    def counted() -> bool:
+        reads.append(1)
+        return refresh()
+
+    monkeypatch.setattr(site.service, "refresh", counted)
+    monkeypatch.setattr(hooks, "_LOOK_S", 3600.0)
+    for _ in range(5):
+        assert site.http.post("/hooks/stripe", content=b"{}", headers=JSON).status_code == 401
+    assert len(reads) == 1
+
+
 def test_a_webhook_that_another_process_took_out_is_gone(site: Site) -> None:
     delivery = site.signed("second")
     site.deploy(site.world.another())

@@ -91,7 +91,7 @@ def verify(
 def sign(body: bytes, secret: bytes, now_s: int, delivery: str, context: Context = NO_CONTEXT) -> dict[str, str]:
     """Refuse: only PayPal can. Raises: SecretError."""
     del body, secret, now_s, delivery, context
-    raise SecretError("only PayPal can sign for PayPal; its webhook simulator sends deliveries to try")
+    raise SecretError("only PayPal can sign for PayPal; an account of its sandbox sends deliveries to try")
 
 
 def delivery_of(headers: Mapping[str, str], body: Any) -> str | None:

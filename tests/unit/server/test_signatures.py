@@ -20,6 +20,8 @@ from flowlang.plan import WebhookOptions
 from flowlang.server.signatures import SCHEMES, Context, Refused, SecretError, Verified
 from flowlang.server.signatures.paypal import certificate_url
 from flowlang.server.signatures.slack import challenge
+from flowlang.server.signatures.verdict import mac_hex
+from tests.webhooks.mutations import SIGNED, genuine
 from tests.webhooks.senders import COVERING, NOW, OPTIONS, SECRETS, TIMED, certificate, keys_of, signed
 from tests.webhooks.vectors import VECTORS, vectors, verdict
 
@@ -210,6 +212,33 @@ def test_an_ed25519_key_verifies_and_does_not_sign() -> None:
         scheme.sign(b"{}", key, NOW, "msg_1")
     as_if_a_secret = scheme.sign(b"{}", bytes(key), NOW, "msg_1")
     assert isinstance(scheme.verify(as_if_a_secret, b"{}", [key], NOW), Refused)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SIGNED if kind != "transloadit"])
+def test_a_signature_header_of_more_than_4_kb_is_refused_whatever_is_in_it(kind: str) -> None:
+    delivery, keys = genuine(kind)
+    name = next(each for each in SIGNED[kind] if "sig" in each or "hmac" in each or each == "authorization")
+    padding = {"standard-webhooks": " ", "svix": " ", "ed25519": " "}.get(kind, ",") + "x" * 4096
+    assert isinstance(delivery.changed(name, delivery.headers[name] + padding).verdict(keys), Refused)
+    short = delivery.changed(name, delivery.headers[name] + padding[:10]).verdict(keys)
+    assert isinstance(short, Verified) is (kind in {"stripe", "mux", "sanity", "standard-webhooks", "svix", "ed25519"})
+
+
+@pytest.mark.parametrize("kind", ["standard-webhooks", "svix", "ed25519"])
+@pytest.mark.parametrize(("others", "taken"), [(7, True), (8, False)])
+def test_a_list_has_at_most_eight_signatures(kind: str, others: int, taken: bool) -> None:
+    delivery, keys = genuine(kind)
+    name = SIGNED[kind][-1]
+    verdict = delivery.changed(name, "v1,x " * others + delivery.headers[name]).verdict(keys)
+    assert isinstance(verdict, Verified) is taken
+
+
+def test_githubs_old_header_counts_for_nothing() -> None:
+    delivery = signed("github")
+    sha1 = "sha1=" + mac_hex(keys_of("github")[0], delivery.body, algorithm="sha1")
+    assert isinstance(replace(delivery, headers={"x-hub-signature": sha1}).verdict(), Refused)
+    assert isinstance(delivery.changed("x-hub-signature-256", sha1).verdict(), Refused)
+    assert isinstance(delivery.changed("x-hub-signature", "sha1=wrong").verdict(), Verified)
 
 
 # -- what is particular to some --------------------------------------------------------------------------------------
