@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "api-keys": ("api_keys", "Make, list, replace and revoke the keys of the HTTP API."),
     "run": ("run", "Call a pipeline."),
     "send": ("send", "Send events."),
-    "runs": ("runs", "List, show and cancel runs."),
+    "runs": ("runs", "List, show, cancel and delete runs."),
     "cancel": ("cancel", "Cancel runs; their clean-up still runs."),
     "replay": ("replay", "Run an ended run again: whole, or from a step on."),
     "dead-letters": ("dead_letters", "List, show, correct, retry and discard what failed for good."),

@@ -121,6 +121,7 @@ _CARRIED: Final = {
     "deploying": "plans and the manifest that names them",
     "pruning": "plans that are dropped",
     "resolving": "a dead letter that comes off the list",
+    "deleting": "the rows of an ended run that are freed at once, with its family",
     "leaving": "a worker's farewell",
 }
 

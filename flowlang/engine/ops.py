@@ -384,13 +384,24 @@ class ResolveDead(msgspec.Struct, frozen=True, omit_defaults=True, tag="resolve_
     replaced_by: str | None = None
 
 
+class Delete(msgspec.Struct, frozen=True, omit_defaults=True, tag="delete"):
+    """Free an ended root run with its family now: rows, dead letters, and the events that made nothing else.
+
+    Outcome `Done`: not `changed` while it or a run of its family lives, and for a run that another one invoked. Of a
+    large family it frees so many at a time; sent again until the run is not `found`, it frees them all.
+    """
+
+    run: str
+    limit: int = 200
+
+
 class Leave(msgspec.Struct, frozen=True, tag="leave"):
     """A worker stops: forget its threads. Outcome `Done`."""
 
     worker: str
 
 
-Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | Prune | ResolveDead | Leave
+Op = Accept | Commit | Renew | Release | Cancel | Sweep | Deploy | Prune | ResolveDead | Delete | Leave
 
 
 class QueueTerms(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,14 +12,14 @@ import msgspec
 from flowlang.clock import random_token, rfc3339
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog
-from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Prune, Pruned, Reply
+from flowlang.engine.ops import Cancel, Delete, Deploy, Deployed, Done, Prune, Pruned, Reply
 from flowlang.engine.ports import Sealer, Stats, Store
 from flowlang.engine.program import Program
 from flowlang.engine.replay import Wish
 from flowlang.engine.state import Event
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan, WebhookSource
-from flowlang.service.answers import Answer, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
+from flowlang.service.answers import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
 from flowlang.service.callers import OPERATOR, Caller
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
@@ -431,6 +431,35 @@ class Service:
         if not outcome.found:
             raise NotFoundError(f"no run {run!r}")
         return outcome.changed
+
+    def delete(self, run: str, *, caller: Caller = OPERATOR) -> None:
+        """Delete an ended run for good: with all runs that it invoked, their dead letters, and its event.
+
+        Raises:
+            NotFoundError: when there is no such run.
+            NotAllowedError: when the caller may not.
+            DataError: when it, or one that it invoked, has not ended, or another run invoked it.
+        """
+        self._check(run, caller)
+        found = False
+        while True:
+            (outcome,) = self._writer.send([Delete(run)])
+            assert isinstance(outcome, Done)
+            if not outcome.found and not found:
+                raise NotFoundError(f"no run {run!r}")
+            if not outcome.found:
+                return
+            if not outcome.changed:
+                raise DataError(self._why_kept(run))
+            found = True
+
+    def _why_kept(self, run: str) -> str:
+        rows = self.store.run(run)
+        if rows is not None and rows.row.status in LIVE:
+            return f"run {run} has not ended: cancel it first"
+        if rows is not None and rows.row.parent is not None:
+            return f"run {run} was invoked by {rows.row.parent}, and is deleted with it"
+        return f"a run that {run} invoked has not ended: cancel it first"
 
     def replay(self, run: str, wish: Wish, *, key: str | None = None, caller: Caller = OPERATOR) -> Replay:
         """Make a new run of an earlier one; see `Replays.replay`. Raises: NotAllowedError, too."""

@@ -14,6 +14,7 @@ from flowlang.engine.ops import (
     Cancel,
     ClaimRequest,
     Commit,
+    Delete,
     Deploy,
     Leave,
     Op,
@@ -54,6 +55,7 @@ KINDS = (
     "deploying",
     "pruning",
     "resolving",
+    "deleting",
     "leaving",
     "claiming",
 )
@@ -66,6 +68,7 @@ _SIMPLE: dict[type, str] = {
     Deploy: "deploying",
     Prune: "pruning",
     ResolveDead: "resolving",
+    Delete: "deleting",
     Leave: "leaving",
 }
 

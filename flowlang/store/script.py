@@ -71,6 +71,7 @@ _WITH_DEFAULTS: tuple[type[msgspec.Struct], ...] = (
     ops.Deploy,
     ops.Prune,
     ops.ResolveDead,
+    ops.Delete,
     ops.Leave,
     ops.QueueTerms,
     ops.ClaimRequest,

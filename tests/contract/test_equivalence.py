@@ -23,6 +23,7 @@ from flowlang.engine.ops import (
     Commit,
     DeadLetter,
     Delayed,
+    Delete,
     Deploy,
     Finish,
     Group,
@@ -415,6 +416,10 @@ class Machine(RuleBasedStateMachine):
     @rule(ident=st.sampled_from(RUNS + EVENTS), replaced_by=st.sampled_from([None, "r8"]), how=hows)
     def resolve_dead(self, ident: str, replaced_by: str | None, how: How) -> None:
         self.add(ResolveDead(ident, replaced_by), how)
+
+    @rule(run=st.sampled_from(RUNS), limit=st.integers(1, 3), how=hows)
+    def delete(self, run: str, limit: int, how: How) -> None:
+        self.add(Delete(run, limit), how)
 
     @rule(worker=st.sampled_from(WORKERS), how=hows)
     def leave(self, worker: str, how: How) -> None:

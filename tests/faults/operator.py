@@ -1,4 +1,4 @@
-"""What an operator does, in a process that may be struck: deploys, sends dead letters again, discards one, prunes.
+"""What an operator does, in a process that may be struck: deploys, sends dead letters again, discards one, prunes, deletes.
 
 `python -m tests.faults.operator`; whoever starts it starts it again until it ends with 0. What was done before is found
 done. Failed runs of `once` are left alone: nobody knows whether they did their work.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from flowlang import bootstrap
-from flowlang.service import Service
+from flowlang.service import NotFoundError, Service
 from flowlang.service.views import DeadSummary
 from flowlang.settings import Settings
 from tests.faults.stage import project
@@ -35,6 +36,8 @@ def main() -> int:
         for letter in service.dead_letters(limit=1_000):
             _settle(service, letter)
         service.prune()
+        with suppress(NotFoundError):  # what it has done when it was struck behind it
+            service.delete("r00-nothing")
     return 0
 
 

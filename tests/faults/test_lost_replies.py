@@ -20,6 +20,7 @@ from flowlang.engine.ops import (
     Commit,
     DeadLetter,
     Delayed,
+    Delete,
     Deploy,
     Finish,
     Leave,
@@ -188,6 +189,7 @@ def test_every_kind_of_operation_is_applied_once_though_its_reply_is_lost(twins:
     twins.one(commit(main, "ended", consumed=len(main.facts), finish=Finish("failed", b"error", dead)))
     twins.one(commit(rows["r00-3"], "ended", consumed=1, finish=Finish("succeeded", b"output")))
     twins.one(ResolveDead("r00-1", "r00-9"))
+    twins.one(Delete("r00-3"))
     twins.one(Prune(epoch, ("v1",)))
     twins.one(Leave("w"))
 

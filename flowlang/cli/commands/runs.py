@@ -1,4 +1,4 @@
-"""`flowlang runs`: list, show and cancel runs."""
+"""`flowlang runs`: list, show, cancel and delete runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from flowlang.cli import bulk
 from flowlang.cli.arguments import reveal_option
 from flowlang.cli.commands.cancel import command as cancel
 from flowlang.cli.session import Group, Session
-from flowlang.cli.shapes import error_text, json_line, moment, plain, took
+from flowlang.cli.shapes import error_text, json_line, moment, plain, plural, took
 from flowlang.cli.wiring import service_of
 from flowlang.diagnostics.paint import printable
 
@@ -21,7 +22,7 @@ _STATUSES: Final = ("pending", "running", "succeeded", "failed", "cancelled", "s
 
 @click.group("runs", cls=Group)
 def command() -> None:
-    """List, show and cancel runs."""
+    """List, show, cancel and delete runs."""
 
 
 command.add_command(cancel, "cancel")
@@ -51,6 +52,31 @@ def list_runs(session: Session, pipeline: str | None, status: str | None, limit:
         session.console.say("no such runs" if pipeline or status or before else "no runs yet")
     elif len(found) == limit:
         session.console.say(f"there may be more: --before {found[-1].id}")
+
+
+@command.command("delete")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(session: Session, runs: tuple[str, ...], *, yes: bool) -> int:
+    """Delete ended runs for good, before their retention is over.
+
+    All runs that they invoked go with them, their dead letters, and the event of each where it made no other run.
+    Outputs that were kept for other runs (`cache`) stay for their time. docs/operations/encryption.md says what of it
+    backups still have.
+    """
+    chosen = list(dict.fromkeys(runs))
+    bulk.confirm(f"Delete {plural(len(chosen), 'run')} for good?", len(chosen), sure=yes)
+    with service_of(session) as service:
+
+        def drop(run: str) -> dict[str, Any]:
+            service.delete(run)
+            return {"id": run, "ok": True}
+
+        def say(told: dict[str, Any]) -> None:
+            session.console.say(f"{told['id']}: is deleted")
+
+        return bulk.each(session, "deleting", chosen, drop, say, key="deleted")
 
 
 @command.command("show")

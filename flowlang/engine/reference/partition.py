@@ -10,6 +10,7 @@ from flowlang.engine.ops import (
     Cancel,
     ClaimRequest,
     Commit,
+    Delete,
     Deploy,
     Leave,
     Op,
@@ -218,6 +219,8 @@ def _apply(tables: Tables, op: Op) -> Outcome:
             return upkeep.prune(tables, op)
         case ResolveDead():
             return upkeep.resolve_dead(tables, op)
+        case Delete():
+            return upkeep.delete(tables, op)
         case Leave():
             return upkeep.leave(tables, op)
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from flowlang.engine.ops import Cancel, Deploy, Deployed, Done, Leave, Prune, Pruned, ResolveDead, Stale, Sweep, Swept
+from flowlang.engine.ops import (
+    Cancel,
+    Delete,
+    Deploy,
+    Deployed,
+    Done,
+    Leave,
+    Prune,
+    Pruned,
+    ResolveDead,
+    Stale,
+    Sweep,
+    Swept,
+)
 from flowlang.engine.reference import children, events, gates, serving
 from flowlang.engine.reference.tables import MAIN, MAX_AHEAD_MS, SEP, WORKER_LISTED_MS, Tables, under_living
 
@@ -136,6 +149,37 @@ def resolve_dead(tables: Tables, op: ResolveDead) -> Done:
         run.replaced_by = op.replaced_by
         children.expire(tables, op.id, run)
     return Done()
+
+
+def delete(tables: Tables, op: Delete) -> Done:
+    """Apply a `Delete`."""
+    root = tables.runs.get(op.run)
+    if root is None:
+        return Done(found=False, changed=False)
+    if root.live or root.parent is not None or root.under > 0:
+        return Done(changed=False)
+    below = [run_id for _, run_id in root.family][: op.limit]
+    for run_id in below:
+        root.family.drop(run_id)
+        _erase(tables, run_id)
+    tables.expiry.drop(op.run)
+    if len(below) == op.limit:
+        tables.expiry.put(op.run, tables.now_ms)  # there may be more: should nobody ask again, the sweep has them
+    else:
+        _erase(tables, op.run)
+    return Done()
+
+
+def _erase(tables: Tables, run_id: str) -> None:
+    """Free a run, its dead letter, and its event where that has made no other run."""
+    tables.dead.pop(run_id, None)
+    ident = tables.runs[run_id].event
+    event = tables.events.get(ident)
+    if event is not None and event.runs == (run_id,):
+        events.unpost(tables, ident, event.keys)
+        del tables.events[ident]
+        tables.rows_expiry.drop("event" + SEP + ident)
+    _free(tables, run_id)
 
 
 def leave(tables: Tables, op: Leave) -> Done:

@@ -12,7 +12,7 @@
 local APPLY = {
   accept = {'Accept', accept}, commit = {'Commit', commit}, renew = {'Renew', renew}, release = {'Release', release},
   cancel = {'Cancel', cancel}, sweep = {'Sweep', sweep}, deploy = {'Deploy', deploy}, prune = {'Prune', prune},
-  resolve_dead = {'ResolveDead', resolve_dead}, leave = {'Leave', leave},
+  resolve_dead = {'ResolveDead', resolve_dead}, delete = {'Delete', delete}, leave = {'Leave', leave},
 }
 
 local function apply(worker, seq, body, acked)

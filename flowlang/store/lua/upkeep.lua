@@ -159,6 +159,39 @@ local function resolve_dead(op)
   return done(true, true)
 end
 
+-- Frees a run, its dead letter, and its event where that has made no other run.
+local function erase_run(run_id)
+  redis.call('ZREM', K.dead, run_id)
+  redis.call('HDEL', K.dead_rows, run_id)
+  local run, key = get_run(run_id), K.event .. redis.call('HGET', K.run .. run_id, 'event')
+  local kept = redis.call('HMGET', key, 'runs', 'mail')
+  if kept[1] == run_id then
+    if kept[2] then unpost(kept[2]) end
+    redis.call('DEL', key)
+  end
+  free_run(run_id, run.pipeline, run.version, run.status)
+end
+
+local function delete(op)
+  local run = get_run(op.run)
+  if not run then return done(false, false) end
+  if run.live or run.parent or (run.under or 0) > 0 then return done(true, false) end
+  local family = K.run .. op.run .. RUN.family
+  local below = redis.call('ZRANGE', family, 0, op.limit - 1)
+  for _, run_id in ipairs(below) do
+    redis.call('ZREM', family, run_id)
+    erase_run(run_id)
+  end
+  local member = table.concat({run.id, run.pipeline, run.version, run.status}, SEP)
+  if #below == op.limit then
+    redis.call('ZADD', K.expiry, NOW, member) -- there may be more: should nobody ask again, the sweep has them
+  else
+    redis.call('ZREM', K.expiry, member)
+    erase_run(op.run)
+  end
+  return done(true, true)
+end
+
 local function leave(op)
   local known = redis.call('HDEL', K.workers, op.worker) == 1
   return done(known, known)

@@ -69,7 +69,7 @@ LEAVES = leaves(cli, ())
 def test_all_commands_are_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         "new", "validate", "graph", "test", "eval", "dev", "deploy", "worker", "serve", "run", "send", "doctor", "keys list", "keys generate", "keys rotate", "fsck", "completion", "versions", "bench",
-        "runs list", "runs show", "runs cancel", "dead-letters list", "dead-letters show", "dead-letters retry",
+        "runs list", "runs show", "runs cancel", "runs delete", "dead-letters list", "dead-letters show", "dead-letters retry",
         "dead-letters discard", "replay", "cancel",
         "explain",
         "lsp", "schema", "types", "webhooks list", "webhooks test",

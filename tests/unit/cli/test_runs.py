@@ -150,3 +150,16 @@ def test_runs_are_cancelled_once(desk: Desk) -> None:
     desk.sim.run_until_idle()
     assert desk.service.run(run).run.status == "cancelled"
     assert desk.read("runs", "cancel", run, status=1) == {"cancelled": [{"id": run, "ok": False, "changed": False}]}
+
+
+def test_an_ended_run_is_deleted_when_that_is_meant(desk: Desk) -> None:
+    run = desk.sim.call("welcome", {"name": "Ada"})
+    assert (
+        desk.call("runs", "delete", run, "--yes").stderr == f"error: {run}: run {run} has not ended: cancel it first\n"
+    )
+    desk.sim.run_until_idle()
+    assert desk.call("runs", "delete", run, text="n\n").exit_code == 130
+    assert desk.service.run(run).run.status == "succeeded"
+    assert desk.read("runs", "delete", run, "--yes")["deleted"] == [{"id": run, "ok": True}]
+    assert desk.call("runs", "show", run).exit_code == 1
+    assert desk.call("runs", "delete", run, "--yes").exit_code == 1

@@ -364,3 +364,17 @@ def test_a_deploy_has_succeeded_also_when_nothing_can_be_dropped_after_it(world:
     world.store.apply = breaks_after_the_deploy  # type: ignore[method-assign, assignment]
     assert world.service.deploy(manifest(fresh), [fresh]).changed
     assert world.service.catalog.manifest.pipelines == {"fresh": fresh.digest}
+
+
+def test_a_deleted_run_leaves_nothing_and_one_that_lives_is_refused(world: World) -> None:
+    run = world.service.call("by-hand", {"name": "Ada"}).id
+    with pytest.raises(DataError, match="has not ended: cancel it first"):
+        world.service.delete(run)
+    event = world.service.run(run).run.event
+    assert finish(world) == run
+    world.service.delete(run)
+    for look in (world.service.run, world.service.delete):
+        with pytest.raises(NotFoundError):
+            look(run)
+    with pytest.raises(NotFoundError):
+        world.service.event(event)
