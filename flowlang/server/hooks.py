@@ -156,7 +156,7 @@ class Hooks:
         found = []
         for source in catalog.manifest.webhooks:
             try:
-                load_keys(source, self._secrets)
+                load_keys(source, self._secrets, self._now_s())
             except SecretError as error:
                 found.append(f"webhook {source.name}: {error}")
         return found
@@ -222,7 +222,7 @@ class Hooks:
         name = webhook.source.name
         if name not in known:
             try:
-                known[name] = load_keys(webhook.source, self._secrets)
+                known[name] = load_keys(webhook.source, self._secrets, self._now_s())
             except SecretError as error:
                 log.error("webhook %s cannot verify anything: %s", name, error)  # noqa: TRY400 - a setting, no fault
                 raise

@@ -81,7 +81,7 @@ class Site:
         return self.world.clock.now_ms() // 1000
 
     def signed(self, name: str, body: bytes = b'{"id": "e1"}', ident: str = "d1", key: int = 0) -> Sent:
-        keys = valid(load_keys(self.sources[name], TEXTS), self.now_s)[key:]
+        keys = valid(load_keys(self.sources[name], TEXTS, self.now_s), self.now_s)[key:]
         return sent(self.sources[name], body, keys, self.now_s, ident)
 
     def send(self, name: str, what: Sent) -> httpx.Response:
@@ -247,6 +247,20 @@ def test_a_secret_counts_to_the_end_of_its_time_and_no_longer() -> None:
         by_old = sent(rolled, b'{"id": "c"}', [b"whsec_old"], site.now_s, "")
         assert site.send("rolled", by_old).status_code == 401
         assert site.send("rolled", site.signed("rolled", b'{"id": "d"}')).status_code == 202
+    finally:
+        site.close()
+
+
+def test_a_secret_that_has_ended_need_not_be_there_any_more() -> None:
+    site = Site(rolled=source("rolled", "stripe", secrets=("gone", "stripe"), until={"gone": 1000}))
+    try:
+        assert site.app.hooks.check(site.service.catalog) == []
+        assert site.send("rolled", site.signed("rolled")).status_code == 202
+        site.deploy(site.service, rolled=source("rolled", "stripe", secrets=("gone", "stripe")))
+        assert site.app.hooks.check(site.service.catalog) == [
+            "webhook rolled: the secret gone is not set; set gone or gone_FILE"
+        ]
+        assert site.http.post("/hooks/rolled", content=b"{}", headers=JSON).status_code == 503
     finally:
         site.close()
 

@@ -81,7 +81,7 @@ def _row(source: WebhookSource, secrets: Secrets, now_ms: int, refusals: Sequenc
 
     problem = None
     try:
-        load_keys(source, secrets)
+        load_keys(source, secrets, now_ms // 1000)
     except SecretError as error:
         problem = str(error)
     return {
@@ -167,7 +167,7 @@ def _signed(source: WebhookSource, places: tuple[str, ...], body: bytes, ident: 
     from flowlang.server.signatures.sending import sent  # noqa: PLC0415 - the same
 
     now_s = SystemClock().now_ms() // 1000
-    keys = valid(load_keys(source, Env(places=lambda: places).secrets), now_s)
+    keys = valid(load_keys(source, Env(places=lambda: places).secrets, now_s), now_s)
     return sent(source, body, keys, now_s, ident)
 
 

@@ -47,12 +47,13 @@ def scheme_of(source: WebhookSource) -> Scheme:
     return scheme
 
 
-def load_keys(source: WebhookSource, secrets: Secrets) -> tuple[Key, ...]:
-    """The keys of a webhook, in written order.
+def load_keys(source: WebhookSource, secrets: Secrets, now_s: int) -> tuple[Key, ...]:
+    """The keys of a webhook that have not ended, in written order.
 
     Args:
         source: The webhook.
-        secrets: Name in `secrets.*` → its text.
+        secrets: Name in `secrets.*` → its text; of those that have ended nothing is asked.
+        now_s: Seconds since the epoch.
 
     Raises:
         SecretError: when one is missing or cannot be used.
@@ -64,12 +65,14 @@ def load_keys(source: WebhookSource, secrets: Secrets) -> tuple[Key, ...]:
         raise SecretError("it has no secret; write `secret:`, or `unsigned: true` to accept what nobody signed")
     keys = []
     for name in source.secrets:
+        until_s = source.until[name] // 1000 if name in source.until else None
+        if until_s is not None and until_s < now_s:
+            continue
         try:
             text = secrets.get(name)
         except FlowError as error:
             raise SecretError(str(error)) from error
         if text is None:
             raise SecretError(f"the secret {name} is not set; set {name} or {name}_FILE")
-        until_ms = source.until.get(name)
-        keys.append(Key(scheme.load_secret(text), None if until_ms is None else until_ms // 1000))
+        keys.append(Key(scheme.load_secret(text), until_s))
     return tuple(keys)
