@@ -51,6 +51,7 @@ from flowlang.expr.syntax import (
     Logic,
     Loop,
     MapNode,
+    Mistake,
     Name,
     Node,
     OptionalMap,
@@ -211,6 +212,8 @@ class _Checker:
         match node:
             case Literal():
                 return _LITERALS[node.value.__class__]
+            case Mistake():
+                return ERROR
             case TypeName():
                 return TypeOf(denoted(node.name))
             case Name():

@@ -30,6 +30,7 @@ from flowlang.expr.syntax import (
     Logic,
     Loop,
     MapNode,
+    Mistake,
     Name,
     Node,
     OptionalMap,
@@ -205,7 +206,7 @@ class _Resolver:
             return Literal(node.start, node.end, decode(node, negative=negative))
         except ExpressionSyntaxError as error:
             self.problems += error.problems
-            return Literal(node.start, node.end, None)
+            return Mistake(node.start, node.end)
 
     def _unary(self, node: Unary, names: Names) -> Node:
         operand = node.operand
@@ -346,14 +347,14 @@ class _Resolver:
             self._problem(
                 "`has` takes one field, as in has(event.data.email)", node, "to test a key write 'key' in map"
             )
-            return node
+            return Mistake(node.start, node.end)
         operand = self.visit(argument.operand, names)
         return Has(node.start, node.end, operand, argument.field, argument.field_start, argument.end, argument.optional)
 
     def _bind(self, node: Call, names: Names) -> Node:
         if len(node.args) != 3:
             self._problem("`cel.bind` takes a name, a value and an expression", node, None)
-            return node
+            return Mistake(node.start, node.end)
         value = self.visit(node.args[1], names)
         slots, written, inner = self._declare(node, node.args[:1], names, lazy=True)
         return Bind(node.start, node.end, slots, written, (value,), self.visit(node.args[2], inner))
@@ -362,7 +363,7 @@ class _Resolver:
         values = node.args[0] if node.args else None
         if len(node.args) != 2 or not isinstance(values, ListNode) or any(each.optional for each in values.elements):
             self._problem("`cel.block` takes a list of values and an expression", node, None)
-            return node
+            return Mistake(node.start, node.end)
         inner = dict(names)
         slots, written, visited = [], [], []
         for number, element in enumerate(values.elements):

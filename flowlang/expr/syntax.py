@@ -40,6 +40,11 @@ class Literal(Node):
 
 
 @_node
+class Mistake(Node):
+    """What `resolve` has reported: nothing more can be said of it, and nothing runs it."""
+
+
+@_node
 class RawLiteral(Node):
     """A literal as written, before `resolve` decodes it."""
 
