@@ -61,7 +61,7 @@ _SHAPES: Final = {"dedupe": _HELD_UNTIL, "once": _HELD_UNTIL, "cache": _HELD_UNT
 _SHAPE: Final = 30
 
 #: Keys that end by themselves.
-_ENDING: Final = frozenset({"event", "dedupe", "once", "cache", "pace", "flush", "mark", "asked", "rate"})
+_ENDING: Final = frozenset({"event", "dedupe", "once", "cache", "pace", "flush", "mark", "asked", "rate", "refusals"})
 
 #: The rows that are held, and how many of each queue are counted, at one moment: the one question that needs an answer
 #: to be asked.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flowlang.engine.ports import REFUSALS_KEPT_MS, RefusalRow
+from flowlang.store.fsck import check_server
 from flowlang.store.memory import MemoryStore
+from flowlang.store.redis import RedisStore
 from tests.contract.rig import Rig
 
 BOTH = ("crm", "stripe")
@@ -42,3 +46,15 @@ def test_counts_go_some_time_after_the_last_one(rig: Rig) -> None:
         assert row.count == 2
         rig.advance(1)
         assert rig.store.refusals(BOTH) == []
+
+
+def test_fsck_knows_the_keys_of_refusals(redis_store: RedisStore, redis_url: str) -> None:
+    redis_store.refused("stripe", "too old")
+    report = check_server(redis_url, namespace="flowlang", now_ms=redis_store.now_ms, pause=lambda _: None)
+    assert report.findings == ()
+
+
+def test_the_counts_of_a_webhook_end_by_themselves(redis_store: RedisStore) -> None:
+    redis_store.refused("stripe", "too old")
+    left_ms: Any = redis_store._client.pttl(redis_store.keys.family("refusals", "stripe"))
+    assert REFUSALS_KEPT_MS - 60_000 < left_ms <= REFUSALS_KEPT_MS
