@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from flowlang.durations import DurationError, parse_duration
@@ -33,6 +34,7 @@ class Rate:
         return -(-self.period_us // self.limit)
 
 
+@lru_cache(maxsize=1024)  # a key's rate is read at each of its requests
 def parse_rate(text: str) -> Rate:
     """Read a rate: `100/s`, `1000/m`, `5/10s`.
 

@@ -38,6 +38,7 @@ class Connection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._taking_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._in_body = False  # of a request that may have been answered before its body was there
         self._refusal: HttpProblem | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -60,7 +61,7 @@ class Connection(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             if self._head_timer is None:
                 self._expect_head()
-            self._head_bytes += len(data)
+            self._head_bytes += 0 if self._in_body else len(data)
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
             self._refuse(_TOO_LARGE)
@@ -72,7 +73,13 @@ class Connection(HttpToolsProtocol):
         if size > HEAD_BYTES or len(self.headers) > HEADERS:
             self._refusal = _TOO_LARGE
             raise _TOO_LARGE  # the parser makes it an error of its own, and uvicorn calls `send_400_response`
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Look for the next head from here on."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or what we have said is too much of it."""

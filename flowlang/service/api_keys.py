@@ -310,7 +310,7 @@ class KeyRing:
             rows = self._store.api_keys()
             used = {
                 key: at_ms
-                for key, at_ms in self._used.items()
+                for key, at_ms in dict(self._used).items()  # requests go on meanwhile
                 if key in rows and at_ms - self._noted.get(key, -USED_MS) >= USED_MS
             }
             if used:

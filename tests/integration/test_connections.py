@@ -97,6 +97,24 @@ def test_a_head_of_the_size_that_is_allowed_is_taken(server: HttpServer) -> None
             assert client.post("/events", content=large, headers=bearer() | json_type).status_code == 202
 
 
+def test_a_request_that_is_refused_before_its_body_came_leaves_the_connection_as_it_was(server: HttpServer) -> None:
+    with dialled(server) as raw:
+        head = b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n"
+        raw.sendall(head)
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 401")
+        raw.sendall(b"x" * 1_000_000)
+        raw.sendall(HEAD + b"\r\n")
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_nobody_waits_for_any_more_does_not_come_for_ever(quick: None, server: HttpServer) -> None:
+    with dialled(server) as raw:
+        raw.sendall(b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n")
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 401")
+        raw.sendall(b"x")
+        assert raw.recv(65_536) == b""
+
+
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [(b"", (0, "")), (b"G", (408, "head.timeout")), (HEAD, (408, "head.timeout")), (b"\r\n", (408, "head.timeout"))],
