@@ -6,7 +6,7 @@ Each check is a pure function. Gathering the facts is left to the commands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,7 +17,7 @@ from flowlang.settings import Settings, safe_url
 
 if TYPE_CHECKING:
     from flowlang.bootstrap import Health
-    from flowlang.engine.ports import Stats
+    from flowlang.engine.ports import ApiKeyRow, Stats
 
 #: A clock that differs more is worth a warning; more than the second makes signatures of webhooks fail. Milliseconds.
 _SKEW_MS: Final = 1_000
@@ -25,6 +25,9 @@ _BAD_SKEW_MS: Final = 240_000
 
 #: A row that is ready and that nobody took for so long is worth a warning, in milliseconds.
 _STALE_MS: Final = 30_000
+
+#: An API key that expires so soon is worth a warning, in milliseconds.
+_ENDING_MS: Final = 7 * 86_400_000
 
 _OLDEST_SERVER: Final = 7
 
@@ -222,6 +225,27 @@ def dead_check(stats: Stats, limit: int | None = None) -> Check:
         status: Literal["warn", "fail"] = "fail" if stats.dead >= limit else "warn"
         return Check("dead letters", status, found, f"retry or discard them, none is dropped: {advice}")
     return Check("dead letters", "ok", "none")
+
+
+def api_keys_check(keys: Iterable[ApiKeyRow], now_ms: int) -> Check:
+    """Say whether somebody will soon be locked out of HTTP.
+
+    Args:
+        keys: All API keys.
+        now_ms: The store's time.
+    """
+    usable = [key for key in keys if key.expires_ms is None or key.expires_ms > now_ms]
+    lasting = {key.name for key in usable if key.expires_ms is None or key.expires_ms - now_ms > _ENDING_MS}
+    ending = sorted({key.name for key in usable} - lasting)
+    if not usable:
+        return Check(
+            "api keys", "ok", "there are none; `flowlang serve` needs one, workers and the command line do not"
+        )
+    found = f"{plural(len(usable), 'API key')} can be used"
+    if ending:
+        advice = f"`flowlang api-keys rotate {ending[0]}`, and give the new one to its holder"
+        return Check("api keys", "warn", f"{found}; within a week, nobody gets in as {', '.join(ending)}", advice)
+    return Check("api keys", "ok", found)
 
 
 def deployed_check(active: dict[str, str] | None, epoch: int, digest: str | None, local: str | None) -> Check:

@@ -13,7 +13,15 @@ from typing import Final
 import click
 
 from flowlang import __version__
-from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
+from flowlang.cli.checks import (
+    Check,
+    api_keys_check,
+    dead_check,
+    deployed_check,
+    durable_check,
+    server_checks,
+    work_checks,
+)
 from flowlang.cli.key_checks import keys_checks
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.cli.shapes import plural
@@ -132,10 +140,12 @@ def _servers(settings: Settings, project: Project | None) -> Iterator[Check]:
     with open_service(settings) as service:
         yield _deployed(service, None if project is None else load_project(settings, deploying=True))
         stats = service.stats()
+        api_keys = service.store.api_keys()
         manifest = _manifest(service)
         if manifest is not None:
             why_not = service.store.why_not_secure(manifest.durable)
             yield durable_check(manifest.durable, why_not, found.store.get("replicas", 0))
+    yield api_keys_check(api_keys.values(), stats.now_ms)
     yield from work_checks(stats)
     yield dead_check(stats, None if manifest is None else manifest.limits.get("dead_letters"))
 

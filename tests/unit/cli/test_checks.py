@@ -9,8 +9,16 @@ import pytest
 
 from flowlang import bootstrap
 from flowlang.bootstrap import Health
-from flowlang.cli.checks import Check, dead_check, deployed_check, durable_check, server_checks, work_checks
-from flowlang.engine.ports import Stats, WorkerRow
+from flowlang.cli.checks import (
+    Check,
+    api_keys_check,
+    dead_check,
+    deployed_check,
+    durable_check,
+    server_checks,
+    work_checks,
+)
+from flowlang.engine.ports import ApiKeyRow, Grants, Stats, WorkerRow
 from flowlang.settings import Settings
 from tests.unit.cli.desk import SOUND, Desk
 
@@ -111,6 +119,30 @@ def test_workers_and_the_queues_that_wait_are_counted() -> None:
     assert work.message == "3 ready and not taken: default since 60 s"
 
 
+@pytest.mark.parametrize(
+    ("days", "status", "says"),
+    [
+        ({}, "ok", "there are none"),
+        ({"a": None}, "ok", "1 API key can be used"),
+        ({"a": 8, "b": 30}, "ok", "2 API keys can be used"),
+        ({"a": 6, "b": 30}, "warn", "within a week, nobody gets in as a"),
+        ({"a": 6, "a (new)": 30}, "ok", "2 API keys can be used"),
+        ({"a": -1}, "ok", "there are none"),
+        ({"b": 1, "a": 2}, "warn", "nobody gets in as a, b"),
+    ],
+)
+def test_keys_that_will_soon_be_of_no_use_are_named(days: dict[str, int | None], status: str, says: str) -> None:
+    now_ms, day_ms = 1_000_000_000_000, 86_400_000
+    rows = [
+        ApiKeyRow(
+            name, name.removesuffix(" (new)"), "", Grants(), 0, (), None if left is None else now_ms + left * day_ms
+        )
+        for name, left in days.items()
+    ]
+    check = api_keys_check(rows, now_ms)
+    assert (check.status, says in check.message) == (status, True)
+
+
 def test_dead_letters_want_a_look() -> None:
     assert dead_check(stats()).status == "ok"
     assert dead_check(stats(dead=2)).message == "2 dead letters wait for a person"
@@ -152,7 +184,7 @@ def test_doctor_shows_each_check_and_fails_when_one_does(desk: Desk, monkeypatch
     assert checks["python"] == {**checks["python"], "status": "ok", "advice": None}
     assert set(checks) == {
         "python", "packages", "settings", "project", "handlers", "store", "fixes", "eviction", "memory", "persistence", "clock",
-        "test clock", "broker", "deployed", "durable", "workers", "work", "dead letters",
+        "test clock", "broker", "deployed", "durable", "api keys", "workers", "work", "dead letters",
     }  # fmt: skip
 
 
