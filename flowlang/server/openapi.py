@@ -45,6 +45,15 @@ _PROBLEM_SCHEMA: Final = {
 }
 
 
+#: What may come with a problem, where it makes sense.
+_PROBLEM_HEADERS: Final = {
+    "retry-after": "Seconds until the same may be sent again; with 429 and 503.",
+    "www-authenticate": "What is wrong with the key; with 401 and 403.",
+    "ratelimit-policy": 'The rate that was exceeded, such as `"key";q=100;w=1`; with 429.',
+    "ratelimit": "What is left of it, and in how many seconds there will be some; with 429.",
+}
+
+
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The document of routes.
 
@@ -73,6 +82,10 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "responses": {
                 "Problem": {
                     "description": "It is refused.",
+                    "headers": {
+                        name: {"description": sentence, "schema": {"type": "string"}}
+                        for name, sentence in _PROBLEM_HEADERS.items()
+                    },
                     "content": {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
                 }
             },
