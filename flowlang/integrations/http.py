@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowlang import Context, Permanent, Transient, __version__, handler
+from flowlang import Context, Permanent, Sensitive, Transient, __version__, handler
 from flowlang.integrations.client import outbound
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class Auth(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    bearer: str | None = None
+    bearer: Sensitive[str] | None = None
     user: str | None = None
-    password: str | None = None
+    password: Sensitive[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from flowlang.diagnostics import render
 from flowlang.handler.discover import discover
+from flowlang.handler.hint_schemas import hint_schemas
 from flowlang.project import load_project
 from flowlang.project.signatures import read_signatures
 from flowlang.testing import check_handler
@@ -86,6 +87,16 @@ def test_calls_are_checked_like_those_of_a_project_s_own(tmp_path: Path, pipelin
     codes = found(tmp_path, pipeline)
     assert len(codes) == len(wanted), codes
     assert all(code.startswith(start) for code, start in zip(codes, wanted, strict=True)), codes
+
+
+def test_tokens_and_passwords_are_marked_as_sensitive(tmp_path: Path) -> None:
+    schema = hint_schemas(discover(tmp_path).registry["http.request"]).arguments["auth"]
+    marked = {
+        name
+        for name, field in schema["$defs"]["Auth"]["properties"].items()
+        if any(part.get("x-sensitive") for part in field["anyOf"])
+    }
+    assert marked == {"bearer", "password"}
 
 
 def test_a_sensitive_field_is_not_written_to_the_log(tmp_path: Path) -> None:
