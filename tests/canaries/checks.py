@@ -31,3 +31,5 @@ def assert_all_was_played(traces: Traces, canaries: Canaries) -> None:
     assert traces.dead >= 5
     assert hits(traces.revealed, canaries.sensitive()) == set(canaries.sensitive()) - {canaries.iban}
     assert all(traces.places.values())
+    assert traces.key
+    assert found(traces, traces.places, [traces.key]) == {}, "an API key is stored as a digest, and written nowhere"

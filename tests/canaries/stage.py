@@ -85,6 +85,7 @@ class Traces:
     revealed: bytes
     statuses: dict[str, int]
     dead: int
+    key: str  #: of the API
 
 
 def perform(folder: Path, canaries: Canaries, *, keys: str = "", masked: bool = True) -> Traces:
@@ -120,6 +121,7 @@ class _Stage:
         self.written: list[str] = []
         self.events: list[str] = []
         self.collector: _Collector
+        self.key = ""
         self.http: httpx.Client
         self.processes: list[subprocess.Popen[bytes]] = []
         self.runs: list[dict[str, Any]] = []
@@ -143,11 +145,14 @@ class _Stage:
             stage.collector = collector
             try:
                 stage.command("deploy")
+                grants = ("--send", "*", "--call", "*", "--read", "--control")
+                stage.key = stage.document("api-keys", "create", "canaries", *grants, keep=False)["key"]
                 told = {**canaries.secrets, "SLACK_HOOK": f"{collector.url}/slack", "TOKEN": canaries.token}
                 stage.start("worker-text", "flowlang.app", masked=masked, told=told)
                 stage.start("worker-json", "flowlang.app", masked=masked, told={**told, "FLOWLANG_LOG": "json"})
                 stage.start("server", "flowlang", "serve", "--port", "0", masked=masked, told=told)
-                with httpx.Client(base_url=until(stage.url, "the server"), trust_env=False, timeout=60) as stage.http:
+                url, about = until(stage.url, "the server"), {"authorization": f"Bearer {stage.key}"}
+                with httpx.Client(base_url=url, headers=about, trust_env=False, timeout=60) as stage.http:
                     yield stage
             finally:
                 stage.stop()
@@ -181,8 +186,8 @@ class _Stage:
             self.written.append(result.output)
         return result.stdout
 
-    def document(self, *arguments: str) -> Any:
-        return json.loads(self.command(*arguments, "--json"))
+    def document(self, *arguments: str, keep: bool = True) -> Any:
+        return json.loads(self.command(*arguments, "--json", keep=keep))
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         answer = self.http.request(method, path, **more)
@@ -197,6 +202,11 @@ class _Stage:
             self.events.append(
                 self.ask("POST", "/events", json={"name": "shop/paid", "data": canaries.paid(mode)})["event"]
             )
+        event = {"name": "shop/paid", "data": canaries.paid("ok")}
+        self.ask("POST", f"/e/{self.key}", json=event, headers={"authorization": ""})
+        cloud = {"specversion": "1.0", "id": "c-1", "source": "shop", "type": "shop/paid", "data": canaries.paid("bug")}
+        content = json.dumps(cloud).encode()
+        self.ask("POST", "/events", content=content, headers={"content-type": "application/cloudevents+json"})
         self.ask("POST", "/pipelines/charge/runs", json={"data": canaries.paid("ok")})
         self.ask("POST", "/pipelines/charge/runs", json={"data": canaries.paid("ok") | {"card": canaries.card}})
         self.ask("POST", "/events", json={"name": "shop/paid", "data": {"card": canaries.card, "email": canaries.pin}})
@@ -270,7 +280,7 @@ class _Stage:
                 for name in ("worker-text", "worker-json", "server")
             },
         }
-        return Traces(places, self.revealed.encode(), statuses, self.letters)
+        return Traces(places, self.revealed.encode(), statuses, self.letters, self.key)
 
 
 def _files(folder: Path) -> Iterator[Path]:
