@@ -95,6 +95,8 @@ class Holder(msgspec.Struct, frozen=True):
 
 EventList = Annotated[list[EventBody], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
 
+_FORM: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_HEARD: Final = {"text/plain": {"type": "string"}, "text/xml": {"type": "string"}}
 _CLOUD_EVENTS: Final = {f"{STRUCTURED}+json": CLOUD_EVENT, f"{BATCH}+json": CLOUD_EVENTS}
 
 POST_EVENTS: Final = Operation(
@@ -164,9 +166,12 @@ CANCEL_RUN: Final = Operation(
 )
 POST_HOOK: Final = Operation(
     "Take a delivery of a webhook, proven by its sender's signature",
-    {202: Answer("The event is stored, or was before.", Delivered)},
+    {
+        202: Answer("The event is stored, or was before.", Delivered),
+        200: Answer("The same, in the way in which some senders want to hear it.", Delivered, others=_HEARD),
+    },
     refusals=(400, 401, 404),
-    body=Body({}),
+    body=Body({}, others=dict.fromkeys(("application/x-www-form-urlencoded", "multipart/form-data"), _FORM)),
 )
 GET_KEY: Final = Operation("Whose the key is, and what it grants", {200: Answer("The holder of the key.", Holder)})
 GET_OPENAPI: Final = Operation("This document", {200: Answer("An OpenAPI 3.1 document.", {"type": "object"})})

@@ -163,7 +163,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _answer(answer: Answer, schema: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {"description": answer.sentence, "content": {JSON_TYPE: {"schema": schema}}}
+    content = {JSON_TYPE: {"schema": schema}} | {kind: {"schema": shape} for kind, shape in answer.others.items()}
+    said: dict[str, Any] = {"description": answer.sentence, "content": content}
     if answer.headers:
         said["headers"] = {
             name: {"description": sentence, "schema": {"type": "string"}} for name, sentence in answer.headers.items()

@@ -49,11 +49,13 @@ class Answer:
         sentence: What it means.
         shape: The type of its body, as msgspec writes it; several of them; or a JSON Schema.
         headers: Name → what it says.
+        others: Media types besides JSON → their shape, as a JSON Schema.
     """
 
     sentence: str
     shape: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pytest
 from flowlang.plan import EventTrigger, WebhookOptions, WebhookSource
 from flowlang.server import hooks
 from flowlang.server.app import App, create_app
+from flowlang.server.descriptions import POST_HOOK
 from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES, Context
 from flowlang.server.signatures.keys import load_keys, valid
@@ -134,6 +135,12 @@ def test_each_sender_hears_what_it_wants_to(site: Site, name: str, status: int, 
     answer = site.send(name, site.signed(name))
     assert (answer.status_code, answer.headers["content-type"]) == (status, kind)
     assert answer.content == body if body is not None else answer.json()["status"] == "accepted"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_a_sender_hears_is_in_the_document_of_the_api(name: str) -> None:
+    answer = SCHEMES[name].answer
+    assert answer.content_type in {"application/json", *POST_HOOK.answers[answer.status].others}
 
 
 def test_slack_is_answered_its_challenge_only_when_it_is_slack(site: Site) -> None:
