@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -16,6 +17,7 @@ from flowlang.rates import Rate, parse_rate
 from flowlang.service.rates import SLICE_MS, Budgets
 from flowlang.store.memory import MemoryStore
 
+EXAMPLES = int(os.environ.get("FLOWLANG_EXAMPLES", "150"))
 RATES = ("1/s", "5/10s", "20/s", "100/s", "1000/s", "7000/3s", "600/m", "2/ms")
 
 
@@ -63,7 +65,7 @@ def exceeded(taken: Iterable[tuple[int, int]], rate: Rate) -> list[tuple[int, in
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(
     st.sampled_from(RATES),
     st.integers(1, 4),
