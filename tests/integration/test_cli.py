@@ -16,8 +16,11 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+import httpx
 import pytest
 import redis
+
+from tests.e2e.waiting import until
 
 FLOWLANG = [sys.executable, "-m", "flowlang"]
 
@@ -228,6 +231,30 @@ def test_dev_works_on_a_server_that_is_named(shop: Path, redis_url: str, any_bro
         assert dev.end() == 0
     finally:
         dev.close()
+
+
+def test_serve_starts_when_there_is_a_key_and_two_servers_go_by_its_end(shop: Path, redis_url: str) -> None:
+    urls = {"FLOWLANG_REDIS_URL": redis_url, "FLOWLANG_ENV": "production"}
+    refused = call(shop, "serve", "--port", "0", status=2, env=urls)
+    assert "make the first one with `flowlang api-keys create NAME" in refused.stderr
+    call(shop, "deploy", env=urls)
+    key = read(shop, "api-keys", "create", "shop", "--send", "member/*", "--read", env=urls)["key"]
+    servers = [Running(shop, "serve", "--port", "0", **urls) for _ in range(2)]
+    try:
+        addresses = [server.await_event("serving")["url"] for server in servers]
+
+        def statuses() -> list[int]:
+            headers = {"authorization": f"Bearer {key}"}
+            return [httpx.get(f"{url}/runs", headers=headers, trust_env=False).status_code for url in addresses]
+
+        assert statuses() == [200, 200]
+        assert read(shop, "api-keys", "list", env=urls)["api_keys"][0]["usable"]
+        call(shop, "api-keys", "revoke", "shop", env=urls)
+        until(lambda: statuses() == [401, 401], "the end of the key", patience_s=5 + PATIENCE_S)
+        assert [server.end() for server in servers] == [0, 0]
+    finally:
+        for server in servers:
+            server.close()
 
 
 def test_worker_replaces_a_killed_child(shop: Path, redis_url: str, any_broker_url: str) -> None:
