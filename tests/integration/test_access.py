@@ -8,8 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from flowlang.server.app import App, create_app
@@ -106,7 +108,6 @@ class Site:
         )
         self.server = HttpServer(self.app, port=0)
         self.server.start()
-        self._connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
         self.renew()
 
     def renew(self) -> None:
@@ -127,12 +128,16 @@ class Site:
         """Send exactly this path, which no client has put right."""
         content = None if body is None else json.dumps(body).encode()
         sent = {"content-type": "application/json", **(bearer(key) if key is not None else {}), **headers}
-        self._connection.request(method, path, content, sent)
-        response = self._connection.getresponse()
-        return Answered(response.status, response.read(), {name.lower(): text for name, text in response.getheaders()})
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        try:
+            connection.request(method, path, content, sent)
+            response = connection.getresponse()
+            told = {name.lower(): text for name, text in response.getheaders()}
+            return Answered(response.status, response.read(), told)
+        finally:
+            connection.close()
 
     def close(self) -> None:
-        self._connection.close()
         self.server.stop()
 
 
@@ -356,3 +361,19 @@ def test_a_parameter_that_does_not_fit_is_named(site: Site, query: str, where: s
 @pytest.mark.parametrize("query", ["limit=1&limit=2", "pipeline=%ff", "&".join(f"a{n}=" for n in range(40))])
 def test_a_query_that_can_be_read_in_two_ways_is_not_read(site: Site, query: str) -> None:
     assert site.ask("GET", f"/runs?{query}", site.keys["read"]).status == 422
+
+
+def test_events_that_are_taken_together_are_each_judged_by_their_own_key(site: Site) -> None:
+    expected = {("send", "shop/order"): 202, ("send", "other/x"): 403, ("send other", "shop/order"): 403, ("send other", "other/x"): 202}  # fmt: skip
+
+    def sent(number: int) -> tuple[tuple[str, str], int]:
+        kind, name = list(expected)[number % len(expected)]
+        key = site.keys[kind]
+        assert key is not None
+        body = {"name": name, "data": ORDER}
+        return (kind, name), client.post("/events", json=body, headers=bearer(key)).status_code
+
+    with httpx.Client(base_url=site.server.url, trust_env=False) as client, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(sent, range(200)))
+    assert len(answers) == 200
+    assert [answer for answer in answers if expected[answer[0]] != answer[1]] == []
