@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,15 @@ import pytest
 from flowlang.diagnostics import render
 from flowlang.handler.discover import discover
 from flowlang.handler.hint_schemas import hint_schemas
+from flowlang.integrations.outbound.body import TOO_LARGE
+from flowlang.integrations.outbound.egress import REFUSED, WRONG
+from flowlang.integrations.outbound.redirects import REDIRECTS, URL
 from flowlang.project import load_project
 from flowlang.project.signatures import read_signatures
 from flowlang.testing import check_handler
 from tests.unit.project.projects import write_project
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["http.request", "log", "mail.send", "posthog.capture", "slack.post"]
 OWN = "from flowlang import handler\n\n\n@handler('mail.send', effect='keyed')\ndef send(to: str, template: str) -> dict[str, int]:\n    return {'n': 1}\n"
 
@@ -87,6 +92,14 @@ def test_calls_are_checked_like_those_of_a_project_s_own(tmp_path: Path, pipelin
     codes = found(tmp_path, pipeline)
     assert len(codes) == len(wanted), codes
     assert all(code.startswith(start) for code, start in zip(codes, wanted, strict=True)), codes
+
+
+def test_every_code_is_in_the_reference() -> None:
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "flowlang/integrations").rglob("*.py"))
+    codes = {REFUSED, WRONG, TOO_LARGE, REDIRECTS, URL, *re.findall(r'code="([a-z_.]+)"', text)}
+    assert len(codes) > 15
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 
 
 def test_tokens_and_passwords_are_marked_as_sensitive(tmp_path: Path) -> None:
