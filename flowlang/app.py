@@ -17,7 +17,7 @@ import dramatiq
 from dramatiq.middleware import MiddlewareError
 
 from flowlang.bootstrap import WorkerRuntime
-from flowlang.cli.logs import set_up_logs
+from flowlang.cli.logs import clean_logs, set_up_logs
 from flowlang.cli.starting import check_servers
 from flowlang.errors import FlowError
 from flowlang.settings import Settings
@@ -80,4 +80,5 @@ if __name__ == "__main__":
 else:
     # `flowlang worker` has looked at the servers before it started us; nobody did for the `dramatiq` command.
     check_servers(Settings.from_env(os.environ), lambda line: print(f"flowlang: {line}", file=sys.stderr))  # noqa: T201
+    clean_logs(logging.getLogger().handlers)  # the `dramatiq` command has set them up
     broker = make_runtime().broker

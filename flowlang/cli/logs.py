@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
+from typing import Final
 
 from flowlang.clock import rfc3339
 from flowlang.settings import LogFormat, Settings
 from flowlang.worker.logfields import STANDARD, AttemptFields, Cleaned
+
+_CLEANED: Final = Cleaned()
 
 
 def set_up_logs(settings: Settings) -> None:
     """Write log records of this process to stderr, as the settings say."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(AttemptFields())
-    handler.addFilter(Cleaned())
+    handler.addFilter(_CLEANED)
     handler.setFormatter(JsonLines() if settings.log_format is LogFormat.JSON else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -23,6 +27,17 @@ def set_up_logs(settings: Settings) -> None:
     if settings.log_level == "info":  # starts and stops are told by us
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         logging.getLogger("dramatiq").setLevel(logging.WARNING)
+
+
+def clean_logs(handlers: Iterable[logging.Handler | None]) -> None:
+    """Hide what must not be shown in what others write of log records.
+
+    Args:
+        handlers: Of whoever has set logs up; where nobody has, `logging.lastResort`.
+    """
+    for handler in handlers:
+        if handler is not None and _CLEANED not in handler.filters:
+            handler.addFilter(_CLEANED)
 
 
 class TextLines(logging.Formatter):

@@ -118,6 +118,7 @@ class Catalog:
             f"pipeline/{name}.called": Marks(starter.program.plan.input_schema)
             for name, starter in self._starters.items()
         }
+        self.marks_anything = any(self._marks.values())  #: whether any event has a field that must not be shown
         self._webhooks = {source.name: _webhook(source) for source in manifest.webhooks}
         self._exact: dict[str, list[Subscription]] = {}
         self._under: dict[str, list[Subscription]] = {}
@@ -168,11 +169,6 @@ class Catalog:
     def marks(self, event: str) -> Marks:
         """What the schema of an event marks as sensitive."""
         return self._marks.get(event, NO_MARKS)
-
-    @property
-    def marks_anything(self) -> bool:
-        """Whether any event has a field that must not be shown."""
-        return any(self._marks.values())
 
     def webhook(self, name: str) -> Webhook | None:
         """A webhook of the project."""

@@ -391,7 +391,11 @@ class Held:
 
     def _carrying(self, event: Event, router: Router) -> Event:
         """An event of this run, with the places of what must not be shown of the run's data."""
-        return carrying(self.program.marks.mask(self.view.meta, self.view.records, router.catalog.marks), event)
+        marks, meta = self.program.marks, self.view.meta
+        carried = any(one.hidden for one in (meta.event, *meta.events))
+        if not (marks or router.catalog.marks_anything or carried):
+            return event
+        return carrying(marks.mask(meta, self.view.records, router.catalog.marks), event)
 
     def _delayed(self, sent: Emission, router: Router) -> Delayed:
         row = row_of_emission(self.row.run, sent.instance)

@@ -159,6 +159,10 @@ class RunMarks:
         }
         self._steps: Mapping[str, Step] = {step.key: step for step in plan.steps}
 
+    def __bool__(self) -> bool:
+        """Whether the version marks anything itself."""
+        return bool(self._input) or bool(self._returned) or bool(self._arguments)
+
     def hidden_input(self, data: Any) -> Any:
         """What the pipeline takes, as it may be shown."""
         return self._input.hidden(data)

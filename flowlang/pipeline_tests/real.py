@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from flowlang.handler.classify import ErrorClass, Failure
 from flowlang.handler.context import RunInfo
 from flowlang.handler.env import Env
 from flowlang.handler.registry import Registry
+from flowlang.redaction import Mask
 from flowlang.simulate import SimulatedError, SimulatedSnooze
 from flowlang.worker.completion import Attempt, AttemptFailed, Snoozed, Succeeded
 from flowlang.worker.runner import Runner
@@ -38,6 +40,7 @@ class RealHandlers:
         errors: Mapping[str, ErrorClass],
         clock: Clock,
     ) -> None:
+        self._hidden = partial(Mask, tuple(secrets.values()))
         self._runner = Runner(registry, env=Env(env, secrets=secrets), errors=errors, clock=clock)
 
     def call(self, call: Call, row: Claimed) -> Any:
@@ -63,6 +66,7 @@ class RealHandlers:
             call.attempt,
             call.idempotency_key,
             seconds,
+            hidden=self._hidden,
         )
         outcome = self._runner.start(attempt).result(seconds + 1)
         match outcome:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 from flowlang.model import TestDocument
+from flowlang.redaction import Mask
 from flowlang.source import Span
 
 Status = Literal["passed", "failed", "skipped", "error"]
@@ -86,6 +87,20 @@ class TestResult:
     journals: tuple[RunJournal, ...] = ()
     virtual_ms: int = 0
     took_ms: float = 0.0
+
+    def hiding(self, mask: Mask) -> Self:
+        """The same without the values that a mask hides: the secrets of the test, which stand in its file alone."""
+        if not mask:
+            return self
+        failures = (
+            replace(
+                each, message=mask.text(each.message), expected=mask.tree(each.expected), found=mask.tree(each.found)
+            )
+            for each in self.failures
+        )
+        journals = (replace(each, entries=mask.tree(list(each.entries))) for each in self.journals)
+        lines = (replace(each, detail=mask.text(each.detail)) for each in self.lines)
+        return replace(self, failures=tuple(failures), lines=tuple(lines), journals=tuple(journals))
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from flowlang.model import TestDocument
 from flowlang.pipeline_tests.result import Failure, TestResult
 from flowlang.pipeline_tests.scenario import Scenario
 from flowlang.project.load import Project, load_project
+from flowlang.redaction import Mask
 
 
 class Suite:
@@ -56,7 +57,11 @@ class Suite:
         return [test for test in self.tests if self._is_below(test, resolved) and _is_named(test, name)]
 
     def run(self, test: TestDocument) -> TestResult:
-        """Run one test. What goes wrong in it becomes its result, never an error."""
+        """Run one test. What goes wrong in it becomes its result, never an error; its secrets are hidden there."""
+        mask = Mask() if test.model is None else Mask(test.model.secrets.values())
+        return self._run(test).hiding(mask)
+
+    def _run(self, test: TestDocument) -> TestResult:
         started = monotonic_ms()
         model = test.model
         if model is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from flowlang.cli.logs import clean_logs
 from flowlang.cli.session import OK, REFUSED, Command, Session
 from flowlang.errors import ConfigError
 
@@ -53,6 +55,7 @@ def command(
 
     Such as: flowlang test pipelines/welcome.yaml -k "no address" --coverage
     """
+    clean_logs([logging.lastResort])  # the only one that handlers write to here
     settings = session.settings()
     if watch:
         return _watch(session, settings)
