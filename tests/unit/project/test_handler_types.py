@@ -17,11 +17,12 @@ from flowlang.project.plain_hints import Module, NotPlainError
 from flowlang.project.signatures import read_signatures
 from tests.unit.project.projects import write_project
 
-HEAD = "import typing as t\nfrom typing import Annotated, Any, Literal, Optional\nfrom pydantic import Field\nObject = dict[str, Any]\n"
+HEAD = "import typing as t\nfrom typing import Annotated, Any, Literal, Optional\nfrom pydantic import Field\nfrom flowlang import Sensitive\nObject = dict[str, Any]\n"
 
 PLAIN = [
     "str", "int", "float", "bool", "list[int]", "dict[str, float]", "int | None", "Optional[str]", "list[dict[str, list[bool]]]",
     "Literal['a', 'b']", "t.Literal['x']", "Annotated[int, Field(ge=1, le=500)]", "'str'", "None", "list[str] | str", "Object",
+    "Sensitive[str]", "list[Sensitive[int]]", "Sensitive[dict[str, float]] | None",
 ]  # fmt: skip
 
 
