@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -20,6 +20,9 @@ HIDDEN: Final = "***"
 
 #: Shorter values are looked for as whole values only: in a text they would be found everywhere.
 SHORTEST: Final = 4
+
+#: Of more values texts are not searched, which would take long: they are hidden as a whole.
+MOST: Final = 2_000
 
 _BASE64_LEAST: Final = 8  #: characters of a part of base64 that are worth looking for
 
@@ -53,7 +56,7 @@ class Mask:
     """
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
-        self._values = frozenset(
+        self._values: frozenset[str | int | float] = frozenset(
             value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)
         )
 
@@ -64,8 +67,10 @@ class Mask:
         return value in self._values
 
     def __or__(self, other: Mask) -> Mask:
-        if not other or not self:
-            return self or other
+        if isinstance(other, _All) or not self:
+            return other
+        if not other:
+            return self
         return Mask(self._values | other._values)
 
     def text(self, text: str) -> str:
@@ -74,7 +79,10 @@ class Mask:
             return text
         if text in self._values:
             return HIDDEN
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        if len(self._values) > MOST:
+            return HIDDEN if len(text) >= SHORTEST else text
+        pattern = _pattern(self._values)
+        return text if pattern is None else pattern.sub(HIDDEN, text)
 
     def tree(self, value: Any) -> Any:
         """JSON data with all values replaced, in keys too."""
@@ -94,19 +102,50 @@ class Mask:
             case _:
                 return value
 
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        parts: set[str] = set()
-        for value in self._values:
-            text = value if isinstance(value, str) else str(value)
-            if len(text) < SHORTEST:
-                continue
-            if isinstance(value, str):
-                parts.update(re.escape(spelling) for spelling in spellings(value))
-            else:
-                parts.add(rf"(?<![\d.]){re.escape(text)}(?![\d.]*\d)")
-                parts.update(map(re.escape, _in_base64(text.encode())))
-        return re.compile("|".join(sorted(parts, key=len, reverse=True))) if parts else None
+
+class _All(Mask):
+    """Hides everything: for when it cannot be told what must be hidden."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __or__(self, other: Mask) -> Mask:
+        return self
+
+    def text(self, text: str) -> str:
+        """Nothing of it."""
+        del text
+        return HIDDEN
+
+    def tree(self, value: Any) -> Any:
+        """Nothing of it, but its form."""
+        match value:
+            case Mapping():
+                return {name: self.tree(part) for name, part in value.items()}
+            case list() | tuple():
+                return [self.tree(part) for part in value]
+            case _:
+                return None if value is None else HIDDEN
+
+
+#: Hides everything.
+HIDE_ALL: Final[Mask] = _All()
+
+
+@lru_cache(maxsize=64)  # the attempts of a run hide the same
+def _pattern(values: frozenset[str | int | float]) -> re.Pattern[str] | None:
+    """What finds each spelling of each value in a text."""
+    parts: set[str] = set()
+    for value in values:
+        text = value if isinstance(value, str) else str(value)
+        if len(text) < SHORTEST:
+            continue
+        if isinstance(value, str):
+            parts.update(re.escape(spelling) for spelling in spellings(value))
+        else:
+            parts.add(rf"(?<![\d.]){re.escape(text)}(?![\d.]*\d)")
+            parts.update(map(re.escape, _in_base64(text.encode())))
+    return re.compile("|".join(sorted(parts, key=len, reverse=True))) if parts else None
 
 
 class KnownSecrets:

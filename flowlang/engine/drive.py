@@ -58,7 +58,7 @@ from flowlang.engine.view import RunView
 from flowlang.errors import FlowError
 from flowlang.ids import new_event_id, partition_of, run_id_for
 from flowlang.plan import Race, Switch
-from flowlang.redaction import LazyMask, Mask
+from flowlang.redaction import HIDE_ALL, LazyMask, Mask
 from flowlang.telemetry import Trace
 
 
@@ -182,8 +182,11 @@ class Held:
             call: Of a handler, whose hints may mark arguments.
         """
         marks, view = self.program.marks, self.view
-        mask = marks.mask(view.meta, view.records, catalog.marks) | self._hidden()
-        return mask if call is None else mask | Mask(marks.argument_values(call.handler, call.arguments))
+        try:
+            mask = marks.mask(view.meta, view.records, catalog.marks) | self._hidden()
+            return mask if call is None else mask | Mask(marks.argument_values(call.handler, call.arguments))
+        except Exception:  # noqa: BLE001 - whoever tells of an error must not meet another one, nor tell too much
+            return HIDE_ALL
 
     def must_commit(self, turn: Turn) -> bool:
         """Whether a turn has anything that must be in the store before its call is made."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowlang.redaction import HIDDEN, KnownSecrets, Mask, spellings
+from flowlang.redaction import HIDDEN, HIDE_ALL, MOST, KnownSecrets, Mask, spellings
 
 VALUE = "s3cr3t-välue/+ ~~~???>>> 'q\"\\ \n4242"
 texts = st.text(st.characters(codec="utf-8"), min_size=4, max_size=30)
@@ -94,3 +94,16 @@ def test_secrets_are_known_from_when_they_were_handed_out() -> None:
     known.add("hunter2")
     known.add("hunter2")
     assert known.mask.text("hunter2") == HIDDEN
+
+
+def test_of_very_many_values_texts_are_hidden_as_a_whole() -> None:
+    few, many = (Mask(f"value-{n}" for n in range(count)) for count in (MOST, MOST + 1))
+    assert few.text("nothing of it, value-1") == f"nothing of it, {HIDDEN}"
+    assert many.tree({"a": ["value-1", "nothing of it", 7, None, "ab"]}) == {"a": [HIDDEN, HIDDEN, 7, None, "ab"]}
+
+
+def test_what_hides_all_leaves_the_form_of_data() -> None:
+    assert HIDE_ALL.tree({"a": ["x", 1, None], "b": {"c": True}}) == {"a": [HIDDEN, HIDDEN, None], "b": {"c": HIDDEN}}
+    assert HIDE_ALL.text("") == HIDDEN
+    assert HIDE_ALL | Mask(["x"]) is HIDE_ALL
+    assert (Mask(["xxxx"]) | HIDE_ALL).text("y") == HIDDEN
