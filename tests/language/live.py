@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import redis
 
+from flowlang.bootstrap import open_sealer
 from flowlang.engine.ops import Sweep, Swept
 from flowlang.engine.ports import Sealer, Store
 from flowlang.pipeline_tests.expect import SeenCall
 from flowlang.plan import queues_of
 from flowlang.service import IncomingEvent
-from flowlang.store.codec import PlainSealer
+from flowlang.settings import Settings
 from flowlang.store.redis import RedisStore
 from tests.e2e.waiting import until
 from tests.e2e.world import World
@@ -63,7 +64,7 @@ class Live:
 
     @property
     def sealer(self) -> Sealer:
-        return PlainSealer()
+        return open_sealer(Settings.from_env(self._world.environ()))
 
     def send(self, name: str, data: Any) -> list[str]:
         (answer,) = self._world.service.ingest([IncomingEvent(name=name, data=data)])
