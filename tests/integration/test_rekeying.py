@@ -16,7 +16,9 @@ from flowlang.clock import random_bytes
 from flowlang.engine import sealed_fields
 from flowlang.errors import StoreError
 from flowlang.keyring import KEY_BYTES, Keyring
+from flowlang.plan import Foreach, Plan, Step, Undo, Uses, WaitFor
 from flowlang.service import IncomingEvent, Service
+from flowlang.simulate import Handler, Simulation
 from flowlang.store.codec import CodecError, MissingKeyError, PlainSealer
 from flowlang.store.encryption import EncryptingSealer
 from flowlang.store.keys import Keys
@@ -170,3 +172,29 @@ def test_payloads_are_found_wherever_they_lie_in_a_value(payloads: list[bytes], 
     with contextlib.closing(redis.Redis()) as nowhere:
         found = [key for key, _, _ in Rekeying(nowhere, Keys(), BEFORE)._payloads(value)]
     assert sorted(found) == [0, *[1] * len(payloads)]
+
+
+def test_a_run_that_was_waiting_goes_on_with_the_new_key_alone(store: RedisStore) -> None:
+    """Its state, items, records, undo list and what it waits for lie in rows of every kind."""
+    undo = Undo(Uses("h.undo", {"n": "${{ item }}"}))
+    plan = Plan(
+        pipeline="p",
+        steps=(
+            Step(0, "each", Uses("h.do", {"n": "${{ item }}"}), foreach=Foreach("[1, 2, 3]"), undo=undo),
+            Step(1, "heard", WaitFor(("a/heard",), "incoming.data.id == event.data.id"), timeout_ms=3_600_000),
+            Step(2, "again", Uses("h.do", {"n": "${{ steps.heard.output.data.n + steps.each.output[2] }}"})),
+        ),
+        block=(0, 1, 2),
+        output="${{ steps.again.output }}",
+    )
+    handlers: dict[str, Handler] = {"h.do": lambda call: call.arguments["n"] * 10, "h.undo": lambda _: None}
+    simulation = Simulation([plan], handlers, store=store, sealer=EncryptingSealer(BEFORE, plain=False))
+    run = simulation.call("p", {"id": "x"})
+    simulation.run_ready()
+    assert simulation.finished(run).status == "running"
+    assert store.rotate_keys(BOTH).use.payloads.keys() == {2}
+    simulation.sealer = EncryptingSealer(AFTER, plain=False)
+    simulation.send("a/heard", {"id": "x", "n": 5})
+    simulation.run_ready()
+    ended = simulation.finished(run)
+    assert (ended.status, ended.output) == ("succeeded", 350)
