@@ -169,7 +169,7 @@ def test_the_key_in_the_path_is_in_no_log_whatever_goes_wrong(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(site.service, "ingest", broken)
+    monkeypatch.setattr(site.service, "take", broken)
     with caplog.at_level(logging.DEBUG, "flowlang"), httpx.Client(trust_env=False) as http:
         failed = http.post(f"{site.server.url}/e/{DEV_TOKEN}", json={"name": "welcome"})
         http.post(f"{site.server.url}/e/{DEV_TOKEN}", content=b"{", headers={"content-type": "application/json"})
