@@ -122,6 +122,7 @@ class _Stage:
         self.events: list[str] = []
         self.collector: _Collector
         self.key = ""
+        self.second: Callable[[], None]
         self.http: httpx.Client
         self.processes: list[subprocess.Popen[bytes]] = []
         self.runs: list[dict[str, Any]] = []
@@ -149,7 +150,8 @@ class _Stage:
                 stage.key = stage.document("api-keys", "create", "canaries", *grants, keep=False)["key"]
                 told = {**canaries.secrets, "SLACK_HOOK": f"{collector.url}/slack", "TOKEN": canaries.token}
                 stage.start("worker-text", "flowlang.app", masked=masked, told=told)
-                stage.start("worker-json", "flowlang.app", masked=masked, told={**told, "FLOWLANG_LOG": "json"})
+                json_lines = {**told, "FLOWLANG_LOG": "json"}
+                stage.second = lambda: stage.start("worker-json", "flowlang.app", masked=masked, told=json_lines)
                 stage.start("server", "flowlang", "serve", "--port", "0", masked=masked, told=told)
                 url, about = until(stage.url, "the server"), {"authorization": f"Bearer {stage.key}"}
                 with httpx.Client(base_url=url, headers=about, trust_env=False, timeout=60) as stage.http:
@@ -221,6 +223,8 @@ class _Stage:
         headers = standard_headers(bad, now, "msg-2", canaries.secrets["CRM_SECRET"])
         self.ask("POST", "/hooks/crm", content=bad, headers=headers)
         until(lambda: self.settled(waiting=1), "the runs")
+        self.relieve()
+        self.ask("POST", "/events", json={"name": "shop/paid", "data": canaries.paid("bug")})
         answered = json.dumps({"email": canaries.email, "iban": canaries.iban})
         self.command("send", "shop/answered", answered)
         nobody = json.dumps({"email": f"x{canaries.email}", "iban": canaries.iban})
@@ -233,6 +237,13 @@ class _Stage:
         self.command("dead-letters", "retry", "--all", "--dry-run", "--edit", "{'n': int(event.data.email)}")
         self.command("dead-letters", "retry", "--all", "--yes", "--kind", "run", "--limit", "2")
         until(self.settled, "the replays")
+
+    def relieve(self) -> None:
+        """The worker that writes text ends, and one that writes JSON goes on: both have something to say."""
+        worker = self.processes.pop(0)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(60)
+        self.second()
 
     def settled(self, waiting: int = 0) -> bool:
         live = [run for run in self.ask("GET", "/runs?limit=200")["runs"] if run["status"] in {"pending", "running"}]
