@@ -17,9 +17,10 @@ from flowlang.service import Answer, Parcel, Service
 
 #: Events that are taken together: what the store is sent in one call. A longer list is taken by itself.
 TOGETHER: Final = 64
-#: Calls at a time: one is prepared while another is with the store. More would make each of them smaller.
-AT_A_TIME: Final = 2
-#: The same while a long list is next, which is no larger for waiting.
+#: Calls at a time: what comes meanwhile gathers. A second one would make both of them smaller, and cost more than it
+#: brings: threads of Python take turns.
+AT_A_TIME: Final = 1
+#: Long lists beside them, which are no larger for waiting.
 LISTS_AT_A_TIME: Final = 8
 
 Taken: TypeAlias = list[Answer] | Exception
@@ -35,9 +36,10 @@ class Gathering:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._threads = ThreadPoolExecutor(LISTS_AT_A_TIME, thread_name_prefix="flowlang-intake")
+        self._threads = ThreadPoolExecutor(AT_A_TIME + LISTS_AT_A_TIME, thread_name_prefix="flowlang-intake")
         self._waiting: deque[_Waiting] = deque()
         self._under_way = 0
+        self._lists = 0  # long ones, under way
 
     def take(self, parcel: Parcel) -> asyncio.Future[list[Answer]]:
         """Have a parcel taken.
@@ -55,10 +57,15 @@ class Gathering:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin as many calls as there may be."""
         while self._waiting:
-            is_long = len(self._waiting[0][0].makers) > TOGETHER // 2
-            if self._under_way >= (LISTS_AT_A_TIME if is_long else AT_A_TIME):
-                return
-            self._under_way += 1
+            is_long = _is_long(self._waiting[0])
+            if is_long:
+                if self._lists >= LISTS_AT_A_TIME:
+                    return
+                self._lists += 1
+            else:
+                if self._under_way >= AT_A_TIME:
+                    return
+                self._under_way += 1
             self._threads.submit(self._work, loop, self._gathered())
 
     def _gathered(self) -> list[_Waiting]:
@@ -79,7 +86,10 @@ class Gathering:
         loop.call_soon_threadsafe(self._done, loop, batch, taken)
 
     def _done(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], taken: Sequence[Taken]) -> None:
-        self._under_way -= 1
+        if _is_long(batch[0]):
+            self._lists -= 1
+        else:
+            self._under_way -= 1
         self._begin(loop)
         for (_, future), answers in zip(batch, taken, strict=True):
             if future.done():  # whoever waited has gone
@@ -88,3 +98,7 @@ class Gathering:
                 future.set_exception(answers)
             else:
                 future.set_result(answers)
+
+
+def _is_long(waiting: _Waiting) -> bool:
+    return len(waiting[0].makers) > TOGETHER // 2
