@@ -26,7 +26,7 @@ from typing import Any, Final
 from flowlang import __version__
 from flowlang.handler.files import built_in_files, project_files
 from flowlang.handler.signature import HintSchemas, Signature
-from flowlang.project.caches import cache_folder
+from flowlang.project.caches import cache_folder, keep
 from flowlang.project.plain_hints import Module, NotPlainError
 
 #: Seconds for importing all handlers of a project.
@@ -131,11 +131,7 @@ def _live(folder: Path, *, installed: bool) -> dict[str, Any]:
             return answer
     answer = _ask({"folder": str(folder), "installed": installed})
     if "handlers" in answer and not answer["problems"]:
-        with contextlib.suppress(OSError):
-            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=kept.parent, delete=False) as file:
-                json.dump(answer, file)
-            Path(file.name).replace(kept)
+        keep(kept, json.dumps(answer).encode())
     return answer
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +23,7 @@ from flowlang.compiler.outline import PipelineOutline
 from flowlang.compiler.project import Lowered
 from flowlang.diagnostics import Diagnostic
 from flowlang.plan import Plan, plan_from_json
+from flowlang.project.caches import keep
 from flowlang.source import Span
 
 #: Changes with the layout of records.
@@ -92,12 +92,7 @@ class Kept:
         """Keep these records, if they are others; where that cannot be, the next check takes longer."""
         if self.file is None or records == self.records:
             return
-        with contextlib.suppress(OSError):
-            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            content = msgspec.msgpack.encode((_release(), records))
-            with tempfile.NamedTemporaryFile("wb", dir=self.file.parent, delete=False) as written:
-                written.write(content)
-            Path(written.name).replace(self.file)
+        keep(self.file, msgspec.msgpack.encode((_release(), records)))
 
 
 class KeptPlans(Mapping[str, Plan]):

@@ -1,8 +1,8 @@
 """Events of many requests, taken together: what comes in while the store is at work goes to it in one call.
 
 A thread for each request would cost more than all else that is done for it: two changes of threads, a question for the
-store's time, a call. So requests wait on the event loop alone, and a few threads take what has gathered. Where little
-comes in nothing waits: what arrives while a thread is free is taken at once.
+store's time, a call. So requests wait on the event loop alone, and one thread takes what has gathered; long lists have
+threads of their own. Where little comes in nothing waits: what arrives while the thread is free is taken at once.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +30,6 @@ from flowlang.service import Answer, NotFoundError, Service, WebhookChangedError
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})  #: templates would store them
 _QUICK = 65_536  #: bytes of a body that is read at once; a longer one would hold up the others
 _LOOK_S = 1.0  #: between two looks for another manifest that refusals lead to
@@ -164,7 +162,7 @@ class Hooks:
     async def _found(self, name: str) -> tuple[Webhook, Catalog]:
         """A webhook by its whole name; what was read last is read again where it has none. Raises: NotFoundError."""
         catalog = self._service.catalogs.known
-        webhook = None if catalog is None or _NAME.fullmatch(name) is None else catalog.webhook(name)
+        webhook = None if catalog is None else catalog.webhook(name)
         if catalog is not None and webhook is not None:
             return webhook, catalog
         return await run_in_threadpool(self._find, name)
@@ -185,8 +183,6 @@ class Hooks:
             return False
 
     def _find(self, name: str) -> tuple[Webhook, Catalog]:
-        if _NAME.fullmatch(name) is None:
-            raise NotFoundError("no such webhook")
         catalog = self._service.catalog
         webhook = catalog.webhook(name)
         if webhook is None and self._service.refresh():

@@ -9,18 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowlang.server.signatures.verdict import (
-    NO_CONTEXT,
-    Context,
-    Refused,
-    Verdict,
-    Verified,
-    any_equal,
-    delivery_in,
-    mac_hex,
-    signature_of,
-    text_secret,
-)
+from flowlang.server.signatures.lone import Lone
+from flowlang.server.signatures.verdict import NO_CONTEXT, Context, Verdict, delivery_in, mac_hex, text_secret
 
 HEADER = "x-hub-signature-256"
 _DELIVERY = "x-github-delivery"
@@ -28,23 +18,25 @@ _DELIVERY = "x-github-delivery"
 load_secret = text_secret("github")
 
 
+def _signature(key: bytes, _: str, body: bytes) -> str:
+    return f"sha256={mac_hex(key, body)}"
+
+
+_LONE = Lone(HEADER, _signature, delivery=_DELIVERY)
+
+
 def verify(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now_s: int, context: Context = NO_CONTEXT
 ) -> Verdict:
     """Judge a delivery; never raises. See `Scheme.verify`."""
-    del now_s, context
-    header = signature_of(headers, HEADER)
-    if isinstance(header, Refused):
-        return header
-    if not any_equal((f"sha256={mac_hex(key, body)}" for key in secrets), [header]):
-        return Refused("no signature matches")
-    return Verified()
+    del context
+    return _LONE.verify(headers, body, secrets, now_s)
 
 
 def sign(body: bytes, secret: bytes, now_s: int, delivery: str = "", context: Context = NO_CONTEXT) -> dict[str, str]:
     """The headers with which GitHub would send this body. See `Scheme.sign`."""
-    del now_s, context
-    return {HEADER: f"sha256={mac_hex(secret, body)}", _DELIVERY: delivery}
+    del context
+    return _LONE.sign(body, secret, now_s, delivery)
 
 
 def delivery_of(headers: Mapping[str, str], body: Any) -> str | None:

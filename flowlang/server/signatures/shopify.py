@@ -8,18 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowlang.server.signatures.verdict import (
-    NO_CONTEXT,
-    Context,
-    Refused,
-    Verdict,
-    Verified,
-    any_equal,
-    delivery_in,
-    mac_base64,
-    signature_of,
-    text_secret,
-)
+from flowlang.server.signatures.lone import Lone
+from flowlang.server.signatures.verdict import NO_CONTEXT, Context, Verdict, delivery_in, mac_base64, text_secret
 
 HEADER = "x-shopify-hmac-sha256"
 _DELIVERY = "x-shopify-webhook-id"
@@ -27,23 +17,25 @@ _DELIVERY = "x-shopify-webhook-id"
 load_secret = text_secret("shopify")
 
 
+def _signature(key: bytes, _: str, body: bytes) -> str:
+    return mac_base64(key, body)
+
+
+_LONE = Lone(HEADER, _signature, delivery=_DELIVERY)
+
+
 def verify(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now_s: int, context: Context = NO_CONTEXT
 ) -> Verdict:
     """Judge a delivery; never raises. See `Scheme.verify`."""
-    del now_s, context
-    header = signature_of(headers, HEADER)
-    if isinstance(header, Refused):
-        return header
-    if not any_equal((mac_base64(key, body) for key in secrets), [header]):
-        return Refused("no signature matches")
-    return Verified()
+    del context
+    return _LONE.verify(headers, body, secrets, now_s)
 
 
 def sign(body: bytes, secret: bytes, now_s: int, delivery: str = "", context: Context = NO_CONTEXT) -> dict[str, str]:
     """The headers with which Shopify would send this body. See `Scheme.sign`."""
-    del now_s, context
-    return {HEADER: mac_base64(secret, body), _DELIVERY: delivery}
+    del context
+    return _LONE.sign(body, secret, now_s, delivery)
 
 
 def delivery_of(headers: Mapping[str, str], body: Any) -> str | None:

@@ -9,20 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowlang.server.signatures.verdict import (
-    MAX_DELIVERY,
-    NO_CONTEXT,
-    Context,
-    Refused,
-    Verdict,
-    Verified,
-    any_equal,
-    kept_id,
-    mac_hex,
-    out_of_window,
-    signature_of,
-    text_secret,
-)
+from flowlang.server.signatures.lone import Lone
+from flowlang.server.signatures.verdict import MAX_DELIVERY, NO_CONTEXT, Context, Verdict, kept_id, mac_hex, text_secret
 
 HEADER = "x-slack-signature"
 _STAMP = "x-slack-request-timestamp"
@@ -30,27 +18,25 @@ _STAMP = "x-slack-request-timestamp"
 load_secret = text_secret("slack")
 
 
+def _signature(key: bytes, stamp: str, body: bytes) -> str:
+    return "v0=" + mac_hex(key, b"v0:", stamp.encode(), b":", body)
+
+
+_LONE = Lone(HEADER, _signature, stamp=_STAMP)
+
+
 def verify(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now_s: int, context: Context = NO_CONTEXT
 ) -> Verdict:
     """Judge a delivery; never raises. See `Scheme.verify`."""
     del context
-    header = signature_of(headers, HEADER)
-    if isinstance(header, Refused):
-        return header
-    stamp = headers.get(_STAMP, "")
-    if (reason := out_of_window(stamp, now_s)) is not None:
-        return Refused(reason)
-    if not any_equal((_signature(key, stamp, body) for key in secrets), [header]):
-        return Refused("no signature matches")
-    return Verified()
+    return _LONE.verify(headers, body, secrets, now_s)
 
 
 def sign(body: bytes, secret: bytes, now_s: int, delivery: str = "", context: Context = NO_CONTEXT) -> dict[str, str]:
     """The headers with which Slack would send this body. See `Scheme.sign`."""
-    del delivery, context
-    stamp = str(now_s)
-    return {_STAMP: stamp, HEADER: _signature(secret, stamp, body)}
+    del context
+    return _LONE.sign(body, secret, now_s, delivery)
 
 
 def delivery_of(headers: Mapping[str, str], body: Any) -> str | None:
@@ -69,7 +55,3 @@ def challenge(body: Any) -> str | None:
         asked = body.get("challenge")
         return asked if isinstance(asked, str) and len(asked) <= MAX_DELIVERY else ""
     return None
-
-
-def _signature(key: bytes, stamp: str, body: bytes) -> str:
-    return "v0=" + mac_hex(key, b"v0:", stamp.encode(), b":", body)
