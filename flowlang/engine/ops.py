@@ -286,7 +286,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     run: str
     scope: str
     fence: int
-    status: Literal["held", "ready", "waiting", "ended"]
+    status: Literal["held", "ready", "waiting", "ended"]  #: `held` renews the lease when less than half is left
     state: bytes
     consumed: int = 0  #: so many facts, from the front of the inbox; with more left, `waiting` becomes ready
     reads: tuple[str, ...] = ()

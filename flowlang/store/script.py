@@ -89,22 +89,20 @@ local NAME = '{name}'
 local K, NOW, EPOCH
 local forgetting, tables = {{}}, {{}}
 local function each_call(forget) forgetting[#forgetting + 1] = forget end
--- Values that an operation has when it does not say others; a table is made anew for each, since it may be changed.
-local function otherwise(values)
-  return {{__index = function(value, key)
-    local default = values[key]
-    if type(default) == 'table' then
-      default = {{}}
-      rawset(value, key, default)
-    end
-    return default
-  end}}
-end
+-- There are no libraries, and no metatables, while a library is read.
+local preparing = {{}}
+local function first_call(prepare) preparing[#preparing + 1] = prepare end
+-- Values that an operation has when it does not say others. Empty ones are one table that refuses to be changed.
+local EMPTY = {{}}
+first_call(function() setmetatable(EMPTY, {{__newindex = function() error('a default is changed') end}}) end)
+local function otherwise(values) return {{__index = values}} end
 """
 
 #: Stands behind the prelude: how a call begins.
 _BEGIN = """
 local function begin(base, test_clock)
+  for i = 1, #preparing do preparing[i]() end
+  preparing = EMPTY
   K = tables[base]
   if not K then
     K = keys_of(base)
@@ -191,9 +189,9 @@ def _literal(value: Any) -> str:
         case str() | bytes():
             text = value if isinstance(value, str) else value.decode("ascii")
             return "'" + "".join(f"\\{ord(char)}" if not char.isalnum() else char for char in text) + "'"
-        case dict():
+        case dict() if value:
             return "{" + ", ".join(f"[{_literal(name)}] = {_literal(one)}" for name, one in value.items()) + "}"
-        case () | []:
-            return "{}"
+        case () | [] | {}:
+            return "EMPTY"
         case _:
             raise TypeError(f"{value!r} cannot be a default of an operation: the script has no literal for it")

@@ -68,7 +68,8 @@ def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
     tables.hold(scope, 1)
     scope.fence += 1
     scope.lease_ms = request.lease_ms
-    tables.leases.put(member, tables.now_ms + request.lease_ms)
+    scope.lease_end_ms = tables.now_ms + request.lease_ms
+    tables.leases.put(member, scope.lease_end_ms)
     if run.status == "pending" and not run.admitting:
         run.status = "running"
         run.started_ms = tables.now_ms

@@ -65,7 +65,9 @@ def commit(tables: Tables, op: Commit) -> Committed | Lost | Stale:
     answers = [answer for one in op.accepts if isinstance(answer := accept(tables, one), Accepted | Duplicate)]
     _tell_limits(tables, run, op)
     if op.status == "held":
-        tables.leases.put(op.run + SEP + op.scope, tables.now_ms + scope.lease_ms)
+        if scope.lease_end_ms - tables.now_ms < scope.lease_ms / 2:
+            scope.lease_end_ms = tables.now_ms + scope.lease_ms
+            tables.leases.put(op.run + SEP + op.scope, scope.lease_end_ms)
         return Committed(tuple(scope.inbox), tuple(answers))
     if op.status == "ready" or (op.status == "waiting" and scope.inbox):
         tables.make_ready(op.run, op.scope, scope)

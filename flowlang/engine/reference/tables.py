@@ -77,6 +77,7 @@ class Scope:
     index: int = 0
     fence: int = 0
     lease_ms: int = 0
+    lease_end_ms: int = 0  #: as of its claim or a later commit; renewals do not write the row
     rescues: int = 0
     inbox: list[dict[str, Any]] = field(default_factory=list)
     timers: set[str] = field(default_factory=set)

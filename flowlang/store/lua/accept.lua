@@ -8,7 +8,7 @@ local function bury(letter)
 end
 
 local function create_run(event_id, seed)
-  local holder = get_run(seed.id) and seed.id or seed.once and held_by(K.once .. seed.once.key)
+  local holder = has_run(seed.id) and seed.id or seed.once and held_by(K.once .. seed.once.key)
   if holder then
     if seed.parent then invoked(holder, seed.parent) end
     return holder, false
@@ -17,28 +17,33 @@ local function create_run(event_id, seed)
   if seed.once then hold(K.once .. seed.once.key, seed.id, seed.once.ttl_ms) end
   local fields = {
     'status', 'pending', 'pipeline', seed.pipeline, 'version', seed.version, 'meta', seed.meta, 'event', event_id,
-    'queue', seed.queue, 'created_ms', NOW, 'retention_ms', seed.retention_ms,
+    'queue', seed.queue, 'created_ms', NOW, 'retention_ms', seed.retention_ms, 'stored', #seed.meta + #seed.state,
+    'steps', 0,
   }
   if seed.replay_of then
     fields[#fields + 1] = 'replay_of'
     fields[#fields + 1] = seed.replay_of
   end
+  local gated = #seed.gates > 0
+  if gated then
+    for _, name in ipairs({'admitting', 'more'}) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = 1
+    end
+  end
   redis.call('HSET', K.run .. seed.id, unpack(fields))
   redis.call('ZADD', K.runs, NOW, seed.id)
   redis.call('ZADD', K.by_pipeline .. seed.pipeline, NOW, seed.id)
   redis.call('ZADD', K.by_status .. 'pending', NOW, seed.id)
-  local gated = #seed.gates > 0
-  if gated then redis.call('HSET', K.run .. seed.id, 'admitting', 1) end
   run_rows[seed.id] = {
     id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
-    retention = seed.retention_ms, admitting = gated, gated = false, root = seed.id, version = seed.version,
-    stored = 0, steps = 0, over = false,
+    retention = seed.retention_ms, admitting = gated, root = seed.id, version = seed.version,
+    stored = #seed.meta + #seed.state, steps = 0, more = gated,
   }
-  count_stored(seed.id, #seed.meta + #seed.state)
   count_run(seed.version, 'pending', 1)
   local main = {
     status = 'waiting', queue = seed.queue, priority_ms = seed.priority_ms, state = seed.state, reads = seed.reads,
-    index = 0, fence = 0, lease_ms = 0, rescues = 0, timers = {}, waits = {},
+    index = 0, fence = 0, lease_ms = 0, lease_end = 0, rescues = 0, timers = {}, waits = {},
   }
   if above and above.live then adopt(get_run(seed.id), above) end
   main.inbox = gated and {} or {mp_fields(2, 'kind', 'start')}
@@ -78,9 +83,9 @@ local function accept_current(op)
     names[i] = run_id
   end
   local key = K.event .. event.id
-  local before = redis.call('HGET', key, 'mail')
-  if before then unpost(before) end
-  redis.call('DEL', key)
+  local before = redis.call('HMGET', key, 'name', 'mail')
+  if before[2] then unpost(before[2]) end
+  if before[1] then redis.call('DEL', key) end
   local kept = event.keep_ms
   if event.mail_ms > 0 and #event.keys > 0 then
     kept = math.max(kept, event.mail_ms)
@@ -91,8 +96,8 @@ local function accept_current(op)
   redis.call('PEXPIRE', key, kept + (event.mail_ms > 0 and GRACE_MS or 0)) -- its mail is taken out by the row
   if event.dedupe then hold(K.dedupe .. event.dedupe, event.id, event.dedupe_ms) end
   if op.dead then bury(op.dead) end
-  return mp_map({mp('type'), mp('accepted'), mp('event'), mp(event.id), mp('runs'), mp_array(made),
-    mp('offered'), mp(offered)})
+  return mp_map({T.type, T.accepted, T.event, mp(event.id), T.runs, mp_array(made),
+    T.offered, mp(offered)})
 end
 
 local function stale_epoch() return mp_fields(4, 'type', 'stale', 'epoch', EPOCH) end

@@ -37,8 +37,8 @@ local function apply(worker, seq, body, acked)
   save_rows()
   save_running()
   local reply = mp_map({
-    mp('now_ms'), mp(NOW), mp('epoch'), mp(EPOCH), mp('outcomes'), mp_array(outcomes),
-    mp('claimed'), mp_array(taken), mp('rings'), rung,
+    T.now_ms, mp(NOW), T.epoch, mp(EPOCH), T.outcomes, mp_array(outcomes),
+    T.claimed, mp_array(taken), T.rings, rung,
   })
   redis.call('SET', flush_key, seq .. reply, 'PX', FLUSH_MS)
   return reply

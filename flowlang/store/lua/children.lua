@@ -3,17 +3,19 @@
 
 -- Makes a new run belong to the living run that invoked it.
 local function adopt(run, parent)
+  local root = get_run(parent.root)
+  for _, one in ipairs({run, parent, root}) do mark_more(one) end
   redis.call('SADD', K.run .. parent.id .. RUN.children, run.id)
   redis.call('ZADD', K.run .. parent.root .. RUN.family, NOW, run.id)
-  get_run(parent.root).under = redis.call('HINCRBY', K.run .. parent.root, 'under', 1)
+  root.under = redis.call('HINCRBY', K.run .. parent.root, 'under', 1)
   run.parent, run.root = parent.id, parent.root
   redis.call('HSET', K.run .. run.id, 'parent', run.parent, 'root', run.root)
 end
 
 local function tell_parent(parent_id, scope_id, id, run_id, status, result)
   deliver(parent_id, scope_id, mp_map({
-    mp('kind'), mp('child'), mp('id'), mp(id), mp('run'), mp(run_id), mp('status'), mp(status),
-    mp('result'), mp_bin(result),
+    T.kind, T.child, T.id, mp(id), T.run, mp(run_id), T.status, mp(status),
+    T.result, mp_bin(result),
   }))
 end
 
@@ -24,6 +26,7 @@ local function follow(run_id, parent)
   if not run then
     tell_parent(parent.run, parent.scope, parent.id, run_id, 'gone', '')
   elseif run.live then
+    mark_more(run)
     redis.call('ZADD', K.run .. run_id .. RUN.followers, 0, table.concat({parent.run, parent.scope, parent.id}, SEP))
   else
     local got = redis.call('HMGET', K.run .. run_id, 'merged_into', 'result')
@@ -49,6 +52,7 @@ end
 
 -- Does what a run's end means for others: those that wait for it, those that it invoked, and its family's rows.
 local function part(run, finish)
+  if not run.more then return end
   local followers = redis.call('ZRANGE', K.run .. run.id .. RUN.followers, 0, -1)
   for _, follower in ipairs(followers) do
     local parts = split(follower)

@@ -118,22 +118,22 @@ local function take(member, lease, defers, known)
     return nil
   end
   hold_row(row.queue, 1)
-  row.status, row.fence, row.lease_ms = 'held', row.fence + 1, lease
+  row.status, row.fence, row.lease_ms, row.lease_end = 'held', row.fence + 1, lease, NOW + lease
   touch_scope(run_id, scope_id)
-  redis.call('ZADD', K.leases, NOW + lease, member)
+  redis.call('ZADD', K.leases, row.lease_end, member)
   if run.status == 'pending' and not run.admitting then
     set_run_status(run, 'running')
     redis.call('HSET', K.run .. run_id, 'status', 'running', 'started_ms', NOW)
   end
-  local got = redis.call('HMGET', K.run .. run_id, 'version', 'meta', 'created_ms')
+  local meta = scope_id ~= '' and known[run_id] and '' or redis.call('HGET', K.run .. run_id, 'meta')
   return mp_map({
-    mp('run'), mp(run_id), mp('scope'), mp(scope_id), mp('fence'), mp(row.fence), mp('state'), mp_bin(row.state),
-    mp('pipeline'), mp(run.pipeline), mp('version'), mp(got[1]), mp('meta'), mp_bin(scope_id ~= '' and known[run_id] and '' or got[2]),
-    mp('created_ms'), mp(tonumber(got[3])),
-    mp('queue'), mp(row.queue), mp('parent'), row.parent and mp(row.parent) or '\192',
-    mp('group'), row.group and mp(row.group) or '\192', mp('index'), mp(row.index), mp('rescues'), mp(row.rescues),
-    mp('stored'), mp(run.stored), mp('steps'), mp(run.steps),
-    mp('deferred'), mp(defers[got[1]] == true), mp('facts'), mp_array(row.inbox), mp('reads'), resolve_reads(run_id, row.reads),
+    T.run, mp(run_id), T.scope, mp(scope_id), T.fence, mp(row.fence), T.state, mp_bin(row.state),
+    T.pipeline, mp(run.pipeline), T.version, mp(run.version), T.meta, mp_bin(meta),
+    T.created_ms, mp(tonumber(run.created)),
+    T.queue, mp(row.queue), T.parent, row.parent and mp(row.parent) or '\192',
+    T.group, row.group and mp(row.group) or '\192', T.index, mp(row.index), T.rescues, mp(row.rescues),
+    T.stored, mp(run.stored), T.steps, mp(run.steps),
+    T.deferred, mp(defers[run.version] == true), T.facts, mp_array(row.inbox), T.reads, resolve_reads(run_id, row.reads),
   })
 end
 

@@ -11,8 +11,8 @@ end
 
 local function event_fact(wait_id, event_id, at, body)
   return mp_map({
-    mp('kind'), mp('event'), mp('wait'), mp(wait_id), mp('event'), mp(event_id), mp('at'), mp(at),
-    mp('body'), mp_bin(body),
+    T.kind, T.event, T.wait, mp(wait_id), T.event, mp(event_id), T.at, mp(at),
+    T.body, mp_bin(body),
   })
 end
 
@@ -46,6 +46,7 @@ local function register_wait(run_id, scope_id, row, wait)
   drop_wait(run_id, scope_id, row, wait.id)
   row.waits[wait.id] = wait.but
   touch_scope(run_id, scope_id)
+  mark_more(get_run(run_id))
   redis.call('HSET', K.run .. run_id .. RUN.waits, scope_id .. SEP .. wait.id, table.concat(wait.keys, SEP))
   local member = member_of(run_id, scope_id) .. SEP .. wait.id
   for _, key in ipairs(wait.keys) do redis.call('ZADD', K.wait .. key, 0, member) end
@@ -99,6 +100,7 @@ end
 
 -- Gives an event to the first of a run's waits that asks for it.
 local function take_event(run_id, scope_id, asked)
+  mark_more(get_run(run_id))
   local ok = redis.call('SADD', K.run .. run_id .. RUN.taken, asked.share .. SEP .. asked.event) == 1
   deliver(run_id, scope_id, mp_fields(8, 'kind', 'taken', 'wait', asked.wait, 'event', asked.event, 'ok', ok))
 end

@@ -9,6 +9,7 @@ function gates.ask(run_id, scope_id, pending)
   touch_scope(run_id, scope_id)
   if scope_id ~= '' and not run.gated then
     run.gated = true
+    mark_more(run)
     redis.call('HSET', K.run .. run_id, 'gated', 1)
   end
   note('walk', run_id, scope_id)
@@ -44,7 +45,7 @@ function gates.passed(run, scope_id, row)
   if pending.more then
     local metas = {}
     for i, meta in ipairs(pending.metas) do metas[i] = mp_bin(meta) end
-    deliver(run.id, scope_id, mp_map({mp('kind'), mp('batch'), mp('metas'), mp_array(metas)}), false, MAX_AHEAD_MS)
+    deliver(run.id, scope_id, mp_map({T.kind, T.batch, T.metas, mp_array(metas)}), false, MAX_AHEAD_MS)
   elseif pending.id == '' then
     run.admitting = false
     redis.call('HDEL', K.run .. run.id, 'admitting')

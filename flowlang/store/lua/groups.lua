@@ -29,7 +29,7 @@ local function start_children(run_id, group)
     local child = {
       status = 'waiting', parent = group.parent, queue = group.queue, priority_ms = group.priority_ms,
       state = group.state, reads = reads, group = group.id, index = index,
-      fence = fence, lease_ms = 0, rescues = 0, inbox = {}, timers = {}, waits = {},
+      fence = fence, lease_ms = 0, lease_end = 0, rescues = 0, inbox = {}, timers = {}, waits = {},
     }
     put_scope(run_id, child_id, child)
     count_stored(run_id, #child.state)
@@ -44,9 +44,9 @@ local function settle_group(run_id, group)
   if group.fired or group.alive > 0 or not (group.closed or group.next == group.total) then return end
   group.fired = true
   deliver(run_id, group.parent, mp_map({
-    mp('kind'), mp('joined'), mp('group'), mp(group.id), mp('done'), mp(group.done), mp('failed'), mp(group.failed),
-    mp('closed'), mp(group.closed), mp('error'), group.error and mp_bin(group.error) or '\192',
-    mp('winner'), group.winner and mp(group.winner) or '\192',
+    T.kind, T.joined, T.group, mp(group.id), T.done, mp(group.done), T.failed, mp(group.failed),
+    T.closed, mp(group.closed), T.error, group.error and mp_bin(group.error) or '\192',
+    T.winner, group.winner and mp(group.winner) or '\192',
   }))
 end
 
@@ -76,7 +76,7 @@ local function create_group(run_id, parent_id, spec)
     group.needs, group.marks = spec.needs, {}
     for i = 1, spec.total do group.marks[i] = 0 end
   end
-  get_group(run_id, spec.id)
+  group_rows[run_id] = group_rows[run_id] or {}
   group_rows[run_id][spec.id] = group
   touch_group(run_id, spec.id)
   local fields = {}

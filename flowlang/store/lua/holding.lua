@@ -16,26 +16,23 @@ local function lost(why) return mp_fields(4, 'type', 'lost', 'why', why) end
 
 local function committed(facts, accepted)
   return mp_map({
-    mp('type'), mp('committed'), mp('facts'), mp_array(facts), mp('accepted'), mp_array(accepted),
+    T.type, T.committed, T.facts, mp_array(facts), T.accepted, mp_array(accepted),
   })
 end
 
 local function write_turn(run_id, row, op)
   local left = {}
   for i = op.consumed + 1, #row.inbox do left[#left + 1] = row.inbox[i] end
-  local run, grown = get_run(run_id), #op.state - #row.state
+  local run = get_run(run_id)
+  count_stored(run_id, #op.state - #row.state)
   row.inbox, row.state, row.reads, row.rescues = left, op.state, op.reads, 0
   touch_scope(run_id, op.scope)
   set_records(run_id, op.records)
-  for _, entry in ipairs(op.journal) do
-    redis.call('RPUSH', K.run .. run_id .. RUN.journal, entry)
-    grown = grown + #entry
+  append(run_id, RUN.journal, op.journal)
+  if #op.undos > 0 then
+    mark_more(run)
+    append(run_id, RUN.undos, op.undos)
   end
-  for _, entry in ipairs(op.undos) do
-    redis.call('RPUSH', K.run .. run_id .. RUN.undos, entry)
-    grown = grown + #entry
-  end
-  count_stored(run_id, grown)
   if op.steps > 0 then
     run.steps = run.steps + op.steps
     dirty_counts[run_id] = true
@@ -63,20 +60,19 @@ end
 
 -- Tells a run's main scope that it has more than it may; once, for it will end.
 local function tell_limits(run, op)
-  for _, of in ipairs({{'run', run.stored, op.max_stored}, {'steps', run.steps, op.max_steps}}) do
-    local name, count, limit = of[1], of[2], of[3]
-    if limit and count > limit and not run.over and run.live then
-      run.over = true
-      dirty_counts[run.id] = true
-      deliver(run.id, '', mp_fields(8, 'kind', 'limit', 'name', name, 'count', count, 'limit', limit), true)
-    end
-  end
+  if run.over or not run.live then return end
+  local name, count, limit = 'run', run.stored, op.max_stored
+  if not limit or count <= limit then name, count, limit = 'steps', run.steps, op.max_steps end
+  if not limit or count <= limit then return end
+  run.over = true
+  dirty_counts[run.id] = true
+  deliver(run.id, '', mp_fields(8, 'kind', 'limit', 'name', name, 'count', count, 'limit', limit), true)
 end
 
 local function finish_run(run, finish)
   set_run_status(run, finish.status)
   count_stored(run.id, #finish.result)
-  for _, field in ipairs(redis.call('HKEYS', K.run .. run.id .. RUN.waits)) do
+  for _, field in ipairs(run.more and redis.call('HKEYS', K.run .. run.id .. RUN.waits) or {}) do
     local parts = split(field)
     drop_wait(run.id, parts[1], get_scope(run.id, parts[1]), parts[2])
   end
@@ -116,7 +112,10 @@ local function commit(op)
   for i, one in ipairs(op.accepts) do accepted[i] = accept_current(with_defaults(one, 'Accept')) end
   tell_limits(run, op)
   if op.status == 'held' then
-    redis.call('ZADD', K.leases, NOW + row.lease_ms, member_of(op.run, op.scope))
+    if row.lease_end - NOW < row.lease_ms / 2 then
+      row.lease_end = NOW + row.lease_ms
+      redis.call('ZADD', K.leases, row.lease_end, member_of(op.run, op.scope))
+    end
     return committed(row.inbox, accepted)
   end
   if op.status == 'ready' or (op.status == 'waiting' and #row.inbox > 0) then
@@ -144,12 +143,12 @@ local function renew(op)
         touch_scope(hold_of[1], hold_of[2])
       end
       redis.call('ZADD', K.leases, NOW + op.lease_ms, member_of(hold_of[1], hold_of[2]))
-      holds[i] = mp_map({mp('ok'), mp(true), mp('facts'), mp_array(row.inbox)})
+      holds[i] = mp_map({T.ok, mp(true), T.facts, mp_array(row.inbox)})
     else
       holds[i] = mp_fields(2, 'ok', false)
     end
   end
-  return mp_map({mp('type'), mp('renewed'), mp('holds'), mp_array(holds)})
+  return mp_map({T.type, T.renewed, T.holds, mp_array(holds)})
 end
 
 local function release(op)

@@ -29,6 +29,6 @@ local function keep_output(entry) hold(K.cache .. entry.key, entry.body, entry.t
 local function look_up(run_id, scope_id, asked)
   local body = held_by(K.cache .. asked.key)
   deliver(run_id, scope_id, mp_map({
-    mp('kind'), mp('cached'), mp('id'), mp(asked.id), mp('body'), body and mp_bin(body) or '\192',
+    T.kind, T.cached, T.id, mp(asked.id), T.body, body and mp_bin(body) or '\192',
   }))
 end

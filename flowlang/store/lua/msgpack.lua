@@ -22,15 +22,42 @@ local function mp_bin(bytes)
   return mp_head(0, 0, 0xc5, 0xc6, n) .. bytes
 end
 
-local function mp(value) return cmsgpack.pack(value) end -- texts, whole numbers, booleans
+local T = {} -- texts of the answers' own, encoded once: T.kind
+local mp -- encodes texts, whole numbers and booleans
+do
+  local short, small = {}, {} -- heads of texts by length; numbers of one octet
+
+  function mp(value)
+    local kind = type(value)
+    if kind == 'string' then
+      local head = short[#value]
+      if head then return head .. value end
+    elseif kind == 'number' then
+      local one = small[value]
+      if one then return one end
+    elseif kind == 'boolean' then
+      return value and '\195' or '\194'
+    end
+    return cmsgpack.pack(value)
+  end
+
+  first_call(function()
+    for n = 0, 31 do short[n] = string.char(0xa0 + n) end
+    for n = 0, 127 do small[n] = string.char(n) end
+    setmetatable(T, {__index = function(known, text)
+      known[text] = cmsgpack.pack(text)
+      return rawget(known, text)
+    end})
+  end)
+end
 
 -- Encodes a map of plain values in the order given: name, value, name, value …; absent values are left out.
 local function mp_fields(n, ...)
-  local pieces = {}
+  local given, pieces = {...}, {}
   for i = 1, n, 2 do
-    local value = select(i + 1, ...)
+    local value = given[i + 1]
     if value ~= nil then
-      pieces[#pieces + 1] = mp((select(i, ...)))
+      pieces[#pieces + 1] = T[given[i]]
       pieces[#pieces + 1] = mp(value)
     end
   end

@@ -30,26 +30,40 @@ local function note(...) agenda[#agenda + 1] = {...} end
 
 local dirty_counts         -- runs of which `stored`, `steps` or `over` have changed
 
--- Returns {id, status, live, pipeline, created, retention, admitting, gated, slot, parent or nil, root, under or nil,
--- stored, steps, over} or false.
+local function read_more(key, row)
+  local got = redis.call('HMGET', key, 'admitting', 'gated', 'over', 'slot', 'parent', 'root', 'under')
+  row.admitting, row.gated, row.over = got[1] ~= false, got[2] ~= false, got[3] ~= false
+  row.slot = got[4] and cmsgpack.unpack(got[4]) or nil
+  row.parent, row.root, row.under = got[5] or nil, got[6] or row.id, got[7] and tonumber(got[7]) or nil
+end
+
+-- more: it has fields or keys that most runs do not have; nobody looks for them else.
+-- Returns {id, status, live, pipeline, created, retention, version, stored, steps, more, root, and with more: admitting,
+-- gated, over, slot or nil, parent or nil, under or nil} or false.
 local function get_run(id)
   local row = run_rows[id]
   if row == nil then
-    local got = redis.call('HMGET', K.run .. id, 'status', 'pipeline', 'created_ms', 'retention_ms', 'admitting',
-      'gated', 'slot', 'parent', 'root', 'under', 'version', 'stored', 'steps', 'over')
+    local key = K.run .. id
+    local got = redis.call('HMGET', key, 'status', 'pipeline', 'created_ms', 'retention_ms', 'version', 'stored',
+      'steps', 'more')
     row = false
     if got[1] then
       row = {
-        id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]),
-        admitting = got[5] ~= false, gated = got[6] ~= false, slot = got[7] and cmsgpack.unpack(got[7]) or nil,
-        parent = got[8] or nil, root = got[9] or id, under = got[10] and tonumber(got[10]) or nil,
-        version = got[11], stored = tonumber(got[12] or '0'), steps = tonumber(got[13] or '0'), over = got[14] ~= false,
+        id = id, status = got[1], pipeline = got[2], created = got[3], retention = tonumber(got[4]), version = got[5],
+        stored = tonumber(got[6]), steps = tonumber(got[7]), more = got[8] ~= false, root = id,
       }
       row.live = row.status == 'pending' or row.status == 'running'
+      if row.more then read_more(key, row) end
     end
     run_rows[id] = row
   end
   return row
+end
+
+-- Whether there is a run, for those who expect none: nothing of it is read.
+local function has_run(id)
+  if run_rows[id] == nil and redis.call('EXISTS', K.run .. id) == 0 then run_rows[id] = false end
+  return run_rows[id] ~= false
 end
 
 -- Counts bytes that a run stores from now on, or not any more.
@@ -58,6 +72,13 @@ local function count_stored(run_id, change)
   if not run or change == 0 then return end
   run.stored = run.stored + change
   dirty_counts[run_id] = true
+end
+
+-- To be called whenever a run gets something that most runs do not have.
+local function mark_more(run)
+  if run.more then return end
+  run.more = true
+  redis.call('HSET', K.run .. run.id, 'more', 1)
 end
 
 local version_counts -- version SEP status → runs more or fewer than at the beginning of the call
@@ -123,7 +144,7 @@ local function touch_scope(run_id, scope_id)
 end
 
 local function put_scope(run_id, scope_id, row)
-  get_scope(run_id, scope_id)
+  scope_rows[run_id] = scope_rows[run_id] or {}
   scope_rows[run_id][scope_id] = row
   touch_scope(run_id, scope_id)
 end
@@ -159,6 +180,16 @@ local function set_fields(key, fields)
   end
 end
 
+-- Appends entries to a list that a run stores.
+local function append(run_id, part, entries)
+  for from = 1, #entries, 1000 do
+    redis.call('RPUSH', K.run .. run_id .. part, unpack(entries, from, math.min(from + 999, #entries)))
+  end
+  local size = 0
+  for _, entry in ipairs(entries) do size = size + #entry end
+  count_stored(run_id, size)
+end
+
 local function set_records(run_id, records)
   local fields = {}
   for instance, record in pairs(records) do
@@ -188,6 +219,7 @@ local function save_rows()
     set_fields(K.run .. run_id .. RUN.scopes, fields)
   end
   for run_id, names in pairs(dirty_groups) do
+    mark_more(get_run(run_id))
     local fields = {}
     for name in pairs(names) do
       fields[#fields + 1] = name
@@ -198,6 +230,7 @@ local function save_rows()
   for run_id in pairs(dirty_slots) do
     local slot = run_rows[run_id] and run_rows[run_id].slot
     if slot then
+      mark_more(run_rows[run_id])
       redis.call('HSET', K.run .. run_id, 'slot', cmsgpack.pack(slot))
     else
       redis.call('HDEL', K.run .. run_id, 'slot')
@@ -206,7 +239,10 @@ local function save_rows()
   for run_id in pairs(dirty_counts) do
     local run = run_rows[run_id]
     redis.call('HSET', K.run .. run_id, 'stored', run.stored, 'steps', run.steps)
-    if run.over then redis.call('HSET', K.run .. run_id, 'over', 1) end
+    if run.over then
+      mark_more(run)
+      redis.call('HSET', K.run .. run_id, 'over', 1)
+    end
   end
   for field, change in pairs(version_counts) do
     if change ~= 0 and redis.call('HINCRBY', K.versions, field, change) == 0 then
@@ -215,7 +251,9 @@ local function save_rows()
   end
   for run_id, ms in pairs(expire_runs) do
     redis.call('PEXPIRE', K.run .. run_id, ms)
-    for _, part in pairs(RUN) do redis.call('PEXPIRE', K.run .. run_id .. part, ms) end
+    for _, part in pairs(run_rows[run_id].more and RUN or {RUN.scopes, RUN.records, RUN.journal}) do
+      redis.call('PEXPIRE', K.run .. run_id .. part, ms)
+    end
   end
 end
 

@@ -125,13 +125,15 @@ local function end_scope(run_id, scope_id, row)
   local member = member_of(run_id, scope_id)
   if row.status == 'ended' then return end
   if row.status ~= 'waiting' then rests(run_id) end
-  if row.status == 'held' then hold_row(row.queue, -1) end
+  if row.status == 'held' then
+    hold_row(row.queue, -1)
+    redis.call('ZREM', K.leases, member)
+  end
   leave_gates(run_id, scope_id, row)
   if row.status == 'ready' then
     unready(row.queue, member)
     fresh[member] = nil
   end
-  redis.call('ZREM', K.leases, member)
   for _, timer in ipairs(row.timers) do redis.call('ZREM', K.timers, member .. SEP .. timer) end
   for wait_id in pairs(row.waits) do drop_wait(run_id, scope_id, row, wait_id) end
   count_stored(run_id, -#row.state)

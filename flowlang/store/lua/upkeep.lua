@@ -141,7 +141,7 @@ local function prune(op)
     redis.call('HDEL', K.plan_times, digest)
     dropped[i] = mp(digest)
   end
-  return mp_map({mp('type'), mp('pruned'), mp('versions'), mp_array(dropped)})
+  return mp_map({T.type, T.pruned, T.versions, mp_array(dropped)})
 end
 
 local function resolve_dead(op)
