@@ -20,6 +20,7 @@ from flowlang.store.keys import lua_table
 #: In the order in which they need each other.
 PARTS = (
     "msgpack",
+    "sorted",
     "rows",
     "serving",
     "scopes",

@@ -32,9 +32,9 @@ local function create_run(event_id, seed)
     end
   end
   redis.call('HSET', K.run .. seed.id, unpack(fields))
-  redis.call('ZADD', K.runs, NOW, seed.id)
-  redis.call('ZADD', K.by_pipeline .. seed.pipeline, NOW, seed.id)
-  redis.call('ZADD', K.by_status .. 'pending', NOW, seed.id)
+  sorted.put(K.runs, NOW, seed.id)
+  sorted.put(K.by_pipeline .. seed.pipeline, NOW, seed.id)
+  sorted.put(K.by_status .. 'pending', NOW, seed.id)
   run_rows[seed.id] = {
     id = seed.id, status = 'pending', live = true, pipeline = seed.pipeline, created = NOW,
     retention = seed.retention_ms, admitting = gated, root = seed.id, version = seed.version,

@@ -34,6 +34,7 @@ local function apply(worker, seq, body, acked)
   end
   if asked[2] then taken = claim(with_defaults(asked[2], 'ClaimRequest')) end
   local rung = ring()
+  sorted.save()
   save_rows()
   save_running()
   local reply = mp_map({

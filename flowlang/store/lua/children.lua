@@ -46,7 +46,7 @@ end
 local function expire_run(run)
   if run.parent or (run.under or 0) > 0 then return end
   local member = table.concat({run.id, run.pipeline, run.version, run.status}, SEP)
-  redis.call('ZADD', K.expiry, NOW + run.retention, member)
+  sorted.put(K.expiry, NOW + run.retention, member)
   if not run.under then expire_runs[run.id] = run.retention + GRACE_MS end
 end
 

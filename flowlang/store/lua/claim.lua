@@ -18,7 +18,7 @@ end
 local function head_of(ahead, queue, size)
   local rows = ahead[queue]
   if not rows or rows.at > #rows then
-    rows = redis.call('ZRANGE', K.ready .. queue, 0, size - 1, 'WITHSCORES')
+    rows = redis.call('ZRANGE', sorted.at(K.ready .. queue), 0, size - 1, 'WITHSCORES')
     rows.at = 1
     ahead[queue] = rows
   end
@@ -39,7 +39,7 @@ local function pop_best(ahead, sources, size, state)
   end
   if best then
     ahead[best_source].at = ahead[best_source].at + 2
-    redis.call('ZREM', K.ready .. best_source, best)
+    sorted.drop(K.ready .. best_source, best)
   end
   return best, best_source, best_score
 end
@@ -120,7 +120,7 @@ local function take(member, lease, defers, known)
   hold_row(row.queue, 1)
   row.status, row.fence, row.lease_ms, row.lease_end = 'held', row.fence + 1, lease, NOW + lease
   touch_scope(run_id, scope_id)
-  redis.call('ZADD', K.leases, row.lease_end, member)
+  sorted.put(K.leases, row.lease_end, member)
   if run.status == 'pending' and not run.admitting then
     set_run_status(run, 'running')
     redis.call('HSET', K.run .. run_id, 'status', 'running', 'started_ms', NOW)

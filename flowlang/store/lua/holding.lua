@@ -114,7 +114,7 @@ local function commit(op)
   if op.status == 'held' then
     if row.lease_end - NOW < row.lease_ms / 2 then
       row.lease_end = NOW + row.lease_ms
-      redis.call('ZADD', K.leases, row.lease_end, member_of(op.run, op.scope))
+      sorted.put(K.leases, row.lease_end, member_of(op.run, op.scope))
     end
     return committed(row.inbox, accepted)
   end
@@ -123,7 +123,7 @@ local function commit(op)
   elseif op.status == 'waiting' then
     row.status = 'waiting'
     hold_row(row.queue, -1)
-    redis.call('ZREM', K.leases, member_of(op.run, op.scope))
+    sorted.drop(K.leases, member_of(op.run, op.scope))
     rests(op.run)
   end
   return committed({}, accepted)
@@ -142,7 +142,7 @@ local function renew(op)
         row.lease_ms = op.lease_ms
         touch_scope(hold_of[1], hold_of[2])
       end
-      redis.call('ZADD', K.leases, NOW + op.lease_ms, member_of(hold_of[1], hold_of[2]))
+      sorted.put(K.leases, NOW + op.lease_ms, member_of(hold_of[1], hold_of[2]))
       holds[i] = mp_map({T.ok, mp(true), T.facts, mp_array(row.inbox)})
     else
       holds[i] = mp_fields(2, 'ok', false)

@@ -89,8 +89,8 @@ local function count_run(version, status, change)
 end
 
 local function set_run_status(run, status)
-  redis.call('ZREM', K.by_status .. run.status, run.id)
-  redis.call('ZADD', K.by_status .. status, run.created, run.id)
+  sorted.drop(K.by_status .. run.status, run.id)
+  sorted.put(K.by_status .. status, run.created, run.id)
   count_run(run.version, run.status, -1)
   count_run(run.version, status, 1)
   run.status = status

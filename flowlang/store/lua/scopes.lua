@@ -70,7 +70,7 @@ local function make_ready(run_id, scope_id, row, ahead)
   if row.status == 'waiting' and not is_active(run_id, scope_id) then return end
   local member = member_of(run_id, scope_id)
   if row.status == 'held' then
-    redis.call('ZREM', K.leases, member)
+    sorted.drop(K.leases, member)
     hold_row(row.queue, -1)
   end
   row.status = 'ready'
@@ -79,7 +79,7 @@ local function make_ready(run_id, scope_id, row, ahead)
     redis.call('SADD', K.queues, row.queue)
   end
   local since = NOW - row.priority_ms - (ahead or 0)
-  redis.call('ZADD', K.ready .. row.queue, since * RANKS + math.min(row.index, RANKS - 1), member)
+  sorted.put(K.ready .. row.queue, since * RANKS + math.min(row.index, RANKS - 1), member)
   fresh[member] = row.queue
   touch_scope(run_id, scope_id)
 end
@@ -127,7 +127,7 @@ local function end_scope(run_id, scope_id, row)
   if row.status ~= 'waiting' then rests(run_id) end
   if row.status == 'held' then
     hold_row(row.queue, -1)
-    redis.call('ZREM', K.leases, member)
+    sorted.drop(K.leases, member)
   end
   leave_gates(run_id, scope_id, row)
   if row.status == 'ready' then

@@ -27,13 +27,13 @@ end
 
 -- Takes a ready row out of its queue, or from beside it.
 local function unready(queue, member)
-  if redis.call('ZREM', K.ready .. queue, member) == 1 then return end
-  for _, aside in ipairs(asides_of(queue)) do redis.call('ZREM', K.ready .. aside, member) end
+  if redis.call('ZREM', sorted.at(K.ready .. queue), member) == 1 then return end
+  for _, aside in ipairs(asides_of(queue)) do sorted.drop(K.ready .. aside, member) end
 end
 
 local function set_aside(aside, member, score)
   if redis.call('SADD', K.asides, aside) == 1 then listed_asides = nil end
-  redis.call('ZADD', K.ready .. aside, score, member)
+  sorted.put(K.ready .. aside, score, member)
 end
 
 -- The name of the aside where a row of a queue would be; nil for a row that lies in one, or whose run is gone.
@@ -117,11 +117,11 @@ end
 -- How many rows of a queue are ready at a time and have somebody to serve them; those beside it too.
 local function waiting_rows(queue, till)
   till = type(till) == 'number' and till * RANKS + RANKS - 1 or till
-  local rows, workers = redis.call('ZCOUNT', K.ready .. queue, '-inf', till), nil
+  local rows, workers = redis.call('ZCOUNT', sorted.at(K.ready .. queue), '-inf', till), nil
   for _, aside in ipairs(asides_of(queue)) do
     workers = workers or listed_workers()
     if is_served(workers, queue, split(aside)[2]) then
-      rows = rows + redis.call('ZCOUNT', K.ready .. aside, '-inf', till)
+      rows = rows + redis.call('ZCOUNT', sorted.at(K.ready .. aside), '-inf', till)
     end
   end
   return rows
@@ -129,7 +129,7 @@ end
 
 local function forget_asides()
   for _, aside in ipairs(all_asides()) do
-    if redis.call('EXISTS', K.ready .. aside) == 0 then redis.call('SREM', K.asides, aside) end
+    if redis.call('EXISTS', sorted.at(K.ready .. aside)) == 0 then redis.call('SREM', K.asides, aside) end
   end
   listed_asides = nil
 end

@@ -12,8 +12,8 @@ end
 
 local function rescue(limit)
   local rescued = 0
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', NOW, 'LIMIT', 0, limit)) do
-    redis.call('ZREM', K.leases, member)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', sorted.at(K.leases), '-inf', NOW, 'LIMIT', 0, limit)) do
+    sorted.drop(K.leases, member)
     local parts = split(member)
     local run_id, scope_id = parts[1], parts[2]
     local run = get_run(run_id)
@@ -38,9 +38,9 @@ local function free_run(run_id, pipeline, version, status)
   end
   redis.call('UNLINK', K.run .. run_id)
   for _, part in pairs(RUN) do redis.call('UNLINK', K.run .. run_id .. part) end
-  redis.call('ZREM', K.runs, run_id)
-  redis.call('ZREM', K.by_pipeline .. pipeline, run_id)
-  redis.call('ZREM', K.by_status .. status, run_id)
+  sorted.drop(K.runs, run_id)
+  sorted.drop(K.by_pipeline .. pipeline, run_id)
+  sorted.drop(K.by_status .. status, run_id)
   count_run(version, status, -1)
   forget_run(run_id)
 end
@@ -48,7 +48,7 @@ end
 -- Frees expired runs with their families, at most so many; a root goes last and so keeps the rest to be found.
 local function collect_runs(limit)
   local left = limit
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.expiry, '-inf', NOW, 'LIMIT', 0, limit)) do
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', sorted.at(K.expiry), '-inf', NOW, 'LIMIT', 0, limit)) do
     local parts = split(member)
     local family = K.run .. parts[1] .. RUN.family
     local below = redis.call('ZRANGE', family, 0, left - 1)
@@ -59,7 +59,7 @@ local function collect_runs(limit)
     end
     left = left - #below
     if left == 0 then break end
-    redis.call('ZREM', K.expiry, member)
+    sorted.drop(K.expiry, member)
     free_run(unpack(parts))
     left = left - 1
     if left == 0 then break end
@@ -78,7 +78,7 @@ end
 local function next_due(rescues)
   local soonest
   for _, key in ipairs({K.timers, K.delayed, K.expiry, rescues and K.leases or nil}) do
-    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    local first = redis.call('ZRANGE', sorted.at(key), 0, 0, 'WITHSCORES')
     local due = first[2] and tonumber(first[2])
     if due and (not soonest or due < soonest) and (key ~= K.expiry or due <= NOW) then soonest = due end
   end
@@ -184,9 +184,9 @@ local function delete(op)
   end
   local member = table.concat({run.id, run.pipeline, run.version, run.status}, SEP)
   if #below == op.limit then
-    redis.call('ZADD', K.expiry, NOW, member) -- there may be more: should nobody ask again, the sweep has them
+    sorted.put(K.expiry, NOW, member) -- there may be more: should nobody ask again, the sweep has them
   else
-    redis.call('ZREM', K.expiry, member)
+    sorted.drop(K.expiry, member)
     erase_run(op.run)
   end
   return done(true, true)
