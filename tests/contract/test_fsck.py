@@ -27,6 +27,7 @@ from flowlang.engine.ops import (
     Pace,
     Parent,
     Slot,
+    Take,
     Timer,
     Wait,
     Window,
@@ -59,6 +60,24 @@ def findings(rig: Rig) -> list[Finding]:
         return check(rig.store._partition._tables)
     assert isinstance(rig.store, RedisStore)
     return list(checked(rig.store).findings)
+
+
+#: What few runs have beside their rows, by the commit that gives it to them; it must expire with them.
+RARITIES: list[dict[str, Any]] = [
+    {"waits": (Wait("w", ("k",), 0),)},
+    {"takes": (Take("w", "s", "e"),)},
+    {"undos": (b"u",)},
+    {"groups": (group_of(1, inputs=(b"in",)),)},
+]
+
+
+@pytest.mark.parametrize("rarity", RARITIES, ids=lambda rarity: next(iter(rarity)))
+def test_whatever_a_run_has_expires_with_it(rig: Rig, rarity: dict[str, Any]) -> None:
+    row = rig.start_run(records={"a": b"1"}, timers=(Timer("t", DAY_MS),))
+    rig.one(commit(row, "held", consumed=1, journal=(b"j",), **rarity))
+    rig.one(finish(row))
+
+    assert findings(rig) == []
 
 
 class CheckedStory(Story):
