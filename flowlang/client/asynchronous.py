@@ -104,6 +104,7 @@ class AsyncClient:
         *,
         key: str | None = None,
         timeout: float = 60.0,  # noqa: ASYNC109 - the same call as `Client`'s; it ends between two looks
+        reveal: bool = False,
     ) -> Run:
         """Start a pipeline and wait until its run has succeeded.
 
@@ -112,20 +113,31 @@ class AsyncClient:
             data: Its input; None is `{}`.
             key: As for `call`.
             timeout: Seconds to wait.
+            reveal: Show what is marked as sensitive; over HTTP with a key that grants it.
 
         Raises:
             RunNotSucceededError: when the run has ended otherwise.
             WaitTimeoutError: when it has not ended in time; it goes on.
         """
-        return await self._made(self._operations.call_and_wait(pipeline, {} if data is None else data, key, timeout))
+        data = {} if data is None else data
+        return await self._made(self._operations.call_and_wait(pipeline, data, key, timeout, reveal=reveal))
 
-    async def wait(self, run: str, *, timeout: float = 60.0) -> Run:  # noqa: ASYNC109 - the same
+    async def wait(self, run: str, *, timeout: float = 60.0, reveal: bool = False) -> Run:  # noqa: ASYNC109 - the same
         """Wait until a run has succeeded. Raises: as `call_and_wait`, and MissingError."""
-        return await self._made(self._operations.wait(run, timeout))
+        return await self._made(self._operations.wait(run, timeout, reveal=reveal))
 
-    async def run(self, run: str) -> Run:
-        """All that is known of a run. Raises: MissingError."""
-        return await self._made(self._operations.run(run))
+    async def run(self, run: str, *, reveal: bool = False) -> Run:
+        """All that is known of a run.
+
+        Args:
+            run: Its id.
+            reveal: Show what is marked as sensitive, too; over HTTP with a key that grants it. Each time is recorded.
+
+        Raises:
+            MissingError: when there is none that may be looked at.
+            RefusedError: when the key does not grant `reveal` for its pipeline.
+        """
+        return await self._made(self._operations.run(run, reveal=reveal))
 
     async def runs(
         self, *, pipeline: str | None = None, status: str | None = None, page: int = 50

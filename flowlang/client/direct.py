@@ -132,7 +132,7 @@ def answered(service: Service, request: Request) -> Answer:
             if not service.cancel(run):
                 raise HttpProblem(409, "run.ended", "the run has ended")
             return json_reply(202, {"id": run})
-        case GetRun(run):
-            return json_reply(200, service.run(run))
+        case GetRun(run, reveal):
+            return json_reply(200, service.run(run, reveal=reveal))
         case ListRuns(pipeline, status, before, limit):
             return json_reply(200, service.page_of_runs(pipeline=pipeline, status=status, before=before, limit=limit))

@@ -47,8 +47,8 @@ def wired(request: Request) -> Wire:
             return Wire("POST", path, body, headers={"idempotency-key": key})
         case CancelRun(run):
             return Wire("POST", f"/runs/{_part(run)}/cancel")
-        case GetRun(run):
-            return Wire("GET", f"/runs/{_part(run)}")
+        case GetRun(run, reveal):
+            return Wire("GET", f"/runs/{_part(run)}", params={"reveal": "true"} if reveal else {})
         case ListRuns(pipeline, status, before, limit):
             asked = {"pipeline": pipeline, "status": status, "before": before, "limit": limit}
             return Wire("GET", "/runs", params={name: value for name, value in asked.items() if value is not None})

@@ -160,17 +160,19 @@ class Operations:
         reply = yield from self._asked(CallPipeline(pipeline, data, key or self.token(), self._traced()))
         return _read(reply, Started)
 
-    def call_and_wait(self, pipeline: str, data: Any, key: str | None, seconds: float) -> Operation[Run]:
+    def call_and_wait(
+        self, pipeline: str, data: Any, key: str | None, seconds: float, *, reveal: bool = False
+    ) -> Operation[Run]:
         """Start a pipeline and wait for its end."""
         started = yield from self.call(pipeline, data, key)
-        return (yield from self.wait(started.id, seconds))
+        return (yield from self.wait(started.id, seconds, reveal=reveal))
 
-    def wait(self, run: str, seconds: float) -> Operation[Run]:
+    def wait(self, run: str, seconds: float, *, reveal: bool = False) -> Operation[Run]:
         """Look at a run until it has ended; that of a run that was merged into another one is the other's end."""
         until_ms = self._elapsed_ms() + seconds * 1000
         pause = FIRST_LOOK_S
         while True:
-            found = yield from self.run(run)
+            found = yield from self.run(run, reveal=reveal)
             if found.run.merged_into is not None:
                 run = found.run.merged_into
                 continue
@@ -184,9 +186,9 @@ class Operations:
             yield Pause(min(pause, left))
             pause = min(LONGEST_LOOK_S, pause * 1.5)
 
-    def run(self, run: str) -> Operation[Run]:
+    def run(self, run: str, *, reveal: bool = False) -> Operation[Run]:
         """Look at a run."""
-        return _read((yield from self._asked(GetRun(run))), Run)
+        return _read((yield from self._asked(GetRun(run, reveal))), Run)
 
     def page(self, request: ListRuns) -> Operation[Page]:
         """Look at a page of runs."""

@@ -72,9 +72,10 @@ class CancelRun:
 
 @dataclass(frozen=True, slots=True)
 class GetRun:
-    """Look at a run."""
+    """Look at a run; `reveal`: with what is marked as sensitive."""
 
     run: str
+    reveal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,15 @@ class Client:
         """
         return self._made(self._operations.call(pipeline, {} if data is None else data, key))
 
-    def call_and_wait(self, pipeline: str, data: Any = None, *, key: str | None = None, timeout: float = 60.0) -> Run:
+    def call_and_wait(
+        self,
+        pipeline: str,
+        data: Any = None,
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        reveal: bool = False,
+    ) -> Run:
         """Start a pipeline and wait until its run has succeeded.
 
         Args:
@@ -106,20 +114,31 @@ class Client:
             data: Its input; None is `{}`.
             key: As for `call`.
             timeout: Seconds to wait.
+            reveal: Show what is marked as sensitive; over HTTP with a key that grants it.
 
         Raises:
             RunNotSucceededError: when the run has ended otherwise.
             WaitTimeoutError: when it has not ended in time; it goes on.
         """
-        return self._made(self._operations.call_and_wait(pipeline, {} if data is None else data, key, timeout))
+        data = {} if data is None else data
+        return self._made(self._operations.call_and_wait(pipeline, data, key, timeout, reveal=reveal))
 
-    def wait(self, run: str, *, timeout: float = 60.0) -> Run:
+    def wait(self, run: str, *, timeout: float = 60.0, reveal: bool = False) -> Run:
         """Wait until a run has succeeded. Raises: as `call_and_wait`, and MissingError."""
-        return self._made(self._operations.wait(run, timeout))
+        return self._made(self._operations.wait(run, timeout, reveal=reveal))
 
-    def run(self, run: str) -> Run:
-        """All that is known of a run. Raises: MissingError."""
-        return self._made(self._operations.run(run))
+    def run(self, run: str, *, reveal: bool = False) -> Run:
+        """All that is known of a run.
+
+        Args:
+            run: Its id.
+            reveal: Show what is marked as sensitive, too; over HTTP with a key that grants it. Each time is recorded.
+
+        Raises:
+            MissingError: when there is none that may be looked at.
+            RefusedError: when the key does not grant `reveal` for its pipeline.
+        """
+        return self._made(self._operations.run(run, reveal=reveal))
 
     def runs(self, *, pipeline: str | None = None, status: str | None = None, page: int = 50) -> Iterator[RunSummary]:
         """Runs, newest first; read page by page, as far as you look.

@@ -182,6 +182,7 @@ class Grants(msgspec.Struct, frozen=True, omit_defaults=True):
     read: tuple[str, ...] = ()  #: pipelines whose runs may be looked at, with the events that started them
     control: tuple[str, ...] = ()  #: pipelines whose runs may be cancelled and replayed
     admin: bool = False  #: all of the above for all of them
+    reveal: tuple[str, ...] = ()  #: pipelines of whose runs and events sensitive data may be seen; not of `admin`
 
 
 class ApiKeyRow(msgspec.Struct, frozen=True, omit_defaults=True):

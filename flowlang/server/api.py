@@ -75,8 +75,9 @@ def _add_events(routes: Routes, service: Service, gathering: Gathering) -> None:
         return answers
 
     async def get_event(request: Request) -> Reply:
-        found = await run_in_threadpool(service.event, request.params["event"], caller=request.caller)
-        return json_reply(200, found)
+        reveal = _flag(_known(request.query, "reveal"), "reveal")
+        event = request.params["event"]
+        return json_reply(200, await run_in_threadpool(service.event, event, caller=request.caller, reveal=reveal))
 
     routes.add(Route("POST", "/events", Need.SEND, post_events, descriptions.POST_EVENTS))
     routes.add(Route("POST", "/e/{key}", Need.SEND, post_by_path, descriptions.POST_BY_PATH, key_param="key"))
@@ -105,7 +106,9 @@ def _add_runs(routes: Routes, service: Service) -> None:
         return json_reply(200, page, headers)
 
     async def get_run(request: Request) -> Reply:
-        return json_reply(200, await run_in_threadpool(service.run, request.params["run"], caller=request.caller))
+        reveal = _flag(_known(request.query, "reveal"), "reveal")
+        run = request.params["run"]
+        return json_reply(200, await run_in_threadpool(service.run, run, caller=request.caller, reveal=reveal))
 
     async def replay_run(request: Request) -> Reply:
         body, run = await _optional(request, ReplayBody), request.params["run"]
@@ -174,6 +177,13 @@ def _known(query: dict[str, str], *names: str) -> dict[str, str]:
         if name not in names:
             raise _unfit(name[:64], f"is no parameter here; there are {', '.join(names)}")
     return query
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise _unfit(name, "is true or false")
+    return text == "true"
 
 
 def _whole(text: str, name: str, low: int, high: int) -> int:

@@ -28,6 +28,13 @@ _KEY: Final = Parameter(
 )
 
 
+_REVEAL: Final = Parameter(
+    "reveal",
+    {"type": "boolean", "default": False},
+    "Show what is marked as sensitive, too; 403 without a key that grants `reveal`.",
+)
+
+
 class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event as a client writes it. `id` is the sender's own: sent again, it is the same event."""
 
@@ -128,7 +135,10 @@ POST_BY_PATH: Final = Operation(
     body=Body((Sent, list[Sent]), others=_CLOUD_EVENTS),
 )
 GET_EVENT: Final = Operation(
-    "A kept event: what it started, and why not more", {200: Answer("The event.", EventDetail)}, refusals=(404,)
+    "A kept event: what it started, and why not more",
+    {200: Answer("The event.", EventDetail)},
+    refusals=(404, 422),
+    parameters=(_REVEAL,),
 )
 POST_RUN: Final = Operation(
     "Start a pipeline",
@@ -148,7 +158,12 @@ GET_RUNS: Final = Operation(
         Parameter("limit", {"type": "integer", "minimum": 1, "maximum": PAGE, "default": 50}, "At most so many."),
     ),
 )
-GET_RUN: Final = Operation("All that is known of a run", {200: Answer("The run.", RunDetail)}, refusals=(404,))
+GET_RUN: Final = Operation(
+    "All that is known of a run",
+    {200: Answer("The run.", RunDetail)},
+    refusals=(404, 422),
+    parameters=(_REVEAL,),
+)
 REPLAY_RUN: Final = Operation(
     "Run an ended run again: whole, or from a step on",
     {

@@ -26,7 +26,7 @@ from flowlang.engine.ports import ApiKeyRow, Grants, Store
 from flowlang.errors import FlowError
 from flowlang.rates import RateError, parse_rate
 from flowlang.service.answers import NotFoundError
-from flowlang.service.callers import Caller
+from flowlang.service.callers import Caller, covers
 
 #: A copy of the keys is used for so long after it was asked for; below the 5 s in which revoking has to work.
 STALE_MS: Final = 4_000
@@ -95,9 +95,14 @@ def make_key(
     for pattern in grants.send:
         if _EVENTS.fullmatch(pattern) is None:
             raise ApiKeyError(f"{pattern!r} names no events: write such as `shop/order-placed`, `shop/*` or `*`")
-    for pattern in (*grants.call, *grants.read, *grants.control):
+    for pattern in (*grants.call, *grants.read, *grants.control, *grants.reveal):
         if _PIPELINES.fullmatch(pattern) is None:
             raise ApiKeyError(f"{pattern!r} names no pipelines: write a pipeline's name, or `*`")
+    unseen = [pattern for pattern in grants.reveal if not (grants.admin or covers(grants.read, pattern))]
+    if unseen:
+        raise ApiKeyError(
+            f"the key would reveal runs of {', '.join(unseen)} that it may not look at: give --read with the same names"
+        )
     if rate is not None:
         try:
             parse_rate(rate)
@@ -169,7 +174,7 @@ def find(rows: Rows, text: str, digest: str, now_ms: int) -> ApiKeyRow | None:
 
 def caller_of(row: ApiKeyRow) -> Caller:
     """Who holds a key."""
-    return Caller(frozenset({row.name, *row.groups}), row.grants, row.name, row.rate)
+    return Caller(frozenset({row.name, *row.groups}), row.grants, row.name, row.rate, row.id)
 
 
 def _is_forgotten(row: ApiKeyRow, now_ms: int) -> bool:

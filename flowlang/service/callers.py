@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,9 +11,15 @@ from flowlang.errors import FlowError
 from flowlang.plan import Plan
 
 #: What a key may grant, by the field of `Grants`.
-Act = Literal["send", "call", "read", "control"]
+Act = Literal["send", "call", "read", "control", "reveal"]
 
-_VERBS: Final = {"send": "send", "call": "call", "read": "look at runs of", "control": "cancel and replay runs of"}
+_VERBS: Final = {
+    "send": "send",
+    "call": "call",
+    "read": "look at runs of",
+    "control": "cancel and replay runs of",
+    "reveal": "see sensitive data (`--reveal`) of",
+}
 
 
 class NotAllowedError(FlowError):
@@ -34,12 +40,14 @@ class Caller:
         grants: What the key lets them do at all.
         name: Of the key.
         rate: How much it may do, where that is not as the settings say.
+        key: The id of the key, of which several may have the name.
     """
 
     names: Collection[str] | None
     grants: Grants = Grants()  # noqa: RUF009 - it is frozen
     name: str = ""
     rate: str | None = None
+    key: str = ""
 
     @property
     def source(self) -> str:
@@ -48,17 +56,19 @@ class Caller:
 
     def may(self, act: Act, name: str) -> bool:
         """Whether the key grants something for an event (`send`) or a pipeline (the others)."""
-        if self.names is None or self.grants.admin:
-            return True
-        return any(_covers(pattern, name) for pattern in getattr(self.grants, act))
+        return self._rules(act) or covers(getattr(self.grants, act), name)
 
     def may_some(self, act: Act) -> bool:
         """Whether the key grants this for anything at all."""
-        return self.names is None or self.grants.admin or bool(getattr(self.grants, act))
+        return self._rules(act) or bool(getattr(self.grants, act))
 
     def may_all(self, act: Act) -> bool:
         """Whether the key grants this for everything."""
-        return self.names is None or self.grants.admin or "*" in getattr(self.grants, act)
+        return self._rules(act) or "*" in getattr(self.grants, act)
+
+    def _rules(self, act: Act) -> bool:
+        """Whether they may do this by what they are. Who administers need not see what is nobody's business."""
+        return self.names is None or (self.grants.admin and act != "reveal")
 
     def may_send(self, event: str) -> bool:
         """Whether the key grants sending events of this name; who owns the name is asked elsewhere."""
@@ -89,8 +99,9 @@ class Caller:
         )
 
 
-def _covers(pattern: str, name: str) -> bool:
-    return pattern in {"*", name} or (pattern.endswith("/*") and name.startswith(pattern[:-1]))
+def covers(patterns: Iterable[str], name: str) -> bool:
+    """Whether one of the patterns of a grant means a name: `*`, the name itself, or of events `shop/*`."""
+    return any(each in {"*", name} or (each.endswith("/*") and name.startswith(each[:-1])) for each in patterns)
 
 
 #: Whoever has access to the store itself: the command line, and messages of the broker.

@@ -19,8 +19,9 @@ from flowlang.engine.replay import Wish
 from flowlang.engine.state import Event
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan, WebhookSource
+from flowlang.service import audit
 from flowlang.service.answers import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
-from flowlang.service.callers import OPERATOR, Caller
+from flowlang.service.callers import OPERATOR, Act, Caller, ScopeError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
 from flowlang.service.delays import send_due
@@ -401,17 +402,22 @@ class Service:
         Args:
             run: Its id.
             caller: Who asks.
-            reveal: Whether to show sensitive data, too: for an operator, or a caller who may see them.
+            reveal: Whether to show sensitive data, too; it is recorded, see `audit`.
 
         Raises:
             NotFoundError: when there is none that the caller may look at.
+            ScopeError: when the caller may look at it, but not see sensitive data of its pipeline.
         """
         rows = self.store.run(run)
         if rows is None or not caller.may("read", rows.row.pipeline):
             raise NotFoundError(f"no run {run!r}")
         program = self._catalogs.program(rows.row.version)
         opened = opened_run(rows, program, self._sealer)
-        return opened.detail if reveal else self._hiding().run(opened, program)
+        if not reveal:
+            return self._hiding().run(opened, program)
+        caller.require("reveal", rows.row.pipeline)
+        audit.record("reveal", caller, run=run)
+        return opened.detail
 
     def cancel(self, run: str, reason: str = "", *, caller: Caller = OPERATOR) -> bool:
         """Cancel a run; its clean-up still runs.
@@ -475,25 +481,34 @@ class Service:
         """A kept event: what it started, and why it did not start the rest.
 
         Of somebody who may look at some pipelines only: the events that started a run of these, with these runs.
-        `reveal`: see `run`.
+        `reveal`: see `run`; it is for those who may see sensitive data of one of the pipelines that it started.
 
         Raises:
             NotFoundError: when there is none that the caller may look at.
+            ScopeError: when the caller may look at it, but see sensitive data of none of these.
         """
         kept = self.store.event(event)
         if kept is not None and not caller.may_all("read"):
-            runs = tuple(run for run in kept.runs if self._may_read(run, caller))
+            runs = tuple(run for run in kept.runs if self._may("read", run, caller))
             kept = msgspec.structs.replace(kept, runs=runs) if runs else None
         if kept is None:
             raise NotFoundError(f"no event {event!r}")
+        if reveal and not (caller.may_all("reveal") or any(self._may("reveal", run, caller) for run in kept.runs)):
+            raise ScopeError(
+                f"the key {caller.name!r} does not grant to see sensitive data (`--reveal`) of any pipeline that the "
+                f"event {event} started"
+            )
         detail = event_detail(kept, self._sealer)
         ignored = tuple(reason for reason in detail.ignored if caller.may("read", reason.pipeline))
         detail = msgspec.structs.replace(detail, ignored=ignored)
-        return detail if reveal else self._hiding().event(detail)
+        if not reveal:
+            return self._hiding().event(detail)
+        audit.record("reveal", caller, event=event)
+        return detail
 
-    def _may_read(self, run: str, caller: Caller) -> bool:
+    def _may(self, act: Act, run: str, caller: Caller) -> bool:
         rows = self.store.run(run)
-        return rows is not None and caller.may("read", rows.row.pipeline)
+        return rows is not None and caller.may(act, rows.row.pipeline)
 
     def repeats(self, event: str, sent: IncomingEvent) -> bool:
         """Whether what was sent is what a kept event says: not only its id, its name and data, too.
@@ -528,7 +543,10 @@ class Service:
     def dead_letter(self, ident: str, *, reveal: bool = False) -> DeadDetail:
         """One dead letter. `reveal`: see `run`. Raises: NotFoundError."""
         detail = self._dead.one(ident)
-        return detail if reveal else self._hiding().dead(detail)
+        if not reveal:
+            return self._hiding().dead(detail)
+        audit.record("reveal", OPERATOR, dead_letter=ident)
+        return detail
 
     def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET, *, caller: Caller = OPERATOR) -> Answer:
         """Send a dead letter again and take it off the list; see `DeadLetters.retry`. Raises: NotAllowedError, too."""

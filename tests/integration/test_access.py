@@ -28,7 +28,8 @@ PLANS = (SHOP, GUARDED)
 #: Kinds of keys. What each grants is in `Site`.
 KINDS = (
     "none", "garbled", "wrong", "expired", "revoked",
-    "send", "send other", "call", "call other", "read", "read other", "control", "control other", "admin", "dev",
+    "send", "send other", "call", "call other", "read", "read other", "control", "control other",
+    "reveal", "reveal other", "admin", "admin reveal", "dev",
 )  # fmt: skip
 NOBODY = dict.fromkeys(("none", "garbled", "wrong", "expired", "revoked"), 401)
 
@@ -39,6 +40,20 @@ def row(otherwise: int = 403, **statuses: int) -> dict[str, int]:
     return {kind: given.get(kind, NOBODY.get(kind, otherwise)) for kind in KINDS}
 
 
+#: Keys that administer, with what they see left out.
+ADMINS = ("admin", "admin_reveal", "dev")
+
+
+def admins(status: int) -> dict[str, int]:
+    """The same status for all who administer."""
+    return dict.fromkeys(ADMINS, status)
+
+
+def readers(status: int) -> dict[str, int]:
+    """The same status for all who may look at the pipeline `shop`."""
+    return dict.fromkeys(("read", "reveal", "reveal_other", *ADMINS), status)
+
+
 #: What each route answers to each kind of key. `{run}` is a run of the pipeline `shop`.
 TABLE: Mapping[str, dict[str, int]] = {
     "GET /livez": row(200) | dict.fromkeys(NOBODY, 200),
@@ -46,14 +61,21 @@ TABLE: Mapping[str, dict[str, int]] = {
     "POST /hooks/{name}": row(401),  # of the signature: a key is no help
     "GET /key": row(200),
     "GET /openapi.json": row(200),
-    "POST /events": row(send=202, admin=202, dev=202),
-    "POST /e/{key}": row(send=200, send_other=400, admin=200, dev=200),  # SDKs expect this status
-    "GET /events/{event}": row(read=200, admin=200, dev=200, read_other=404),
-    "POST /pipelines/{pipeline}/runs": row(call=202, admin=202, dev=202),
-    "GET /runs": row(read=200, admin=200, dev=200, read_other=200),
-    "GET /runs/{run}": row(read=200, admin=200, dev=200, read_other=404),
-    "POST /runs/{run}/replay": row(control=409, admin=409, dev=409),  # it has not ended
-    "POST /runs/{run}/cancel": row(control=202, admin=202, dev=202),
+    "POST /events": row(send=202, **admins(202)),
+    "POST /e/{key}": row(send=200, send_other=400, **admins(200)),  # SDKs expect this status
+    "GET /events/{event}": row(read_other=404, **readers(200)),
+    "POST /pipelines/{pipeline}/runs": row(call=202, **admins(202)),
+    "GET /runs": row(read_other=200, **readers(200)),
+    "GET /runs/{run}": row(read_other=404, **readers(200)),
+    "POST /runs/{run}/replay": row(control=409, **admins(409)),  # it has not ended
+    "POST /runs/{run}/cancel": row(control=202, **admins(202)),
+}
+
+#: The same of what is asked for besides.
+ASKED: Mapping[str, dict[str, int]] = {
+    "GET /runs/{run}?reveal=true": row(read_other=404, reveal=200, admin_reveal=200, dev=200),
+    "GET /events/{event}?reveal=true": row(read_other=404, reveal=200, admin_reveal=200, dev=200),
+    "GET /runs/{run}?reveal=false": TABLE["GET /runs/{run}"],
 }
 
 #: Bodies by route, where it takes one.
@@ -93,7 +115,10 @@ class Site:
             "read other": made(store, "read-other", read=("guarded",)),
             "control": made(store, "control", control=("shop",)),
             "control other": made(store, "control-other", control=("guarded",)),
+            "reveal": made(store, "reveal", read=("*",), reveal=("shop",)),
+            "reveal other": made(store, "reveal-other", read=("*",), reveal=("guarded",)),
             "admin": made(store, "admin", admin=True),
+            "admin reveal": made(store, "admin-reveal", admin=True, reveal=("*",)),
             "dev": DEV_TOKEN,
         }
         ApiKeys(store).revoke("revoked")
@@ -159,13 +184,13 @@ def test_three_routes_are_public_and_no_other(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", sorted(TABLE))
+@pytest.mark.parametrize("name", sorted({**TABLE, **ASKED}))
 def test_a_route_answers_a_key_as_the_table_says(site: Site, name: str, kind: str) -> None:
     site.renew()
     method, _, template = name.partition(" ")
     before = site.world.service.runs()
     answer = site.ask(method, site.path(template, kind), site.keys[kind], BODIES.get(name))
-    assert answer.status == TABLE[name][kind], answer.body
+    assert answer.status == {**TABLE, **ASKED}[name][kind], answer.body
     if answer.status >= 400:
         assert json.loads(answer.body)["status"] == answer.status
         assert site.world.service.runs() == before

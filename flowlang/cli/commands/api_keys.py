@@ -48,6 +48,7 @@ def command() -> None:
 @_grant("--read", "[PIPELINES]", "Look at runs of these, with their events.  [all, without names]", optional=True)
 @_grant("--control", "[PIPELINES]", "Cancel and replay runs of these.  [all, without names]", optional=True)
 @click.option("--admin", is_flag=True, help="All of that, for all events and pipelines.")
+@_grant("--reveal", "[PIPELINES]", "See sensitive data of these, beside --read.  [all, without names]", optional=True)
 @click.option("--group", "groups", multiple=True, callback=_names, help="A group that `allow` may name, too.")
 @click.option("--expires", metavar="DURATION", type=seconds, help="How long it may be used, such as `90d`.")
 @click.option("--rate", metavar="RATE", help="Requests and events, such as `100/s`.  [default: FLOWLANG_RATE_KEY]")
@@ -61,6 +62,7 @@ def create(
     read: tuple[str, ...],
     control: tuple[str, ...],
     admin: bool,
+    reveal: tuple[str, ...],
     groups: tuple[str, ...],
     expires: float | None,
     rate: str | None,
@@ -72,7 +74,7 @@ def create(
     from flowlang.engine.ports import Grants  # noqa: PLC0415 - brings msgspec
     from flowlang.service import ApiKeys  # noqa: PLC0415 - the same
 
-    grants = Grants(send, call, read, control, admin)
+    grants = Grants(send, call, read, control, admin, reveal)
     with service_of(session) as service:
         expires_in_ms = None if expires is None else round(expires * 1000)
         made = ApiKeys(service.store).create(name, grants, groups=groups, expires_in_ms=expires_in_ms, rate=rate)
@@ -152,10 +154,10 @@ def _show(session: Session, made: NewKey) -> None:
 
 
 def _words(grants: Grants) -> str:
-    if grants.admin:
-        return "admin"
     lists = {"send": grants.send, "call": grants.call, "read": grants.read, "control": grants.control}
-    return " ".join(f"{act}:{','.join(names)}" for act, names in lists.items() if names)
+    of_lists = {"reveal": grants.reveal} if grants.admin else {**lists, "reveal": grants.reveal}
+    said = [f"{act}:{','.join(names)}" for act, names in of_lists.items() if names]
+    return " ".join(["admin", *said] if grants.admin else said)
 
 
 def _as_json(key: ListedKey) -> dict[str, Any]:

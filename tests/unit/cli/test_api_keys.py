@@ -44,6 +44,8 @@ def test_a_key_is_shown_once_alone_on_stdout_and_never_again(desk: Desk) -> None
         (["--read", "--control"], {"read": ["*"], "control": ["*"]}),
         (["--read", "welcome,farewell", "--control", "welcome"], {"read": ["welcome", "farewell"], "control": ["welcome"]}),
         (["--admin"], {"admin": True}),
+        (["--admin", "--reveal", "welcome"], {"admin": True, "reveal": ["welcome"]}),
+        (["--read", "--reveal"], {"read": ["*"], "reveal": ["*"]}),
     ],
 )  # fmt: skip
 def test_a_key_grants_what_its_options_say_and_nothing_else(
@@ -65,6 +67,7 @@ def test_a_key_grants_what_its_options_say_and_nothing_else(
     [
         (["create", "shop"], 1, "the key would grant nothing"),
         (["create", "shop", "--group", "ops"], 1, "the key would grant nothing"),
+        (["create", "shop", "--reveal"], 1, "give --read with the same names"),
         (["create", "Shop", "--admin"], 1, "is no name of a key"),
         (["create", "shop", "--send", "shop*"], 1, "names no events"),
         (["create", "shop", "--admin", "--rate", "fast"], 1, "write such as `100/s`"),

@@ -67,6 +67,10 @@ def test_a_key_has_256_bits_of_chance_and_none_of_it_is_stored() -> None:
         ("shop", Grants(call=("a/b",)), (), "names no pipelines"),
         ("shop", Grants(read=("bill-*",)), (), "names no pipelines"),
         ("shop", Grants(), ("ops",), "would grant nothing"),
+        ("shop", Grants(read=("*",), reveal=("bill-*",)), (), "names no pipelines"),
+        ("shop", Grants(reveal=("bill",)), (), "would reveal runs of bill that it may not look at"),
+        ("shop", Grants(read=("ship",), reveal=("ship", "bill")), (), "would reveal runs of bill that it"),
+        ("shop", Grants(read=("ship",), reveal=("*",)), (), r"would reveal runs of \* that it may not look at"),
     ],
 )
 def test_a_key_that_says_nothing_clear_is_not_made(
