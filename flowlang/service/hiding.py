@@ -7,7 +7,7 @@ manifest's event schemas.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,10 +18,20 @@ from flowlang.engine.program import Program
 from flowlang.engine.state import Event
 from flowlang.plan import Plan
 from flowlang.redaction import HIDDEN, Mask
-from flowlang.service.views import DeadDetail, EventDetail, OpenedRun, RunDetail, StepState
+from flowlang.service.views import (
+    DeadDetail,
+    EventDetail,
+    OpenedEvent,
+    OpenedRun,
+    RunDetail,
+    ShownEvent,
+    StepState,
+)
 
 #: What an expression reads of an event's data: `event.data.email`.
 _DATA = ("event", "data")
+
+Told = TypeVar("Told", Event, ShownEvent)
 
 _UNKNOWN = RunMarks(Plan(pipeline="", steps=(), block=()))
 
@@ -56,10 +66,10 @@ class Hiding:
             journal=tuple(mask.tree(entry) for entry in detail.journal),
         )
 
-    def event(self, detail: EventDetail) -> EventDetail:
+    def event(self, opened: OpenedEvent) -> EventDetail:
         """A kept event as it may be shown."""
-        mask = Mask(event_values(detail.event, self._marks))
-        ignored = tuple(self._reason(reason, detail.event, mask) for reason in detail.ignored)
+        detail, mask = opened.detail, Mask(event_values(opened.event, self._marks))
+        ignored = tuple(self._reason(reason, opened.event, mask) for reason in detail.ignored)
         return msgspec.structs.replace(detail, event=self._event(detail.event, mask), ignored=ignored)
 
     def dead(self, detail: DeadDetail) -> DeadDetail:
@@ -97,7 +107,7 @@ class Hiding:
             return msgspec.structs.replace(made, message=mask.text(made.message))
         return made
 
-    def _event(self, event: Event, mask: Mask, marks: RunMarks = _UNKNOWN) -> Event:
+    def _event(self, event: Told, mask: Mask, marks: RunMarks = _UNKNOWN) -> Told:
         data = marks.hidden_input(self._marks(event.name).hidden(event.data))
         return msgspec.structs.replace(event, id=mask.text(event.id), data=mask.tree(data), user=mask.tree(event.user))
 

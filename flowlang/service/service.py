@@ -42,10 +42,11 @@ from flowlang.service.views import (
     RunPage,
     RunSummary,
     VersionSummary,
-    event_detail,
+    opened_event,
     opened_run,
     run_summary,
     version_summary,
+    without_places,
 )
 from flowlang.service.writer import Writer
 from flowlang.telemetry import Trace
@@ -498,11 +499,11 @@ class Service:
                 f"the key {caller.name!r} does not grant to see sensitive data (`--reveal`) of any pipeline that the "
                 f"event {event} started"
             )
-        detail = event_detail(kept, self._sealer)
-        ignored = tuple(reason for reason in detail.ignored if caller.may("read", reason.pipeline))
-        detail = msgspec.structs.replace(detail, ignored=ignored)
+        opened = opened_event(kept, self._sealer)
+        ignored = tuple(reason for reason in opened.detail.ignored if caller.may("read", reason.pipeline))
+        detail = msgspec.structs.replace(opened.detail, ignored=ignored)
         if not reveal:
-            return self._hiding().event(detail)
+            return self._hiding().event(msgspec.structs.replace(opened, detail=detail))
         audit.record("reveal", caller, event=event)
         return detail
 
@@ -544,9 +545,9 @@ class Service:
         """One dead letter. `reveal`: see `run`. Raises: NotFoundError."""
         detail = self._dead.one(ident)
         if not reveal:
-            return self._hiding().dead(detail)
+            return without_places(self._hiding().dead(detail))
         audit.record("reveal", OPERATOR, dead_letter=ident)
-        return detail
+        return without_places(detail)
 
     def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET, *, caller: Caller = OPERATOR) -> Answer:
         """Send a dead letter again and take it off the list; see `DeadLetters.retry`. Raises: NotAllowedError, too."""

@@ -18,6 +18,7 @@ from flowlang.engine.recalling import PAST
 from flowlang.engine.state import Event, Record, RunMeta, decode_meta, decode_record
 from flowlang.engine.turn import RunEnd
 from flowlang.engine.view import ItemsView, record_view
+from flowlang.telemetry import Trace
 
 LIVE = ("pending", "running")
 
@@ -89,11 +90,23 @@ class VersionSummary(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.active or bool(self.pending + self.at_work + self.waiting + self.kept)
 
 
+class ShownEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event as people see it: without the places of what was marked elsewhere, by which that is hidden."""
+
+    id: str
+    name: str
+    data: Any = None
+    time: str = ""
+    source: str = ""
+    user: Any = None
+    trace: Trace | None = None  #: that it belongs to, when its sender said so
+
+
 class RunDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that is known of a run."""
 
     run: RunSummary
-    event: Event
+    event: ShownEvent
     vars: dict[str, Any] = {}
     labels: dict[str, str] = {}
     output: Any = msgspec.UNSET
@@ -110,7 +123,7 @@ class EventDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     source: str
     accepted_at: str
-    event: Event
+    event: ShownEvent
     runs: tuple[str, ...] = ()
     ignored: tuple[Reason, ...] = ()
     note: str = ""  #: why nothing was started when no trigger looked at it
@@ -165,6 +178,18 @@ class OpenedRun(msgspec.Struct, frozen=True):
     records: dict[str, Record]
 
 
+class OpenedEvent(msgspec.Struct, frozen=True):
+    """A kept event, for those who must hide some of it."""
+
+    detail: EventDetail
+    event: Event
+
+
+def shown_event(event: Event) -> ShownEvent:
+    """An event with all that is said of it, sensitive data included."""
+    return ShownEvent(event.id, event.name, event.data, event.time, event.source, event.user, event.trace)
+
+
 def opened_run(rows: RunRows, program: Program | None, sealer: Sealer) -> OpenedRun:
     """All that is known of a run, sensitive data included.
 
@@ -180,7 +205,7 @@ def opened_run(rows: RunRows, program: Program | None, sealer: Sealer) -> Opened
     records = {name: decode_record(sealer.open(payload, sealed_fields.record(name), run)) for name, payload in shown}
     detail = RunDetail(
         run=run_summary(rows.row),
-        event=meta.event,
+        event=shown_event(meta.event),
         vars=meta.vars,
         labels=meta.labels,
         output=msgspec.UNSET if end is None else end.output,
@@ -192,20 +217,22 @@ def opened_run(rows: RunRows, program: Program | None, sealer: Sealer) -> Opened
     return OpenedRun(detail, meta, records)
 
 
-def event_detail(kept: EventView, sealer: Sealer) -> EventDetail:
-    """A kept event."""
+def opened_event(kept: EventView, sealer: Sealer) -> OpenedEvent:
+    """A kept event, sensitive data included."""
+    event = decode_event(sealer.open(kept.body, sealed_fields.EVENT, kept.id))
     reasons = tuple(decode_reasons(sealer.open(kept.reasons, sealed_fields.REASONS, kept.id))) if kept.reasons else ()
     unheard = not kept.runs and not reasons
-    return EventDetail(
+    detail = EventDetail(
         id=kept.id,
         name=kept.name,
         source=kept.source,
         accepted_at=rfc3339(kept.accepted_ms),
-        event=decode_event(sealer.open(kept.body, sealed_fields.EVENT, kept.id)),
+        event=shown_event(event),
         runs=kept.runs,
         ignored=reasons,
         note=f"no pipeline had a trigger on {kept.name}" if unheard else "",
     )
+    return OpenedEvent(detail, event)
 
 
 def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
@@ -220,6 +247,15 @@ def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
         error = jsondata.loads(body).get("error")
         code = (error or {}).get("code", "")
     return DeadDetail(DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms), code), event=event, error=error)
+
+
+def without_places(detail: DeadDetail) -> DeadDetail:
+    """A dead letter without the places of what was marked elsewhere, as `ShownEvent`."""
+    dead = detail.event
+    if dead is None:
+        return detail
+    bare = msgspec.structs.replace(dead.event, hidden=())
+    return msgspec.structs.replace(detail, event=msgspec.structs.replace(dead, event=bare))
 
 
 def _steps(records: Mapping[str, Record], program: Program | None, *, live: bool) -> tuple[StepState, ...]:

@@ -8,6 +8,10 @@ import msgspec
 import pytest
 
 from flowlang.clock import ManualClock
+from flowlang.engine import sealed_fields
+from flowlang.engine.intake import DeadEvent
+from flowlang.engine.ports import DeadRow
+from flowlang.engine.state import Event, decode_meta
 from flowlang.plan import (
     EventSchema,
     EventTrigger,
@@ -22,6 +26,8 @@ from flowlang.plan import (
 )
 from flowlang.redaction import HIDDEN
 from flowlang.service import IncomingEvent, Service
+from flowlang.service.hiding import Hiding
+from flowlang.service.views import dead_detail, without_places
 from flowlang.simulate import SimulatedError, Simulation
 from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
@@ -122,6 +128,33 @@ def test_runs_show_nothing_that_is_marked_nor_what_was_carried_on(world: World) 
         assert SKU in text(shown)
         assert EMAIL in text(revealed)
         assert [step.status for step in shown.steps] == [step.status for step in revealed.steps]
+
+
+def test_where_marked_values_were_carried_on_to_is_kept_and_not_shown(world: World) -> None:
+    world.paid()
+    carried = {
+        run.pipeline: run.id
+        for run in world.service.runs()
+        if (rows := world.sim.store.run(run.id)) is not None
+        and decode_meta(world.sim.sealer.open(rows.row.meta, sealed_fields.META, run.id)).event.hidden
+    }
+    assert set(carried) == {"sub", "mapped"}
+    for run in carried.values():
+        for reveal in (False, True):
+            assert '"hidden"' not in text(world.service.run(run, reveal=reveal))
+
+
+def test_a_letter_of_an_event_that_carries_on_what_is_marked_does_not_say_where(world: World) -> None:
+    event = Event("e", "shop/told", {"mail": EMAIL, "sku": SKU}, hidden=(("mail",),))
+    body = msgspec.json.encode(DeadEvent(event, dedupe=EMAIL))
+    sealer = PlainSealer()
+    row = DeadRow("e", "event", "shop/told", 0, sealer.seal(body, "e", sealed_fields.DEAD))
+    dead = dead_detail(row, sealer)
+    shown = without_places(Hiding(world.service.catalog).dead(dead))
+    assert shown.event is not None
+    assert (shown.event.event.data, shown.event.dedupe) == ({"mail": HIDDEN, "sku": SKU}, HIDDEN)
+    for each in (shown, without_places(dead)):
+        assert '"hidden"' not in text(each)
 
 
 def test_marked_fields_are_hidden_whatever_they_hold(world: World) -> None:
