@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flowlang.engine.ports import Grants, Store
@@ -26,3 +29,21 @@ def made(
 ) -> str:
     """The text of a new key; `grants`: fields of `Grants`."""
     return ApiKeys(store).create(name, Grants(**grants), groups=groups, rate=rate).text
+
+
+@contextmanager
+def audited() -> Iterator[list[dict[str, str]]]:
+    """What is recorded in the audit trail meanwhile, as it comes."""
+    found: list[dict[str, str]] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            names = ("audit", "key", "key_id", "run", "event", "dead_letter")
+            found.append({name: getattr(record, name) for name in names if hasattr(record, name)})
+
+    keeper, trail = Keeper(), logging.getLogger("flowlang.audit")
+    trail.addHandler(keeper)
+    try:
+        yield found
+    finally:
+        trail.removeHandler(keeper)

@@ -169,6 +169,15 @@ class AsyncClient:
         """
         return await self._made(self._operations.cancel(run))
 
+    async def delete(self, run: str) -> None:
+        """Delete an ended run for good: with all runs that it invoked, their dead letters, and its event.
+
+        Raises:
+            ConflictError: when it, or one that it invoked, has not ended, or another run invoked it.
+            MissingError, RefusedError: saying why not.
+        """
+        await self._made(self._operations.delete(run))
+
     async def replay(
         self,
         run: str,

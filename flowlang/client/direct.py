@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flowlang.client.requests import (
     CallPipeline,
     CancelRun,
+    DeleteRun,
     GetRun,
     ListRuns,
     Lost,
@@ -112,7 +113,7 @@ def answered(service: Service, request: Request) -> Answer:
     """
     from flowlang.engine.replay import Wish  # noqa: PLC0415 - see `DirectTransport`
     from flowlang.server import sending  # noqa: PLC0415 - the same
-    from flowlang.server.problems import HttpProblem, json_reply  # noqa: PLC0415 - the same
+    from flowlang.server.problems import HttpProblem, empty_reply, json_reply  # noqa: PLC0415 - the same
     from flowlang.service import OPERATOR, IncomingEvent  # noqa: PLC0415 - the same
 
     match request:
@@ -132,6 +133,9 @@ def answered(service: Service, request: Request) -> Answer:
             if not service.cancel(run):
                 raise HttpProblem(409, "run.ended", "the run has ended")
             return json_reply(202, {"id": run})
+        case DeleteRun(run):
+            service.delete(run)
+            return empty_reply(204)
         case GetRun(run, reveal):
             return json_reply(200, service.run(run, reveal=reveal))
         case ListRuns(pipeline, status, before, limit):

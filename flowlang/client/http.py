@@ -13,6 +13,7 @@ from flowlang import jsondata
 from flowlang.client.requests import (
     CallPipeline,
     CancelRun,
+    DeleteRun,
     GetRun,
     ListRuns,
     Lost,
@@ -47,6 +48,8 @@ def wired(request: Request) -> Wire:
             return Wire("POST", path, body, headers={"idempotency-key": key})
         case CancelRun(run):
             return Wire("POST", f"/runs/{_part(run)}/cancel")
+        case DeleteRun(run):
+            return Wire("DELETE", f"/runs/{_part(run)}")
         case GetRun(run, reveal):
             return Wire("GET", f"/runs/{_part(run)}", params={"reveal": "true"} if reveal else {})
         case ListRuns(pipeline, status, before, limit):

@@ -17,6 +17,7 @@ from flowlang import jsondata
 from flowlang.client.errors import (
     ConflictError,
     InvalidError,
+    MissingError,
     ProblemError,
     RunNotSucceededError,
     UnreachableError,
@@ -27,6 +28,7 @@ from flowlang.client.errors import (
 from flowlang.client.requests import (
     CallPipeline,
     CancelRun,
+    DeleteRun,
     Event,
     GetRun,
     ListRuns,
@@ -204,6 +206,10 @@ class Operations:
             return False
         return True
 
+    def delete(self, run: str) -> Operation[None]:
+        """Delete an ended run for good."""
+        yield from self._asked(DeleteRun(run), gone=True)
+
     def replay(self, request: ReplayRun) -> Operation[Replayed]:
         """Run an ended run again."""
         if request.data is not msgspec.UNSET:
@@ -214,7 +220,8 @@ class Operations:
         told = {name.lower(): value for name, value in self._trace().items()}
         return {name: told[name] for name in ("traceparent", "tracestate") if name in told}
 
-    def _asked(self, request: Request) -> Operation[Reply]:
+    def _asked(self, request: Request, *, gone: bool = False) -> Operation[Reply]:
+        """Ask until there is an answer. `gone`: 404 for what was asked before means that it was done then."""
         tried = 0
         while True:
             reply = yield request
@@ -228,6 +235,8 @@ class Operations:
                 if reply.status < 300:
                     return reply
                 error = problem_of(reply.status, reply.body)
+                if gone and tried > 1 and isinstance(error, MissingError):
+                    return reply
                 pause = self._pause_for(error, tried, reply.retry_after)
                 if pause is None:
                     raise error

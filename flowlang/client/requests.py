@@ -71,6 +71,13 @@ class CancelRun:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete an ended run for good."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class GetRun:
     """Look at a run; `reveal`: with what is marked as sensitive."""
 
@@ -88,7 +95,7 @@ class ListRuns:
     limit: int = 50
 
 
-Request: TypeAlias = SendEvents | CallPipeline | ReplayRun | CancelRun | GetRun | ListRuns
+Request: TypeAlias = SendEvents | CallPipeline | ReplayRun | CancelRun | DeleteRun | GetRun | ListRuns
 
 
 @dataclass(frozen=True, slots=True)

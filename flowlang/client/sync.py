@@ -167,6 +167,15 @@ class Client:
         """
         return self._made(self._operations.cancel(run))
 
+    def delete(self, run: str) -> None:
+        """Delete an ended run for good: with all runs that it invoked, their dead letters, and its event.
+
+        Raises:
+            ConflictError: when it, or one that it invoked, has not ended, or another run invoked it.
+            MissingError, RefusedError: saying why not.
+        """
+        self._made(self._operations.delete(run))
+
     def replay(
         self,
         run: str,

@@ -181,6 +181,7 @@ class Grants(msgspec.Struct, frozen=True, omit_defaults=True):
     call: tuple[str, ...] = ()  #: pipelines
     read: tuple[str, ...] = ()  #: pipelines whose runs may be looked at, with the events that started them
     control: tuple[str, ...] = ()  #: pipelines whose runs may be cancelled and replayed
+    delete: tuple[str, ...] = ()  #: pipelines whose ended runs may be deleted for good
     admin: bool = False  #: all of the above for all of them
     reveal: tuple[str, ...] = ()  #: pipelines of whose runs and events sensitive data may be seen; not of `admin`
 

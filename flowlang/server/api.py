@@ -21,7 +21,7 @@ from flowlang.server.bodies import BODY_BYTES, check_type, read_body, read_json
 from flowlang.server.descriptions import PAGE, STATUSES, CallBody, Holder, ReplayBody
 from flowlang.server.gathering import Gathering
 from flowlang.server.openapi import document
-from flowlang.server.problems import HttpProblem, Reply, json_reply
+from flowlang.server.problems import HttpProblem, Reply, empty_reply, json_reply
 from flowlang.server.protocols import cloudevents, inngest
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import Answer, Service
@@ -129,9 +129,15 @@ def _add_runs(routes: Routes, service: Service) -> None:
         crashpoint("http.cancel_written")
         return json_reply(202, {"id": run}, {"location": f"/runs/{run}"})
 
+    async def delete_run(request: Request) -> Reply:
+        await read_body(request.receive, request.headers, 1024)
+        await run_in_threadpool(service.delete, request.params["run"], caller=request.caller)
+        return empty_reply(204)
+
     routes.add(Route("POST", "/pipelines/{pipeline}/runs", Need.CALL, post_run, descriptions.POST_RUN))
     routes.add(Route("GET", "/runs", Need.READ, get_runs, descriptions.GET_RUNS))
     routes.add(Route("GET", "/runs/{run}", Need.READ, get_run, descriptions.GET_RUN))
+    routes.add(Route("DELETE", "/runs/{run}", Need.DELETE, delete_run, descriptions.DELETE_RUN))
     routes.add(Route("POST", "/runs/{run}/replay", Need.CONTROL, replay_run, descriptions.REPLAY_RUN))
     routes.add(Route("POST", "/runs/{run}/cancel", Need.CONTROL, cancel_run, descriptions.CANCEL_RUN))
 

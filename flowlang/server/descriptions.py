@@ -179,6 +179,11 @@ CANCEL_RUN: Final = Operation(
     {202: Answer("It is being cancelled.", Cancelled, _LOCATION)},
     refusals=(404, 408, 409, 413),
 )
+DELETE_RUN: Final = Operation(
+    "Delete an ended run for good, with all runs that it invoked",
+    {204: Answer("It is gone.", None)},
+    refusals=(404, 408, 409, 413),
+)
 POST_HOOK: Final = Operation(
     "Take a delivery of a webhook, proven by its sender's signature",
     {

@@ -141,6 +141,8 @@ def _authorise(route: Route, caller: Caller) -> None:
             granted = caller.may_some("read")
         case Need.CONTROL:
             granted = caller.may_some("control")
+        case Need.DELETE:
+            granted = caller.may_some("delete")
         case _:
             granted = False
     if not granted:

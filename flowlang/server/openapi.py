@@ -100,6 +100,8 @@ def _shapes(route: Route) -> list[Any]:
 
 
 def _several(shape: Any) -> tuple[Any, ...]:
+    if shape is None:
+        return ()
     return shape if isinstance(shape, tuple) else (shape,)
 
 
@@ -163,8 +165,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _answer(answer: Answer, schema: Any) -> dict[str, Any]:
-    content = {JSON_TYPE: {"schema": schema}} | {kind: {"schema": shape} for kind, shape in answer.others.items()}
-    said: dict[str, Any] = {"description": answer.sentence, "content": content}
+    said: dict[str, Any] = {"description": answer.sentence}
+    if answer.shape is not None:
+        content = {JSON_TYPE: {"schema": schema}} | {kind: {"schema": shape} for kind, shape in answer.others.items()}
+        said["content"] = content
     if answer.headers:
         said["headers"] = {
             name: {"description": sentence, "schema": {"type": "string"}} for name, sentence in answer.headers.items()

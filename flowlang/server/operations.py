@@ -47,7 +47,7 @@ class Answer:
 
     Args:
         sentence: What it means.
-        shape: The type of its body, as msgspec writes it; several of them; or a JSON Schema.
+        shape: The type of its body, as msgspec writes it; several of them; or a JSON Schema; None: it has none.
         headers: Name → what it says.
         others: Media types besides JSON → their shape, as a JSON Schema.
     """

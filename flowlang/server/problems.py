@@ -20,7 +20,15 @@ from flowlang.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from flowlang.service import DataError, NotAllowedError, NotDeployedError, NotFoundError, ScopeError, TooLargeError
+from flowlang.service import (
+    DataError,
+    NotAllowedError,
+    NotDeployedError,
+    NotFoundError,
+    RunKeptError,
+    ScopeError,
+    TooLargeError,
+)
 
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
@@ -72,6 +80,11 @@ def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -
     return Reply(status, jsondata.dumps(value), about)
 
 
+def empty_reply(status: int) -> Reply:
+    """An answer that says all by its status."""
+    return Reply(status, b"", dict(COMMON_HEADERS))
+
+
 def problem_reply(problem: HttpProblem, more: Mapping[str, Any] | None = None) -> Reply:
     """A refusal as its document; one of a method has no body at all.
 
@@ -115,6 +128,8 @@ def as_problem(error: Exception) -> HttpProblem:
             return HttpProblem(400, "replay.start", str(error))
         case ReplayError():
             return HttpProblem(409, "replay.refused", str(error))
+        case RunKeptError():
+            return HttpProblem(409, "run.kept", str(error))
         case NotFoundError():
             return HttpProblem(404, "not-found", str(error))
         case TooLargeError():

@@ -29,6 +29,7 @@ class Need(StrEnum):
     CALL = "call"
     READ = "read"
     CONTROL = "control"
+    DELETE = "delete"
     ADMIN = "admin"
 
 

@@ -57,6 +57,10 @@ class NotFoundError(FlowError):
     """There is no such run, event, pipeline, webhook or dead letter."""
 
 
+class RunKeptError(FlowError):
+    """A run that cannot be deleted: it, or one that it invoked, lives, or it goes with the one that invoked it."""
+
+
 class NotDeployedError(FlowError):
     """Nothing has been deployed yet, so events have nowhere to go."""
 

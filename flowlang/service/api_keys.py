@@ -95,7 +95,7 @@ def make_key(
     for pattern in grants.send:
         if _EVENTS.fullmatch(pattern) is None:
             raise ApiKeyError(f"{pattern!r} names no events: write such as `shop/order-placed`, `shop/*` or `*`")
-    for pattern in (*grants.call, *grants.read, *grants.control, *grants.reveal):
+    for pattern in (*grants.call, *grants.read, *grants.control, *grants.delete, *grants.reveal):
         if _PIPELINES.fullmatch(pattern) is None:
             raise ApiKeyError(f"{pattern!r} names no pipelines: write a pipeline's name, or `*`")
     unseen = [pattern for pattern in grants.reveal if not (grants.admin or covers(grants.read, pattern))]
@@ -109,7 +109,7 @@ def make_key(
         except RateError as error:
             raise ApiKeyError(f"{error.message}; {error.hint}" if error.hint else error.message) from None
     if grants == Grants():
-        raise ApiKeyError("the key would grant nothing: give --send, --call, --read, --control or --admin")
+        raise ApiKeyError("the key would grant nothing: give --send, --call, --read, --control, --delete or --admin")
     ident = token(6)
     text = f"{PREFIX}_{ident}_{token(32)}"
     row = ApiKeyRow(ident, name, digest_of(text), grants, now_ms, groups, expires_ms, rate)

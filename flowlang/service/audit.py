@@ -12,9 +12,12 @@ from typing import Final, Literal
 from flowlang.service.callers import Caller
 
 #: What is recorded.
-Deed = Literal["reveal"]
+Deed = Literal["delete", "reveal"]
 
-_SENTENCES: Final[dict[Deed, str]] = {"reveal": "sensitive data were shown"}
+_SENTENCES: Final[dict[Deed, str]] = {
+    "delete": "a run was deleted for good",
+    "reveal": "sensitive data were shown",
+}
 
 log = logging.getLogger("flowlang.audit")
 log.setLevel(logging.INFO)  # its own, so that the root's does not count

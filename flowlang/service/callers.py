@@ -11,13 +11,14 @@ from flowlang.errors import FlowError
 from flowlang.plan import Plan
 
 #: What a key may grant, by the field of `Grants`.
-Act = Literal["send", "call", "read", "control", "reveal"]
+Act = Literal["send", "call", "read", "control", "delete", "reveal"]
 
 _VERBS: Final = {
     "send": "send",
     "call": "call",
     "read": "look at runs of",
     "control": "cancel and replay runs of",
+    "delete": "delete runs of",
     "reveal": "see sensitive data (`--reveal`) of",
 }
 
@@ -80,11 +81,11 @@ class Caller:
             raise ScopeError(f"the key {self.name!r} does not grant to {_VERBS[act]} {name}")
 
     def check(self, plan: Plan, act: Act = "call") -> None:
-        """Check that the caller may call a pipeline, or cancel and replay its runs. A step's `invoke` asks nobody.
+        """Check that the caller may call a pipeline, or do something to its runs. A step's `invoke` asks nobody.
 
         Args:
             plan: The pipeline.
-            act: `call` or `control`.
+            act: `call`, `control` or `delete`.
 
         Raises:
             NotAllowedError: saying who may.

@@ -20,7 +20,14 @@ from flowlang.engine.state import Event
 from flowlang.errors import ConfigError, StoreError
 from flowlang.plan import Manifest, Plan, WebhookSource
 from flowlang.service import audit
-from flowlang.service.answers import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, StartedRun
+from flowlang.service.answers import (
+    Answer,
+    IncomingEvent,
+    NotDeployedError,
+    NotFoundError,
+    RunKeptError,
+    StartedRun,
+)
 from flowlang.service.callers import OPERATOR, Act, Caller, ScopeError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
@@ -445,9 +452,9 @@ class Service:
         Raises:
             NotFoundError: when there is no such run.
             NotAllowedError: when the caller may not.
-            DataError: when it, or one that it invoked, has not ended, or another run invoked it.
+            RunKeptError: when it, or one that it invoked, has not ended, or another run invoked it.
         """
-        self._check(run, caller)
+        self._check(run, caller, "delete")
         found = False
         while True:
             (outcome,) = self._writer.send([Delete(run)])
@@ -455,9 +462,10 @@ class Service:
             if not outcome.found and not found:
                 raise NotFoundError(f"no run {run!r}")
             if not outcome.found:
+                audit.record("delete", caller, run=run)
                 return
             if not outcome.changed:
-                raise DataError(self._why_kept(run))
+                raise RunKeptError(self._why_kept(run))
             found = True
 
     def _why_kept(self, run: str) -> str:
@@ -554,8 +562,8 @@ class Service:
         self._check(ident, caller)
         return self._dead.retry(ident, data)
 
-    def _check(self, run: str, caller: Caller) -> None:
-        """Check that a caller may cancel or replay a run: by its pipeline as it is deployed, else by its own version.
+    def _check(self, run: str, caller: Caller, act: Act = "control") -> None:
+        """Check that a caller may do something to a run: by its pipeline as it is deployed, else by its own version.
 
         What is no run, such as an event, is nobody's.
         """
@@ -565,9 +573,9 @@ class Service:
         starter = self.catalog.starter(rows.row.pipeline)
         program = starter.program if starter is not None else self._catalogs.program(rows.row.version)
         if program is not None:
-            caller.check(program.plan, "control")
+            caller.check(program.plan, act)
         else:
-            caller.require("control", rows.row.pipeline)
+            caller.require(act, rows.row.pipeline)
 
     def _hiding(self) -> Hiding:
         try:

@@ -10,7 +10,9 @@ from flowlang.service import ApiKeys, NotFoundError
 from flowlang.store.redis import RedisStore
 from tests.contract.rig import Rig
 
-GRANTS = Grants(send=("shop/*", "a"), call=("p",), read=("*",), control=("p", "q"), admin=True, reveal=("p",))
+GRANTS = Grants(
+    send=("shop/*", "a"), call=("p",), read=("*",), control=("p", "q"), delete=("q",), admin=True, reveal=("p",)
+)
 ROW = ApiKeyRow("0123456789ab", "shop", "d" * 64, GRANTS, 5, ("ops",), 7, "100/s")
 
 

@@ -29,7 +29,7 @@ PLANS = (SHOP, GUARDED)
 KINDS = (
     "none", "garbled", "wrong", "expired", "revoked",
     "send", "send other", "call", "call other", "read", "read other", "control", "control other",
-    "reveal", "reveal other", "admin", "admin reveal", "dev",
+    "delete", "delete other", "reveal", "reveal other", "admin", "admin reveal", "dev",
 )  # fmt: skip
 NOBODY = dict.fromkeys(("none", "garbled", "wrong", "expired", "revoked"), 401)
 
@@ -67,6 +67,7 @@ TABLE: Mapping[str, dict[str, int]] = {
     "POST /pipelines/{pipeline}/runs": row(call=202, **admins(202)),
     "GET /runs": row(read_other=200, **readers(200)),
     "GET /runs/{run}": row(read_other=404, **readers(200)),
+    "DELETE /runs/{run}": row(delete=409, **admins(409)),  # the same
     "POST /runs/{run}/replay": row(control=409, **admins(409)),  # it has not ended
     "POST /runs/{run}/cancel": row(control=202, **admins(202)),
 }
@@ -115,6 +116,8 @@ class Site:
             "read other": made(store, "read-other", read=("guarded",)),
             "control": made(store, "control", control=("shop",)),
             "control other": made(store, "control-other", control=("guarded",)),
+            "delete": made(store, "delete", delete=("shop",)),
+            "delete other": made(store, "delete-other", delete=("guarded",)),
             "reveal": made(store, "reveal", read=("*",), reveal=("shop",)),
             "reveal other": made(store, "reveal-other", read=("*",), reveal=("guarded",)),
             "admin": made(store, "admin", admin=True),

@@ -192,6 +192,7 @@ NOT_THERE: tuple[tuple[Callable[[Client], object], type[Any], str], ...] = (
     (lambda client: client.run("r00-none"), MissingError, "not-found"),
     (lambda client: client.wait("r00-none"), MissingError, "not-found"),
     (lambda client: client.cancel("r00-none"), MissingError, "not-found"),
+    (lambda client: client.delete("r00-none"), MissingError, "not-found"),
     (lambda client: client.replay("r00-none"), MissingError, "not-found"),
 )
 
@@ -238,6 +239,30 @@ def test_a_run_is_cancelled(site: Site, client: Client) -> None:
     while site.end("succeeded") != ended.id:
         pass
     assert client.cancel(ended.id) is False
+
+
+def test_an_ended_run_is_deleted_for_good(site: Site, client: Client) -> None:
+    started = client.call("by-hand", {"name": "Ada"})
+    event = client.run(started.id).run.event
+    with pytest.raises(ConflictError, match="has not ended: cancel it first") as kept:
+        client.delete(started.id)
+    assert kept.value.code == "run.kept"
+    assert site.end("succeeded") == started.id
+    client.delete(started.id)
+    for ask in (client.run, client.delete):
+        with pytest.raises(MissingError):
+            ask(started.id)
+    assert (site.service.store.event(event), site.service.runs()) == (None, [])
+
+
+def test_a_deletion_whose_answer_is_lost_has_been_done(site: Site) -> None:
+    with Client(site.server.url, api_key=DEV_TOKEN, patience=Patience(first=0.001)) as client:
+        started = client.call("by-hand", {"name": "Ada"})
+        site.end("succeeded")
+        site.edge.lose = 1
+        client.delete(started.id)
+        assert site.edge.lose == 0
+        assert site.service.runs() == []
 
 
 def test_a_run_is_replayed(site: Site, client: Client) -> None:

@@ -23,7 +23,7 @@ from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service import Service
 from flowlang.store.codec import PlainSealer
-from tests.access import bearer, developing, made
+from tests.access import audited, bearer, developing, made
 from tests.unit.service.test_service import finish
 from tests.unit.service.world import ORDER, PLANS, World, manifest, plan
 
@@ -367,11 +367,13 @@ def test_a_pipeline_is_called_and_its_runs_are_cancelled_by_keys_and_groups_that
     world.service.deploy(manifest(guarded), (guarded,))
     run = world.service.call("guarded", {})
     site = Site(world)
-    web = made(world.store, "web", call=("*",), read=("*",), control=("*",))
+    web = made(world.store, "web", call=("*",), read=("*",), control=("*",), delete=("*",))
     ops = made(world.store, "nightly", groups=("ops",), call=("*",), control=("*",))
     try:
-        for path in ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel", f"/runs/{run.id}/replay"):
-            document = problem(site.http.post(path, headers=bearer(web)), 403, "pipeline.not-allowed")
+        paths = ("/pipelines/guarded/runs", f"/runs/{run.id}/cancel", f"/runs/{run.id}/replay")
+        asked = [("POST", path) for path in paths] + [("DELETE", f"/runs/{run.id}")]
+        for method, path in asked:
+            document = problem(site.http.request(method, path, headers=bearer(web)), 403, "pipeline.not-allowed")
             assert "names ops; the key 'web' is none of them" in document["detail"]
         assert site.http.get(f"/runs/{run.id}", headers=bearer(web)).status_code == 200
         assert len(world.service.runs()) == 1
@@ -417,6 +419,24 @@ def test_a_run_is_cancelled(site: Site) -> None:
     run = site.http.post("/pipelines/report/runs").json()["id"]
     response = site.http.post(f"/runs/{run}/cancel")
     assert (response.status_code, response.headers["location"]) == (202, f"/runs/{run}")
+
+
+def test_an_ended_run_is_deleted_and_who_did_it_is_recorded(site: Site) -> None:
+    run = site.http.post("/events", json={"name": "shop/order", "data": ORDER}).json()["runs"][0]["id"]
+    event = site.world.service.run(run).run.event
+    with audited() as trail:
+        kept = problem(site.http.delete(f"/runs/{run}"), 409, "run.kept")
+        assert kept["detail"] == f"run {run} has not ended: cancel it first"
+        finish(site.world, "failed")
+        assert len(site.world.service.dead_letters()) == 1
+        gone = site.http.delete(f"/runs/{run}")
+        assert (gone.status_code, gone.content, gone.headers.get("content-length")) == (204, b"", None)
+        problem(site.http.delete(f"/runs/{run}"), 404, "not-found")
+        assert trail == [{"audit": "delete", "key": "dev", "run": run}]
+    for path in (f"/runs/{run}", f"/events/{event}"):
+        problem(site.http.get(path), 404, "not-found")
+    assert site.world.service.dead_letters() == []
+    assert site.http.get("/runs").json()["runs"] == []
 
 
 @pytest.mark.parametrize(

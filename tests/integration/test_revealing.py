@@ -19,7 +19,7 @@ from flowlang.server.app import create_app
 from flowlang.server.run import HttpServer
 from flowlang.service import IncomingEvent
 from flowlang.settings import Settings
-from tests.access import DEV_TOKEN, bearer, developing, made
+from tests.access import DEV_TOKEN, audited, bearer, developing, made
 from tests.unit.service.world import World, plan
 
 SCHEMA = {"properties": {"email": {"type": "string", "x-sensitive": True}, "sku": {"type": "string"}}}
@@ -64,19 +64,9 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def trail(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, str]]]:
-    """What was recorded, as it comes."""
-    found: list[dict[str, str]] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            names = ("audit", "key", "key_id", "run", "event", "dead_letter")
-            found.append({name: getattr(record, name) for name in names if hasattr(record, name)})
-
-    keeper = Keeper()
-    logging.getLogger("flowlang.audit").addHandler(keeper)
-    yield found
-    logging.getLogger("flowlang.audit").removeHandler(keeper)
+def trail() -> Iterator[list[dict[str, str]]]:
+    with audited() as found:
+        yield found
 
 
 def test_nobody_sees_what_is_marked_without_asking_for_it(site: Site, trail: list[dict[str, str]]) -> None:

@@ -47,6 +47,7 @@ def command() -> None:
 @_grant("--call", "PIPELINES", "Call these pipelines: names, or `*`.")
 @_grant("--read", "[PIPELINES]", "Look at runs of these, with their events.  [all, without names]", optional=True)
 @_grant("--control", "[PIPELINES]", "Cancel and replay runs of these.  [all, without names]", optional=True)
+@_grant("--delete", "[PIPELINES]", "Delete ended runs of these for good.  [all, without names]", optional=True)
 @click.option("--admin", is_flag=True, help="All of that, for all events and pipelines.")
 @_grant("--reveal", "[PIPELINES]", "See sensitive data of these, beside --read.  [all, without names]", optional=True)
 @click.option("--group", "groups", multiple=True, callback=_names, help="A group that `allow` may name, too.")
@@ -61,6 +62,7 @@ def create(
     call: tuple[str, ...],
     read: tuple[str, ...],
     control: tuple[str, ...],
+    delete: tuple[str, ...],
     admin: bool,
     reveal: tuple[str, ...],
     groups: tuple[str, ...],
@@ -74,7 +76,7 @@ def create(
     from flowlang.engine.ports import Grants  # noqa: PLC0415 - brings msgspec
     from flowlang.service import ApiKeys  # noqa: PLC0415 - the same
 
-    grants = Grants(send, call, read, control, admin, reveal)
+    grants = Grants(send, call, read, control, delete, admin, reveal)
     with service_of(session) as service:
         expires_in_ms = None if expires is None else round(expires * 1000)
         made = ApiKeys(service.store).create(name, grants, groups=groups, expires_in_ms=expires_in_ms, rate=rate)
@@ -154,9 +156,8 @@ def _show(session: Session, made: NewKey) -> None:
 
 
 def _words(grants: Grants) -> str:
-    lists = {"send": grants.send, "call": grants.call, "read": grants.read, "control": grants.control}
-    of_lists = {"reveal": grants.reveal} if grants.admin else {**lists, "reveal": grants.reveal}
-    said = [f"{act}:{','.join(names)}" for act, names in of_lists.items() if names]
+    acts = ("reveal",) if grants.admin else ("send", "call", "read", "control", "delete", "reveal")
+    said = [f"{act}:{','.join(names)}" for act in acts if (names := getattr(grants, act))]
     return " ".join(["admin", *said] if grants.admin else said)
 
 

@@ -44,6 +44,8 @@ def test_a_key_is_shown_once_alone_on_stdout_and_never_again(desk: Desk) -> None
         (["--read", "--control"], {"read": ["*"], "control": ["*"]}),
         (["--read", "welcome,farewell", "--control", "welcome"], {"read": ["welcome", "farewell"], "control": ["welcome"]}),
         (["--admin"], {"admin": True}),
+        (["--control", "a", "--delete", "a,b"], {"control": ["a"], "delete": ["a", "b"]}),
+        (["--delete"], {"delete": ["*"]}),
         (["--admin", "--reveal", "welcome"], {"admin": True, "reveal": ["welcome"]}),
         (["--read", "--reveal"], {"read": ["*"], "reveal": ["*"]}),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from flowlang.client.operations import Operation, Operations, Pause, seconds_of
 from flowlang.client.requests import (
     CallPipeline,
     CancelRun,
+    DeleteRun,
     GetRun,
     ListRuns,
     Lost,
@@ -85,6 +87,30 @@ class Script:
 
 def refusal(status: int, code: str = "x", detail: str = "why", retry_after: str = "") -> Reply:
     return Reply(status, json.dumps({"code": code, "detail": detail}).encode(), retry_after)
+
+
+GONE = Reply(204)
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries", "error"),
+    [
+        ([GONE], 1, None),
+        ([refusal(404)], 1, MissingError),
+        ([Lost("reset"), refusal(404)], 2, None),
+        ([refusal(503), refusal(404)], 2, None),
+        ([refusal(409)], 1, ConflictError),
+        ([Lost("reset"), refusal(409)], 2, ConflictError),
+        ([Lost("reset")], 5, UnreachableError),
+    ],
+)
+def test_a_run_that_is_gone_after_an_answer_was_lost_has_been_deleted(
+    answers: Sequence[Reply | Lost], tries: int, error: type[Exception] | None
+) -> None:
+    script = Script(*answers)
+    with contextlib.nullcontext() if error is None else pytest.raises(error):
+        script.run(script.operations.delete("r00-1"))
+    assert script.asked == [DeleteRun("r00-1")] * tries
 
 
 def a_run(status: str, **more: Any) -> Reply:
@@ -275,6 +301,7 @@ def test_an_answer_that_is_not_ours_is_told_as_one(body: bytes) -> None:
         (ReplayRun("r", "k"), "POST", "/runs/r/replay", {}),
         (ReplayRun("r", "k", "pay", None, dry_run=True), "POST", "/runs/r/replay", {"from": "pay", "data": None, "dry_run": True}),
         (CancelRun("r"), "POST", "/runs/r/cancel", None),
+        (DeleteRun("r"), "DELETE", "/runs/r", None),
         (GetRun("r/../x"), "GET", "/runs/r%2F..%2Fx", None),
         (ListRuns("p", None, "r", 7), "GET", "/runs", None),
     ],

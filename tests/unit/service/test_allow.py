@@ -1,4 +1,4 @@
-"""`allow`: who may call, cancel and replay a pipeline; the operator always may, and events start it all the same."""
+"""`allow`: who may call, cancel, replay and delete; the operator always may, and events start it all the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowlang.service import ANYBODY, OPERATOR, Caller, IncomingEvent, NotAllowe
 from flowlang.simulate import Simulation
 from tests.unit.service.world import World, manifest, plan
 
-ALL = Grants(call=("*",), control=("*",))
+ALL = Grants(call=("*",), control=("*",), delete=("*",))
 WEB = Caller({"web"}, ALL, "web")
 
 
@@ -53,6 +53,18 @@ def test_a_pipeline_is_called_and_its_runs_are_cancelled_by_those_it_names(
     assert allowed(lambda: service.cancel(run.id, caller=caller)) is may
 
     assert len(service.runs()) == (2 if may else 1)
+
+
+@pytest.mark.parametrize("caller", [WEB, OPERATOR])
+def test_an_ended_run_is_deleted_by_those_whom_its_pipeline_names(caller: Caller) -> None:
+    made = world(guarded())
+    simulation = Simulation([guarded()], {}, store=made.store, clock=made.clock)
+    run = simulation.call("guarded")
+    simulation.run_until_idle()
+    made.service.refresh()
+
+    assert allowed(lambda: made.service.delete(run, caller=caller)) is (caller is OPERATOR)
+    assert len(made.service.runs()) == (0 if caller is OPERATOR else 1)
 
 
 def allowed(act: Callable[[], Any]) -> bool:

@@ -14,7 +14,15 @@ from flowlang.engine.state import ErrorInfo, Record, decode_meta, encode
 from flowlang.engine.turn import RunEnd
 from flowlang.errors import StoreError
 from flowlang.plan import EventTrigger
-from flowlang.service import Answer, DataError, IncomingEvent, NotDeployedError, NotFoundError, TooLargeError
+from flowlang.service import (
+    Answer,
+    DataError,
+    IncomingEvent,
+    NotDeployedError,
+    NotFoundError,
+    RunKeptError,
+    TooLargeError,
+)
 from flowlang.store.codec import PlainSealer
 from tests.unit.service.world import CRM, ORDER, PLANS, STRIPE, World, manifest, plan
 
@@ -368,7 +376,7 @@ def test_a_deploy_has_succeeded_also_when_nothing_can_be_dropped_after_it(world:
 
 def test_a_deleted_run_leaves_nothing_and_one_that_lives_is_refused(world: World) -> None:
     run = world.service.call("by-hand", {"name": "Ada"}).id
-    with pytest.raises(DataError, match="has not ended: cancel it first"):
+    with pytest.raises(RunKeptError, match="has not ended: cancel it first"):
         world.service.delete(run)
     event = world.service.run(run).run.event
     assert finish(world) == run
