@@ -13,5 +13,8 @@ def openapi_page() -> str:
     """The document of all routes of ours."""
     nobody: Any = None  # serves nothing: routes are only described
     return (
-        json.dumps(document(own_routes(nobody, nobody, nobody, lambda: False).all), indent=1, ensure_ascii=False) + "\n"
+        json.dumps(
+            document(own_routes(nobody, nobody, nobody, nobody, lambda: False).all), indent=1, ensure_ascii=False
+        )
+        + "\n"
     )

@@ -6,6 +6,7 @@ they saw: the first address that is none of theirs is the client's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -15,6 +16,16 @@ Network = IPv4Network | IPv6Network
 #: A client of IPv6 has at least a network of this size for itself.
 _OWN_PREFIX = 64
 _HOPS = 20
+
+
+#: A name of a system of senders, such as `eventgrid.azure.net`. What a browser says of a page is none: it has a scheme,
+#: or is `null`.
+_SENDER = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z][A-Za-z0-9-]{0,62}")
+
+
+def is_sender(origin: str) -> bool:
+    """Whether an `Origin` names a system that sends, as the Web Hooks specification has it, and so no web page."""
+    return _SENDER.fullmatch(origin) is not None
 
 
 def client_of(peer: str, forwarded: str, proxies: Sequence[Network]) -> str | None:

@@ -20,6 +20,7 @@ from flowlang.server import descriptions, sending
 from flowlang.server.bodies import BODY_BYTES, check_type, read_body, read_json
 from flowlang.server.descriptions import PAGE, STATUSES, CallBody, Holder, ReplayBody
 from flowlang.server.gathering import Gathering
+from flowlang.server.limits import Limits
 from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, empty_reply, json_reply
 from flowlang.server.protocols import cloudevents, inngest
@@ -32,16 +33,20 @@ LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
 T = TypeVar("T")
 
 
-def add_api(routes: Routes, service: Service, gathering: Gathering, draining: Callable[[], bool]) -> None:
+def add_api(
+    routes: Routes, service: Service, gathering: Gathering, limits: Limits, draining: Callable[[], bool]
+) -> None:
     """Add the API's routes.
 
     Args:
         routes: To which.
         service: The use cases.
         gathering: Takes events.
+        limits: Say how much a key may do.
         draining: Whether the process is about to stop and wants no new work.
     """
     _add_events(routes, service, gathering)
+    _add_handshakes(routes, limits)
     _add_runs(routes, service)
     _add_probes(routes, service, draining)
     _add_descriptions(routes)
@@ -82,6 +87,16 @@ def _add_events(routes: Routes, service: Service, gathering: Gathering) -> None:
     routes.add(Route("POST", "/events", Need.SEND, post_events, descriptions.POST_EVENTS))
     routes.add(Route("POST", "/e/{key}", Need.SEND, post_by_path, descriptions.POST_BY_PATH, key_param="key"))
     routes.add(Route("GET", "/events/{event}", Need.READ, get_event, descriptions.GET_EVENT))
+
+
+def _add_handshakes(routes: Routes, limits: Limits) -> None:
+    async def allow_events(request: Request) -> Reply:
+        headers = cloudevents.permission(request.headers, limits.rate_of(request.caller))
+        return empty_reply(200, {"allow": "POST", **headers})
+
+    given, about = cloudevents.REQUEST_ORIGIN, descriptions.ALLOW_EVENTS
+    routes.add(Route("OPTIONS", "/events", Need.SEND, allow_events, about, given=given))
+    routes.add(Route("OPTIONS", "/e/{key}", Need.SEND, allow_events, about, key_param="key", given=given))
 
 
 def _add_runs(routes: Routes, service: Service) -> None:

@@ -55,8 +55,8 @@ class App:
         self._draining = False
         gathering = Gathering(service)
         self.hooks = Hooks(service, gathering, secrets, lambda: self._clock.now_ms() // 1000)
-        self.routes = own_routes(service, gathering, self.hooks, lambda: self._draining)
         limits = limits or Limits(service.budgets, Rates())
+        self.routes = own_routes(service, gathering, self.hooks, limits, lambda: self._draining)
         self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts, limits)
 
     @property
@@ -96,13 +96,16 @@ class App:
         await _send(send, reply)
 
 
-def own_routes(service: Service, gathering: Gathering, hooks: Hooks, draining: Callable[[], bool]) -> Routes:
+def own_routes(
+    service: Service, gathering: Gathering, hooks: Hooks, limits: Limits, draining: Callable[[], bool]
+) -> Routes:
     """All routes of ours.
 
     Args:
         service: The use cases.
         gathering: Takes events.
         hooks: Takes deliveries.
+        limits: Say how much a key may do.
         draining: Whether the process is about to stop and wants no new work.
     """
 
@@ -111,7 +114,7 @@ def own_routes(service: Service, gathering: Gathering, hooks: Hooks, draining: C
         return await hooks(request.params["name"], request.headers, request.receive, query, request.spend)
 
     routes = Routes()
-    add_api(routes, service, gathering, draining)
+    add_api(routes, service, gathering, limits, draining)
     routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, post_hook, POST_HOOK))
     return routes
 

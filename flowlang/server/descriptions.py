@@ -8,7 +8,15 @@ import msgspec
 
 from flowlang.engine.ports import Grants
 from flowlang.server.operations import Answer, Body, Operation, Parameter
-from flowlang.server.protocols.cloudevents import BATCH, CLOUD_EVENT, CLOUD_EVENTS, STRUCTURED
+from flowlang.server.protocols.cloudevents import (
+    BATCH,
+    CLOUD_EVENT,
+    CLOUD_EVENTS,
+    REQUEST_CALLBACK,
+    REQUEST_ORIGIN,
+    REQUEST_RATE,
+    STRUCTURED,
+)
 from flowlang.server.protocols.inngest import Sent, Taken
 from flowlang.service import Answer as EventAnswer
 from flowlang.service import Replay, StartedRun
@@ -103,6 +111,7 @@ class Holder(msgspec.Struct, frozen=True):
 EventList = Annotated[list[EventBody], msgspec.Meta(min_length=1, max_length=LIST_ITEMS)]
 
 _FORM: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_SENDER: Final = {"type": "string", "pattern": r"^([a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\.){1,3}[a-z]{2,20}$"}
 _HEARD: Final = {"text/plain": {"type": "string"}, "text/xml": {"type": "string"}}
 _CLOUD_EVENTS: Final = {f"{STRUCTURED}+json": CLOUD_EVENT, f"{BATCH}+json": CLOUD_EVENTS}
 
@@ -133,6 +142,29 @@ POST_BY_PATH: Final = Operation(
     refusals=POST_EVENTS.refusals,
     parameters=POST_EVENTS.parameters,
     body=Body((Sent, list[Sent]), others=_CLOUD_EVENTS),
+)
+ALLOW_EVENTS: Final = Operation(
+    "Tell a sender of CloudEvents that it is expected, before it sends",
+    {
+        200: Answer(
+            "It may send.",
+            None,
+            {
+                "webhook-allowed-origin": "the name that it has given",
+                "webhook-allowed-rate": "requests in a minute, or `*`",
+                "allow": "the method to send with",
+            },
+        ),
+        405: Answer("It has not given its name, so this is no such question.", None),
+    },
+    refusals=(422,),
+    parameters=(
+        Parameter(REQUEST_ORIGIN, _SENDER, "DNS name of the system that sends.", "header", required=True),
+        Parameter(
+            REQUEST_RATE, {"type": "integer", "minimum": 1}, "Requests in a minute that it would send.", "header"
+        ),
+        Parameter(REQUEST_CALLBACK, {"type": "string"}, "Not used: the answer is here.", "header"),
+    ),
 )
 GET_EVENT: Final = Operation(
     "A kept event: what it started, and why not more",

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 
+from flowlang.server.addresses import is_sender
 from flowlang.server.bodies import Receive
 from flowlang.server.limits import Limits
 from flowlang.server.problems import HttpProblem
@@ -66,8 +67,9 @@ class Gate:
         if found is None:
             raise HttpProblem(404, "not-found", "there is no such path")
         route = found.methods.get(scope["method"])
-        if route is None:
-            raise HttpProblem(405, "method", "", headers={"allow": ", ".join(sorted(found.methods))})
+        if route is None or (route.given is not None and route.given not in headers):
+            allowed = sorted(method for method, route in found.methods.items() if route.given is None)
+            raise HttpProblem(405, "method", "", headers={"allow": ", ".join(allowed)})
         if route.path != ALIVE:
             await self._limits.client(scope, headers)
         if route.need is Need.PUBLIC:
@@ -90,7 +92,9 @@ class Gate:
         if self._hosts is not None and _name(f"//{host}") not in self._hosts:
             raise HttpProblem(421, "host.unknown", "this server is not called by that name; see FLOWLANG_HTTP_HOSTS")
         origin = headers.get("origin")
-        if origin is not None and method not in READS and urlsplit_netloc(origin) != host.lower():
+        if origin is None or method in READS or is_sender(origin):
+            return
+        if urlsplit_netloc(origin) != host.lower():
             raise HttpProblem(403, "origin.refused", "pages of other origins cannot write here")
 
     async def _authenticate(self, credential: str | None) -> Caller:

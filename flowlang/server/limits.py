@@ -59,9 +59,13 @@ class Limits:
 
     async def caller(self, caller: Caller, count: int = 1, counted: int = 0) -> None:
         """Count a request of a key, or what it turned out to be besides. Raises: HttpProblem, 429."""
-        rate = self._rates.key if caller.rate is None else parse_rate(caller.rate)
+        rate = self.rate_of(caller)
         if rate is not None and count:
             await self._spend("key", caller.name, rate, count, counted)
+
+    def rate_of(self, caller: Caller) -> Rate | None:
+        """How much a key may do; None: there is no bound."""
+        return self._rates.key if caller.rate is None else parse_rate(caller.rate)
 
     async def source(self, name: str, count: int = 1) -> None:
         """Count deliveries of a webhook. Raises: HttpProblem, 429."""

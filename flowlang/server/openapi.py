@@ -161,6 +161,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "in": parameter.where,
         "description": parameter.sentence,
         "schema": dict(parameter.schema),
+        **({"required": True} if parameter.required else {}),
     }
 
 

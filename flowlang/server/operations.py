@@ -16,12 +16,14 @@ class Parameter:
         schema: JSON Schema of what it may be.
         sentence: What it is for.
         where: `query` or `header`.
+        required: Whether it must be there.
     """
 
     name: str
     schema: Mapping[str, Any]
     sentence: str
     where: str = "query"
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

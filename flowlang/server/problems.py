@@ -80,9 +80,9 @@ def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -
     return Reply(status, jsondata.dumps(value), about)
 
 
-def empty_reply(status: int) -> Reply:
-    """An answer that says all by its status."""
-    return Reply(status, b"", dict(COMMON_HEADERS))
+def empty_reply(status: int, headers: Mapping[str, str] | None = None) -> Reply:
+    """An answer that says all by its status and headers."""
+    return Reply(status, b"", {**COMMON_HEADERS, **(headers or {})})
 
 
 def problem_reply(problem: HttpProblem, more: Mapping[str, Any] | None = None) -> Reply:

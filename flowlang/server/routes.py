@@ -89,6 +89,7 @@ class Route:
         about: What the OpenAPI document says of it.
         key_param: The part of the path that holds the API key, for protocols that send it there; else it is in the
             header `Authorization`.
+        given: The header without which there is no such method, for a question of a protocol; lower-case.
     """
 
     method: str
@@ -97,6 +98,7 @@ class Route:
     answer: Answering
     about: Operation
     key_param: str | None = None
+    given: str | None = None
 
     @property
     def name(self) -> str:

@@ -63,6 +63,8 @@ TABLE: Mapping[str, dict[str, int]] = {
     "GET /openapi.json": row(200),
     "POST /events": row(send=202, **admins(202)),
     "POST /e/{key}": row(send=200, send_other=400, **admins(200)),  # SDKs expect this status
+    "OPTIONS /events": row(send=200, send_other=200, **admins(200)),
+    "OPTIONS /e/{key}": row(send=200, send_other=200, **admins(200)),
     "GET /events/{event}": row(read_other=404, **readers(200)),
     "POST /pipelines/{pipeline}/runs": row(call=202, **admins(202)),
     "GET /runs": row(read_other=200, **readers(200)),
@@ -82,6 +84,11 @@ ASKED: Mapping[str, dict[str, int]] = {
 #: Bodies by route, where it takes one.
 ORDERED = {"name": "shop/order", "data": ORDER}
 BODIES = {"POST /events": ORDERED, "POST /e/{key}": ORDERED, "POST /hooks/{name}": {}}
+
+#: Headers by route, where there is no such route without them.
+HEADERS: Mapping[str, dict[str, str]] = {
+    name: {"webhook-request-origin": "events.example.com"} for name in ("OPTIONS /events", "OPTIONS /e/{key}")
+}
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
@@ -192,7 +199,7 @@ def test_a_route_answers_a_key_as_the_table_says(site: Site, name: str, kind: st
     site.renew()
     method, _, template = name.partition(" ")
     before = site.world.service.runs()
-    answer = site.ask(method, site.path(template, kind), site.keys[kind], BODIES.get(name))
+    answer = site.ask(method, site.path(template, kind), site.keys[kind], BODIES.get(name), HEADERS.get(name, {}))
     assert answer.status == {**TABLE, **ASKED}[name][kind], answer.body
     if answer.status >= 400:
         assert json.loads(answer.body)["status"] == answer.status
@@ -204,7 +211,7 @@ def test_a_route_answers_a_key_as_the_table_says(site: Site, name: str, kind: st
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_a_method_that_is_not_in_the_table_is_405_without_a_body_whoever_asks(site: Site, name: str) -> None:
     path = name.partition(" ")[2]
-    allowed = {other.partition(" ")[0] for other in TABLE if other.partition(" ")[2] == path}
+    allowed = {other.partition(" ")[0] for other in TABLE if other.partition(" ")[2] == path and other not in HEADERS}
     for method in METHODS:
         if method in allowed:
             continue
@@ -256,7 +263,7 @@ def test_an_odd_spelling_of_a_path_leads_nowhere_for_anybody(site: Site, name: s
         for what, spelling in odd(path).items():
             if spelling == path:
                 continue
-            answer = site.ask(method, spelling, site.keys[kind], BODIES.get(name))
+            answer = site.ask(method, spelling, site.keys[kind], BODIES.get(name), HEADERS.get(name, {}))
             expected = {401, 404, 405} if kind == "none" else {404, 405}
             if what == "another site":  # as proxies are asked: its path is the path
                 expected = {TABLE[name][kind]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -253,3 +254,74 @@ def test_events_of_two_sources_with_one_id_are_two(site: Site) -> None:
         site.post(message.headers, message.body)
 
     assert len(site.runs("pushed")) == 2
+
+
+# Before a sender of CloudEvents sends ----------------------------------------------------------------------------------
+
+ASKING = {"webhook-request-origin": "events.example.com", "webhook-request-rate": "120"}
+
+
+def asked(site: Site, path: str, key: str | None, headers: dict[str, str]) -> httpx.Response:
+    sent = headers | ({} if key is None else bearer(key))
+    return httpx.options(f"{site.server.url}{path}", headers=sent, trust_env=False)
+
+
+def test_a_sender_that_asks_first_is_let_in_and_then_sends_under_its_name(site: Site) -> None:
+    key = made(site.service.store, "grid", send=("com.example.push",), rate="10/s")
+    for path, sent in ((f"/e/{key}", None), ("/events", key)):
+        answer = asked(site, path, sent, ASKING)
+        told = {name: answer.headers.get(name) for name in ("webhook-allowed-origin", "webhook-allowed-rate", "allow")}
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert told == {
+            "webhook-allowed-origin": "events.example.com", "webhook-allowed-rate": "600", "allow": "POST",
+        }  # fmt: skip
+        event = CloudEvent({"type": "com.example.push", "source": f"/grid{path[:7]}", "id": "1"}, {"n": 1})
+        message = to_structured_event(event, JSONFormat())
+        headers = dict(message.headers) | {"origin": "events.example.com"} | ({} if sent is None else bearer(sent))
+        response = httpx.post(f"{site.server.url}{path}", headers=headers, content=message.body, trust_env=False)
+        assert (response.status_code, response.json()["status"]) == (202, "accepted")
+    assert len(site.runs("pushed")) == 2
+    assert asked(site, "/events", DEV_TOKEN, ASKING).headers["webhook-allowed-rate"] == "*"
+
+
+def test_nobody_is_expected_without_a_key_that_may_send(site: Site) -> None:
+    reader = made(site.service.store, "reader", read=("*",))
+    cases = [
+        ("/events", None, 401),
+        ("/events", reader, 403),
+        ("/e/nobody", None, 401),
+        (f"/e/{reader}", None, 403),
+        ("/runs", DEV_TOKEN, 405),
+        ("/hooks/stripe", DEV_TOKEN, 405),
+        ("/nothing", DEV_TOKEN, 404),
+    ]
+    for path, key, status in cases:
+        answer = asked(site, path, key, ASKING)
+        assert (path, answer.status_code) == (path, status)
+        assert not [name for name in answer.headers if name.startswith("webhook-")]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"webhook-request-rate": "120"}, {"webhook-request-callback": "https://a.example"}]
+)
+def test_who_gives_no_name_asks_for_a_method_that_is_not_there(site: Site, headers: dict[str, str]) -> None:
+    for path in ("/events", f"/e/{DEV_TOKEN}"):
+        for key in (None, DEV_TOKEN):
+            answer = asked(site, path, key, headers)
+            assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
+
+
+def test_a_name_that_is_none_is_refused(site: Site) -> None:
+    answer = asked(site, "/events", DEV_TOKEN, ASKING | {"webhook-request-origin": "https://a.example"})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "header.webhook-request-origin")
+
+
+def test_the_address_that_a_sender_wants_to_be_called_at_is_not_called(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as callback:
+        url = f"http://127.0.0.1:{callback.getsockname()[1]}/confirm?id=1"
+        for origin in ("events.example.com", "none"):
+            asked(site, "/events", DEV_TOKEN, {"webhook-request-origin": origin, "webhook-request-callback": url})
+        site.server.stop()  # all that the server would do is done
+        callback.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            callback.accept()

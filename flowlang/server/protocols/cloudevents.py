@@ -18,6 +18,8 @@ from flowlang import jsondata
 from flowlang.engine.schemas import Failure
 from flowlang.errors import FlowError
 from flowlang.expr import EvaluationError, Timestamp
+from flowlang.rates import Rate
+from flowlang.server.addresses import is_sender
 from flowlang.server.problems import HttpProblem
 from flowlang.server.protocols.names import event_name
 from flowlang.service import DataError, IncomingEvent
@@ -27,6 +29,11 @@ STRUCTURED: Final = "application/cloudevents"
 BATCH: Final = "application/cloudevents-batch"
 #: Characters of a `source`: it is kept with each event, and is part of what an event is known by.
 MAX_SOURCE: Final = 500
+
+#: What a sender asks with, before it sends.
+REQUEST_ORIGIN: Final = "webhook-request-origin"
+REQUEST_RATE: Final = "webhook-request-rate"
+REQUEST_CALLBACK: Final = "webhook-request-callback"
 
 #: An event and a batch in the JSON format, for the OpenAPI document.
 CLOUD_EVENT: Final[Mapping[str, Any]] = {
@@ -59,6 +66,8 @@ _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PLACED: Final = frozenset(
     {"specversion", "id", "source", "type", "time", "datacontenttype", "traceparent", "tracestate"}
 )
+_POSITIVE = re.compile(r"[1-9][0-9]{0,17}")
+_MINUTE_US: Final = 60_000_000
 _INT32: Final = range(-(2**31), 2**31)
 
 
@@ -134,6 +143,35 @@ def from_json(tree: Any) -> IncomingEvent:
     if "data" in tree:
         raise _wrong("data_base64", "an event has `data` or `data_base64`, not both")
     return _event(attributes, _unpacked(tree["data_base64"]))
+
+
+def permission(headers: Mapping[str, str], rate: Rate | None) -> dict[str, str]:
+    """Answer a sender that asks, before it sends, whether it is expected here (HTTP 1.1 Web Hooks, abuse protection).
+
+    Whoever may answer has let it in by its key, so it is. The callback that it may offer is not used: the answer is
+    here, and a server that calls addresses of strangers can be made to call any.
+
+    Args:
+        headers: With lower-case names.
+        rate: How much its key may send; None: there is no bound.
+
+    Returns:
+        Headers that say whom we expect, and how many requests of them in a minute.
+
+    Raises:
+        HttpProblem: 422 for a name or a rate that is none.
+    """
+    origin, asked = headers.get(REQUEST_ORIGIN, ""), headers.get(REQUEST_RATE)
+    if not is_sender(origin):
+        raise _unfit(REQUEST_ORIGIN, "is the DNS name of the system that sends, such as eventemitter.example.com")
+    if asked is not None and _POSITIVE.fullmatch(asked) is None:
+        raise _unfit(REQUEST_RATE, "is a whole number of requests in a minute, from 1 on")
+    allowed = "*" if rate is None else str(max(1, rate.limit * _MINUTE_US // rate.period_us))
+    return {"webhook-allowed-origin": origin, "webhook-allowed-rate": allowed}
+
+
+def _unfit(header: str, why: str) -> HttpProblem:
+    return HttpProblem(422, "parameters", "headers do not fit", failures=[Failure(f"header.{header}", why)])
 
 
 def _event(attributes: Mapping[str, Any], data: Any) -> IncomingEvent:

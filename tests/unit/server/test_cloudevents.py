@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowlang.errors import FlowError
+from flowlang.rates import parse_rate
 from flowlang.server.problems import HttpProblem
 from flowlang.server.protocols import cloudevents
 from flowlang.server.sending import check_headers, read_posted
@@ -48,6 +49,51 @@ def binary(body: bytes = b'{"n": 1}', /, **headers: str) -> IncomingEvent:
 
 def structured(**more: Any) -> IncomingEvent:
     return cloudevents.from_json(EVENT | more)
+
+
+@pytest.mark.parametrize(
+    ("rate", "allowed"),
+    [(None, "*"), ("100/s", "6000"), ("100/m", "100"), ("5/10s", "30"), ("90/h", "1"), ("1/d", "1"), ("7/2m", "3")],
+)
+def test_a_sender_that_asks_is_told_its_name_and_its_rate_in_requests_a_minute(rate: str | None, allowed: str) -> None:
+    asked = {"webhook-request-origin": "events.Example.com", "webhook-request-rate": "120"}
+    bound = None if rate is None else parse_rate(rate)
+    expected = {"webhook-allowed-origin": "events.Example.com", "webhook-allowed-rate": allowed}
+    assert cloudevents.permission(asked, bound) == expected
+    assert cloudevents.permission({"webhook-request-origin": "events.Example.com"}, bound) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "rate", "where"),
+    [
+        ("", "1", "origin"),
+        ("*", "1", "origin"),
+        ("null", "1", "origin"),
+        ("localhost", "1", "origin"),
+        ("http://a.example", "1", "origin"),
+        ("a.example:80", "1", "origin"),
+        ("a.example,b.example", "1", "origin"),
+        ("a..example", "1", "origin"),
+        ("-a.example", "1", "origin"),
+        ("10.0.0.1", "1", "origin"),
+        ("a.example/x", "1", "origin"),
+        (f"{'a' * 64}.example", "1", "origin"),
+        ("a." * 126 + "example", "1", "origin"),
+        ("a.example\n", "1", "origin"),
+        ("a.example", "0", "rate"),
+        ("a.example", "-1", "rate"),
+        ("a.example", "1.5", "rate"),
+        ("a.example", "", "rate"),
+        ("a.example", "²", "rate"),
+        ("a.example", "1,2", "rate"),
+        ("a.example", "9" * 19, "rate"),
+    ],
+)
+def test_a_sender_whose_question_cannot_be_read_is_told_where(origin: str, rate: str, where: str) -> None:
+    with pytest.raises(HttpProblem) as raised:
+        cloudevents.permission({"webhook-request-origin": origin, "webhook-request-rate": rate}, None)
+    assert (raised.value.status, raised.value.code) == (422, "parameters")
+    assert [failure.path for failure in raised.value.failures] == [f"header.webhook-request-{where}"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,19 @@ def test_without_names_any_host_is_taken_but_foreign_writes_are_not() -> None:
         gate.check_names("POST", {"host": "a.example", "origin": "http://b.example"})
 
 
+@pytest.mark.parametrize("origin", ["eventgrid.azure.net", "Events.example.com", "a_b.example"])
+def test_a_system_that_sends_says_its_name_where_a_page_says_its_own(origin: str) -> None:
+    _gate(None).check_names("POST", {"host": "a.example", "origin": origin})
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://b.example", "https://b.example", "file://", "app://b.example", "b", "", "b.example:80", "b.example, c.example"]
+)  # fmt: skip
+def test_what_a_browser_may_say_of_a_page_names_no_system_that_sends(origin: str) -> None:
+    with pytest.raises(HttpProblem, match="origins"):
+        _gate(None).check_names("POST", {"host": "a.example", "origin": origin})
+
+
 def test_a_request_without_a_host_is_not_ours() -> None:
     with pytest.raises(HttpProblem, match="that name"):
         _gate(("localhost",)).check_names("GET", {})
