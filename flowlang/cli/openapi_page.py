@@ -14,7 +14,9 @@ def openapi_page() -> str:
     nobody: Any = None  # serves nothing: routes are only described
     return (
         json.dumps(
-            document(own_routes(nobody, nobody, nobody, nobody, lambda: False).all), indent=1, ensure_ascii=False
+            document(own_routes(nobody, nobody, nobody, waiting=nobody, limits=nobody, draining=lambda: False).all),
+            indent=1,
+            ensure_ascii=False,
         )
         + "\n"
     )

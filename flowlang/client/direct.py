@@ -136,7 +136,7 @@ def answered(service: Service, request: Request) -> Answer:
         case DeleteRun(run):
             service.delete(run)
             return empty_reply(204)
-        case GetRun(run, reveal):
+        case GetRun(run, reveal, _):  # whoever waits looks again
             return json_reply(200, service.run(run, reveal=reveal))
         case ListRuns(pipeline, status, before, limit):
             return json_reply(200, service.page_of_runs(pipeline=pipeline, status=status, before=before, limit=limit))

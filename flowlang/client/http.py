@@ -33,6 +33,7 @@ class Wire:
     body: bytes | None = None
     params: dict[str, str | int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    waits: float = 0.0  #: seconds that the answer may take besides
 
 
 def wired(request: Request) -> Wire:
@@ -50,8 +51,11 @@ def wired(request: Request) -> Wire:
             return Wire("POST", f"/runs/{_part(run)}/cancel")
         case DeleteRun(run):
             return Wire("DELETE", f"/runs/{_part(run)}")
-        case GetRun(run, reveal):
-            return Wire("GET", f"/runs/{_part(run)}", params={"reveal": "true"} if reveal else {})
+        case GetRun(run, reveal, wait):
+            params: dict[str, str | int] = {"reveal": "true"} if reveal else {}
+            return Wire(
+                "GET", f"/runs/{_part(run)}", params=params | ({"wait": f"{wait:.3f}"} if wait else {}), waits=wait
+            )
         case ListRuns(pipeline, status, before, limit):
             asked = {"pipeline": pipeline, "status": status, "before": before, "limit": limit}
             return Wire("GET", "/runs", params={name: value for name, value in asked.items() if value is not None})
@@ -93,7 +97,7 @@ class HttpTransport:
                 content=wire.body,
                 params=wire.params,
                 headers=self._headers | wire.headers,
-                timeout=self._timeout,
+                timeout=self._timeout + wire.waits,
             )
         except httpx.TransportError as error:
             return _lost(error)
@@ -132,7 +136,7 @@ class AsyncHttpTransport:
                 content=wire.body,
                 params=wire.params,
                 headers=self._headers | wire.headers,
-                timeout=self._timeout,
+                timeout=self._timeout + wire.waits,
             )
         except httpx.TransportError as error:
             return _lost(error)

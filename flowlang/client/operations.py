@@ -15,6 +15,7 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.client.errors import (
+    BusyError,
     ConflictError,
     InvalidError,
     MissingError,
@@ -54,6 +55,12 @@ LATER: Final = frozenset({429, 502, 503, 504})
 #: Pauses between two looks at a run that is waited for, seconds: the first, and the longest.
 FIRST_LOOK_S: Final = 0.05
 LONGEST_LOOK_S: Final = 2.0
+
+#: Seconds that a request waits for a run at most; what is between may hang up on one that takes longer.
+WAIT_S: Final = 30.0
+
+#: Code of the problem that says that no further request may wait.
+FULL: Final = "waiting.full"
 
 #: What an answer says in a list, as a problem of its own.
 _REFUSALS: Final = {
@@ -170,11 +177,17 @@ class Operations:
         return (yield from self.wait(started.id, seconds, reveal=reveal))
 
     def wait(self, run: str, seconds: float, *, reveal: bool = False) -> Operation[Run]:
-        """Look at a run until it has ended; that of a run that was merged into another one is the other's end."""
+        """Wait until a run has ended; that of a run that was merged into another one is the other's end.
+
+        A server lets the request wait. What answers at once, such as the store or a server that is about to stop, is
+        asked again after a pause.
+        """
         until_ms = self._elapsed_ms() + seconds * 1000
         pause = FIRST_LOOK_S
         while True:
-            found = yield from self.run(run, reveal=reveal)
+            asked_ms = self._elapsed_ms()
+            wait = max(0.0, min(WAIT_S, round((until_ms - asked_ms) / 1000, 3)))
+            found = yield from self._awaited(run, wait, reveal=reveal)
             if found.run.merged_into is not None:
                 run = found.run.merged_into
                 continue
@@ -182,15 +195,27 @@ class Operations:
                 return found
             if found.run.ended:
                 raise RunNotSucceededError(found)
-            left = (until_ms - self._elapsed_ms()) / 1000
+            now_ms = self._elapsed_ms()
+            left = (until_ms - now_ms) / 1000
             if left <= 0:
                 raise WaitTimeoutError(found, seconds)
+            if wait and now_ms - asked_ms >= wait * 1000 / 2:  # it has waited
+                continue
             yield Pause(min(pause, left))
             pause = min(LONGEST_LOOK_S, pause * 1.5)
 
-    def run(self, run: str, *, reveal: bool = False) -> Operation[Run]:
-        """Look at a run."""
-        return _read((yield from self._asked(GetRun(run, reveal))), Run)
+    def _awaited(self, run: str, wait: float, *, reveal: bool) -> Operation[Run]:
+        """Look at a run, letting the request wait; where no further one may, it does not."""
+        try:
+            return (yield from self.run(run, reveal=reveal, wait=wait))
+        except BusyError as error:
+            if error.code != FULL:
+                raise
+        return (yield from self.run(run, reveal=reveal))
+
+    def run(self, run: str, *, reveal: bool = False, wait: float = 0.0) -> Operation[Run]:
+        """Look at a run; `wait`: seconds that the request may wait for its end."""
+        return _read((yield from self._asked(GetRun(run, reveal, wait))), Run)
 
     def page(self, request: ListRuns) -> Operation[Page]:
         """Look at a page of runs."""
@@ -243,7 +268,7 @@ class Operations:
             yield Pause(pause)
 
     def _pause_for(self, error: ProblemError, tried: int, retry_after: str) -> float | None:
-        if error.status not in LATER:
+        if error.status not in LATER or error.code == FULL:
             return None
         return self._patience.pause(tried, seconds_of(retry_after, self._clock.now_ms()), self._rng)
 

@@ -79,10 +79,16 @@ class DeleteRun:
 
 @dataclass(frozen=True, slots=True)
 class GetRun:
-    """Look at a run; `reveal`: with what is marked as sensitive."""
+    """Look at a run.
+
+    Attributes:
+        reveal: With what is marked as sensitive.
+        wait: Seconds that the answer may wait for its end; directly it does not.
+    """
 
     run: str
     reveal: bool = False
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ class RunRow(msgspec.Struct, frozen=True, omit_defaults=True):
     result: bytes = b""
 
 
+class RunHead(msgspec.Struct, frozen=True):
+    """Of a run, what tells whether somebody may look at it, and whether it has ended."""
+
+    pipeline: str
+    status: str
+
+
 class RunRows(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that is kept of a run."""
 
@@ -234,6 +241,9 @@ class Store(Protocol):
 
     def run(self, run: str) -> RunRows | None:
         """All that is kept of one run."""
+
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended: one call for all of them."""
 
     def runs(
         self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50

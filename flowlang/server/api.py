@@ -6,8 +6,9 @@ Bodies are read by `bodies`: bounded, strict and wholly. What is written in them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -25,16 +26,25 @@ from flowlang.server.openapi import document
 from flowlang.server.problems import HttpProblem, Reply, empty_reply, json_reply
 from flowlang.server.protocols import cloudevents, inngest
 from flowlang.server.routes import Need, Request, Route, Routes
+from flowlang.server.waiting import LONGEST_S, Waiting
 from flowlang.service import Answer, Service
 from flowlang.telemetry import read_trace
 
 LIST_BYTES = 4 * BODY_BYTES  #: of a list of events
 
+_DECIMAL: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
+
 T = TypeVar("T")
 
 
 def add_api(
-    routes: Routes, service: Service, gathering: Gathering, limits: Limits, draining: Callable[[], bool]
+    routes: Routes,
+    service: Service,
+    gathering: Gathering,
+    *,
+    waiting: Waiting,
+    limits: Limits,
+    draining: Callable[[], bool],
 ) -> None:
     """Add the API's routes.
 
@@ -42,12 +52,13 @@ def add_api(
         routes: To which.
         service: The use cases.
         gathering: Takes events.
+        waiting: Lets requests wait for runs.
         limits: Say how much a key may do.
         draining: Whether the process is about to stop and wants no new work.
     """
     _add_events(routes, service, gathering)
     _add_handshakes(routes, limits)
-    _add_runs(routes, service)
+    _add_runs(routes, service, waiting)
     _add_probes(routes, service, draining)
     _add_descriptions(routes)
 
@@ -99,7 +110,7 @@ def _add_handshakes(routes: Routes, limits: Limits) -> None:
     routes.add(Route("OPTIONS", "/e/{key}", Need.SEND, allow_events, about, key_param="key", given=given))
 
 
-def _add_runs(routes: Routes, service: Service) -> None:
+def _add_runs(routes: Routes, service: Service, waiting: Waiting) -> None:
     async def post_run(request: Request) -> Reply:
         body = await _optional(request, CallBody)
         key = request.headers.get("idempotency-key")
@@ -121,9 +132,12 @@ def _add_runs(routes: Routes, service: Service) -> None:
         return json_reply(200, page, headers)
 
     async def get_run(request: Request) -> Reply:
-        reveal = _flag(_known(request.query, "reveal"), "reveal")
-        run = request.params["run"]
-        return json_reply(200, await run_in_threadpool(service.run, run, caller=request.caller, reveal=reveal))
+        query, run = _known(request.query, "reveal", "wait"), request.params["run"]
+        who: dict[str, Any] = {"caller": request.caller, "reveal": _flag(query, "reveal")}
+        seconds = _seconds(query.get("wait", "0"), "wait", LONGEST_S)
+        if seconds and await run_in_threadpool(service.is_live, run, **who):
+            await waiting.until_ended(run, seconds, request.receive)
+        return json_reply(200, await run_in_threadpool(service.run, run, **who))
 
     async def replay_run(request: Request) -> Reply:
         body, run = await _optional(request, ReplayBody), request.params["run"]
@@ -211,6 +225,12 @@ def _whole(text: str, name: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
         raise _unfit(name, f"is a whole number from {low} to {high}")
     return int(text)
+
+
+def _seconds(text: str, name: str, high: int) -> float:
+    if _DECIMAL.fullmatch(text) is None or float(text) > high:
+        raise _unfit(name, f"is a number of seconds from 0 to {high}, such as 30 or 1.5")
+    return float(text)
 
 
 def _unfit(name: str, message: str) -> HttpProblem:

@@ -19,6 +19,7 @@ from flowlang.server.problems import Reply, as_problem, problem_reply
 from flowlang.server.protocols import inngest
 from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.server.signatures.keys import Secrets
+from flowlang.server.waiting import MOST, Waiting
 from flowlang.service import KeyRing, Service
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class App:
         hosts: Names that this server is called by; None takes any.
         clock: For the window of signatures.
         limits: How much may be sent; by default there is no bound.
+        waits: Requests that may wait for runs at a time.
     """
 
     def __init__(
@@ -50,13 +52,17 @@ class App:
         hosts: Iterable[str] | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        waits: int = MOST,
     ) -> None:
         self._clock = clock or SystemClock()
         self._draining = False
         gathering = Gathering(service)
         self.hooks = Hooks(service, gathering, secrets, lambda: self._clock.now_ms() // 1000)
         limits = limits or Limits(service.budgets, Rates())
-        self.routes = own_routes(service, gathering, self.hooks, limits, lambda: self._draining)
+        self.waiting = Waiting(service.heads, waits)
+        self.routes = own_routes(
+            service, gathering, self.hooks, waiting=self.waiting, limits=limits, draining=lambda: self._draining
+        )
         self._gate = Gate(self.routes, keys or KeyRing(service.store), hosts, limits)
 
     @property
@@ -65,8 +71,9 @@ class App:
         return self._draining
 
     def drain(self) -> None:
-        """Say from now on that no new work is wanted (`/readyz` answers 503); what comes is still served."""
+        """Say that no new work is wanted (`/readyz` answers 503); what comes is still served, and waits for no run."""
         self._draining = True
+        self.waiting.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI says."""
@@ -97,7 +104,13 @@ class App:
 
 
 def own_routes(
-    service: Service, gathering: Gathering, hooks: Hooks, limits: Limits, draining: Callable[[], bool]
+    service: Service,
+    gathering: Gathering,
+    hooks: Hooks,
+    *,
+    waiting: Waiting,
+    limits: Limits,
+    draining: Callable[[], bool],
 ) -> Routes:
     """All routes of ours.
 
@@ -105,6 +118,7 @@ def own_routes(
         service: The use cases.
         gathering: Takes events.
         hooks: Takes deliveries.
+        waiting: Lets requests wait for runs.
         limits: Say how much a key may do.
         draining: Whether the process is about to stop and wants no new work.
     """
@@ -114,7 +128,7 @@ def own_routes(
         return await hooks(request.params["name"], request.headers, request.receive, query, request.spend)
 
     routes = Routes()
-    add_api(routes, service, gathering, limits, draining)
+    add_api(routes, service, gathering, waiting=waiting, limits=limits, draining=draining)
     routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, post_hook, POST_HOOK))
     return routes
 
@@ -127,9 +141,10 @@ def create_app(
     hosts: Iterable[str] | None = None,
     clock: Clock | None = None,
     limits: Limits | None = None,
+    waits: int = MOST,
 ) -> App:
     """Make the application; see `App`."""
-    return App(service, secrets=secrets, keys=keys, hosts=hosts, clock=clock, limits=limits)
+    return App(service, secrets=secrets, keys=keys, hosts=hosts, clock=clock, limits=limits, waits=waits)
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from flowlang.server.protocols.cloudevents import (
     STRUCTURED,
 )
 from flowlang.server.protocols.inngest import Sent, Taken
+from flowlang.server.waiting import LONGEST_S
 from flowlang.service import Answer as EventAnswer
 from flowlang.service import Replay, StartedRun
 from flowlang.service.views import EventDetail, RunDetail, RunPage
@@ -194,7 +195,14 @@ GET_RUN: Final = Operation(
     "All that is known of a run",
     {200: Answer("The run.", RunDetail)},
     refusals=(404, 422),
-    parameters=(_REVEAL,),
+    parameters=(
+        _REVEAL,
+        Parameter(
+            "wait",
+            {"type": "number", "minimum": 0, "maximum": LONGEST_S, "default": 0},
+            "Answer when the run has ended, or after so many seconds.",
+        ),
+    ),
 )
 REPLAY_RUN: Final = Operation(
     "Run an ended run again: whole, or from a step on",

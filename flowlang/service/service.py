@@ -13,7 +13,7 @@ from flowlang.clock import random_token, rfc3339
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog
 from flowlang.engine.ops import Cancel, Delete, Deploy, Deployed, Done, Prune, Pruned, Reply
-from flowlang.engine.ports import Sealer, Stats, Store
+from flowlang.engine.ports import RunHead, Sealer, Stats, Store
 from flowlang.engine.program import Program
 from flowlang.engine.replay import Wish
 from flowlang.engine.state import Event
@@ -427,6 +427,19 @@ class Service:
         audit.record("reveal", caller, run=run)
         return opened.detail
 
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended; whoever asks may see that."""
+        return self.store.heads(runs)
+
+    def is_live(self, run: str, *, caller: Caller = OPERATOR, reveal: bool = False) -> bool:
+        """Whether a run has not ended, without reading it; for those to whom `run` would show it. Raises: as `run`."""
+        head = self.heads([run]).get(run)
+        if head is None or not caller.may("read", head.pipeline):
+            raise NotFoundError(f"no run {run!r}")
+        if reveal:
+            caller.require("reveal", head.pipeline)
+        return head.status in LIVE
+
     def cancel(self, run: str, reason: str = "", *, caller: Caller = OPERATOR) -> bool:
         """Cancel a run; its clean-up still runs.
 
@@ -517,8 +530,8 @@ class Service:
         return detail
 
     def _may(self, act: Act, run: str, caller: Caller) -> bool:
-        rows = self.store.run(run)
-        return rows is not None and caller.may(act, rows.row.pipeline)
+        head = self.heads([run]).get(run)
+        return head is not None and caller.may(act, head.pipeline)
 
     def repeats(self, event: str, sent: IncomingEvent) -> bool:
         """Whether what was sent is what a kept event says: not only its id, its name and data, too.

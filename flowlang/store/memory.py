@@ -18,6 +18,7 @@ from flowlang.engine.ports import (
     FlushId,
     Memory,
     RefusalRow,
+    RunHead,
     RunRow,
     RunRows,
     Spent,
@@ -90,6 +91,11 @@ class MemoryStore:
         """All that is kept of one run."""
         with self._lock:
             return self._partition.run(run)
+
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended."""
+        with self._lock:
+            return self._partition.heads(runs)
 
     def runs(
         self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50

@@ -29,6 +29,7 @@ from flowlang.engine.ports import (
     Memory,
     RefusalRow,
     Rotated,
+    RunHead,
     RunRow,
     RunRows,
     Spent,
@@ -229,6 +230,11 @@ class RedisStore:
         """All that is kept of one run."""
         with _answers():
             return self._reads.run(run)
+
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended."""
+        with _answers():
+            return self._reads.heads(runs)
 
     def runs(
         self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50

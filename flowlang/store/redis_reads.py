@@ -15,6 +15,7 @@ from flowlang.engine.ports import (
     DelayedRow,
     EventView,
     RefusalRow,
+    RunHead,
     RunRow,
     RunRows,
     Stats,
@@ -111,6 +112,19 @@ class Reads:
             timers=self._timers(run, [(scope, timer) for scope, (_, timers) in parsed.items() for timer in timers]),
             waits={name.decode().replace(SEP, "|"): tuple(keys.decode().split(SEP)) for name, keys in waits.items()},
         )
+
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended."""
+        if not runs:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for run in runs:
+            pipe.hmget(self._keys.family("run", run), ["pipeline", "status"])
+        return {
+            run: RunHead(pipeline.decode(), status.decode())
+            for run, (pipeline, status) in zip(runs, pipe.execute(), strict=True)
+            if status is not None
+        }
 
     def _timers(self, run: str, names: list[tuple[str, str]]) -> dict[str, int]:
         if not names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from flowlang.engine.ops import Accept, DeadLetter, ResolveDead
+from flowlang.engine.ports import RunHead
 from tests.contract.rig import Rig, accept, event_of, finish, seed_of
 
 
@@ -42,6 +43,17 @@ def test_filters_narrow_a_list_and_pages_stay_full(rig: Rig) -> None:
     assert [row.id for row in rig.store.runs(pipeline="p", status="failed", limit=20)] == both[:20]
     assert [row.id for row in rig.store.runs(pipeline="p", status="failed", before=both[19], limit=500)] == both[20:]
     assert rig.store.runs(status="cancelled") == rig.store.runs(pipeline="none") == []
+
+
+def test_heads_tell_of_many_runs_at_once_which_have_ended_and_leave_out_what_is_gone(rig: Rig) -> None:
+    order = fill(rig)
+    statuses = {run: "failed" if int(run[-2:]) % 3 == 0 else "running" for run in order}
+    pipelines = {run: "p" if run[-1] in "02468" else "q" for run in order}
+
+    heads = rig.store.heads([*order, "r-gone", order[0]])
+
+    assert heads == {run: RunHead(pipelines[run], statuses[run]) for run in order}
+    assert rig.store.heads([]) == rig.store.heads(["r-gone"]) == {}
 
 
 def test_a_page_after_a_run_that_is_gone_is_empty(rig: Rig) -> None:

@@ -168,7 +168,10 @@ def test_the_errors_page_has_every_class_with_its_attempts_and_every_status() ->
 
 def test_the_http_page_has_every_route_and_no_other() -> None:
     unused: Any = None
-    routes = {route.name for route in own_routes(unused, unused, unused, unused, lambda: False).all}
+    routes = {
+        route.name
+        for route in own_routes(unused, unused, unused, waiting=unused, limits=unused, draining=lambda: False).all
+    }
     assert _keys(_section(_page("http.md"), "Routes")) == routes
 
 

@@ -98,6 +98,8 @@ class Trial:
                 case.path_parameters = parameters | {name: values[name] for name in parameters if name in values}
             if is_known and case.path in {"/events", "/e/{key}"}:
                 case.body = _sent_by_somebody(case.body)
+            if case.query.get("wait"):
+                case.query["wait"] = 0  # nobody ends the runs
             headers = {} if key is None else bearer(key)
             response = case.call(base_url=self.url, headers=headers)
             self.answers[f"{case.method} {case.path}", response.status_code] += 1

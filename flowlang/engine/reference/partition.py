@@ -23,7 +23,18 @@ from flowlang.engine.ops import (
     Sweep,
     check,
 )
-from flowlang.engine.ports import DeadRow, DelayedRow, EventView, FlushId, RunRow, RunRows, Stats, VersionRow, WorkerRow
+from flowlang.engine.ports import (
+    DeadRow,
+    DelayedRow,
+    EventView,
+    FlushId,
+    RunHead,
+    RunRow,
+    RunRows,
+    Stats,
+    VersionRow,
+    WorkerRow,
+)
 from flowlang.engine.reference import gates, holding, serving, upkeep
 from flowlang.engine.reference.accept import accept
 from flowlang.engine.reference.claim import claim, rings
@@ -116,6 +127,11 @@ class Partition:
                 f"{name}|{wait.id}": wait.keys for name, scope in row.scopes.items() for wait in scope.waits.values()
             },
         )
+
+    def heads(self, runs: Sequence[str]) -> dict[str, RunHead]:
+        """Of those of these runs that are kept, what tells whether they have ended."""
+        kept = ((run, self._tables.runs.get(run)) for run in runs)
+        return {run: RunHead(row.pipeline, row.status) for run, row in kept if row is not None}
 
     def runs(
         self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50

@@ -55,9 +55,11 @@ class HalfRng:
 
 
 class Script:
-    """Answers in order; time goes on by the pauses alone."""
+    """Answers in order; time goes on by the pauses alone, and by what requests wait for where `holds` says so."""
 
-    def __init__(self, *answers: Reply | Lost, patience: Patience | None = None) -> None:
+    def __init__(self, *answers: Reply | Lost, patience: Patience | None = None, holds: bool = False) -> None:
+        self.holds = holds
+        self.held = 0.0
         self.answers = list(answers)
         self.asked: list[Any] = []
         self.pauses: list[float] = []
@@ -67,7 +69,7 @@ class Script:
             token=lambda: next(self.ids),
             rng=HalfRng(),
             clock=ManualClock(),
-            elapsed_ms=lambda: sum(self.pauses) * 1000,
+            elapsed_ms=lambda: (sum(self.pauses) + self.held) * 1000,
         )
 
     def run(self, operation: Operation[T]) -> T:
@@ -79,6 +81,8 @@ class Script:
                     asked = operation.send(None)
                 else:
                     self.asked.append(asked)
+                    if self.holds and isinstance(asked, GetRun):
+                        self.held += asked.wait
                     asked = operation.send(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
         except StopIteration as end:
             result: T = end.value
@@ -246,7 +250,7 @@ def test_a_run_is_looked_at_less_and_less_often_until_it_has_ended() -> None:
     script = Script(Reply(202, b'{"id": "r00-1", "new": true}'), *[a_run("running")] * 12, a_run("succeeded"))
     run = script.run(script.operations.call_and_wait("p", {}, None, 60))
     assert (run.status, run.output) == ("succeeded", 7)
-    assert script.asked == [CallPipeline("p", {}, "id-0")] + [GetRun("r00-1")] * 13
+    assert script.asked == [CallPipeline("p", {}, "id-0")] + [GetRun("r00-1", wait=30)] * 13
     assert script.pauses == sorted(script.pauses)
     assert (script.pauses[0], script.pauses[-1]) == (0.05, 2.0)
 
@@ -259,6 +263,30 @@ def test_a_run_that_ends_otherwise_is_an_error_that_has_the_run(status: str) -> 
     assert raised.value.run.status == status
 
 
+def test_a_server_that_lets_requests_wait_is_asked_again_at_once_and_never_beyond_the_time() -> None:
+    script = Script(a_run("running"), holds=True)
+    with pytest.raises(WaitTimeoutError, match=r"is running after 75\.5 s"):
+        script.run(script.operations.wait("r00-1", 75.5))
+    assert script.asked == [GetRun("r00-1", wait=wait) for wait in (30.0, 30.0, 15.5)]
+    assert script.pauses == []
+
+
+def test_where_no_further_request_may_wait_a_run_is_looked_at_between_pauses() -> None:
+    full, running = refusal(503, "waiting.full", retry_after="1"), a_run("running")
+    script = Script(full, running, full, running, running, a_run("succeeded"))
+    assert script.run(script.operations.wait("r00-1", 60, reveal=True)).output == 7
+    assert [(request.wait, request.reveal) for request in script.asked] == [
+        (30, True), (0, True), (30, True), (0, True), (30, True), (30, True),
+    ]  # fmt: skip
+    assert script.pauses == [0.05, pytest.approx(0.075), pytest.approx(0.1125)]
+
+
+def test_a_busy_server_is_asked_again_to_let_the_request_wait() -> None:
+    script = Script(refusal(503, "server.busy"), a_run("succeeded"))
+    script.run(script.operations.wait("r00-1", 60))
+    assert script.asked == [GetRun("r00-1", wait=30)] * 2
+
+
 def test_waiting_has_an_end_of_which_the_run_knows_nothing() -> None:
     script = Script(a_run("running"))
     with pytest.raises(WaitTimeoutError, match="is running after 10 s; it goes on"):
@@ -269,7 +297,7 @@ def test_waiting_has_an_end_of_which_the_run_knows_nothing() -> None:
 def test_a_run_that_was_merged_into_another_one_ends_with_it() -> None:
     script = Script(a_run("skipped", merged_into="r00-2"), a_run("succeeded"))
     script.run(script.operations.wait("r00-1", 60))
-    assert script.asked == [GetRun("r00-1"), GetRun("r00-2")]
+    assert script.asked == [GetRun("r00-1", wait=30), GetRun("r00-2", wait=30)]
 
 
 def test_cancelling_a_run_that_has_ended_is_no_error() -> None:
@@ -303,6 +331,7 @@ def test_an_answer_that_is_not_ours_is_told_as_one(body: bytes) -> None:
         (CancelRun("r"), "POST", "/runs/r/cancel", None),
         (DeleteRun("r"), "DELETE", "/runs/r", None),
         (GetRun("r/../x"), "GET", "/runs/r%2F..%2Fx", None),
+        (GetRun("r", reveal=True, wait=1.5), "GET", "/runs/r", None),
         (ListRuns("p", None, "r", 7), "GET", "/runs", None),
     ],
 )  # fmt: skip
@@ -310,5 +339,9 @@ def test_requests_are_written_for_http(request_: Any, method: str, path: str, bo
     wire = wired(request_)
     assert (wire.method, wire.path) == (method, path)
     assert (None if wire.body is None else json.loads(wire.body)) == body
-    assert wire.params == ({"pipeline": "p", "before": "r", "limit": 7} if isinstance(request_, ListRuns) else {})
+    assert wire.params == {
+        ListRuns: {"pipeline": "p", "before": "r", "limit": 7},
+        GetRun: {"reveal": "true", "wait": "1.500"} if getattr(request_, "wait", 0) else {},
+    }.get(type(request_), {})
+    assert wire.waits == getattr(request_, "wait", 0)
     assert wire.headers == ({"idempotency-key": "k"} if hasattr(request_, "key") else {})

@@ -19,7 +19,7 @@ from flowlang.server.routes import Need, Request, Route, Routes
 from flowlang.service import Caller
 
 NOBODY: Any = None
-OURS = own_routes(NOBODY, NOBODY, NOBODY, NOBODY, lambda: False)
+OURS = own_routes(NOBODY, NOBODY, NOBODY, waiting=NOBODY, limits=NOBODY, draining=lambda: False)
 PATHS = sorted({route.path for route in OURS.all})
 
 #: Pieces that paths are made of, and that people make other paths of.
