@@ -1,18 +1,28 @@
 """Certificates of senders that sign by one: fetched where the scheme says, within bounds, and kept for a day.
 
 A stranger can make us ask for one, so how often that happens is bounded, whatever is asked for; and what is fetched is
-kept only when a signature was verified by it, so that a stranger cannot crowd out those of the sender.
+kept only when a signature was verified by it, so that a stranger cannot crowd out those of the sender. It is fetched
+from public addresses alone, whatever a name leads to, and trusted by the roots by which all connections are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from functools import cache
+from typing import Final, NoReturn
 
 import httpx
+from cryptography.x509.verification import Store
 
+from flowlang.errors import ConfigError, FlowError
+from flowlang.integrations.outbound.client import Outbound, trusting
+from flowlang.integrations.outbound.egress import Egress
+from flowlang.integrations.outbound.network import Resolve, system_resolve
 from flowlang.server.problems import HttpProblem
+from flowlang.server.signatures.chains import roots_of
 
 _BYTES = 64 * 1024
 _SECONDS = 2.0
@@ -20,6 +30,7 @@ _KEPT_S = 86_400
 _KEPT = 16  #: certificates at a time
 _FETCHES = 10  #: in a minute
 _MINUTE_S = 60
+_PUBLIC: Final = Egress()
 
 
 class Certificates:
@@ -27,12 +38,20 @@ class Certificates:
 
     Args:
         now_s: Seconds since the epoch.
-        fetch: From an address to what is there, at most so many bytes; raises OSError or HTTPError.
+        fetch: From an address to what is there, at most so many bytes; raises OSError, HTTPError, ValueError or
+            FlowError.
+        roots: Certificates that are trusted to vouch for those that are fetched; raises ConfigError.
     """
 
-    def __init__(self, now_s: Callable[[], int], fetch: Callable[[str], Awaitable[bytes]] | None = None) -> None:
+    def __init__(
+        self,
+        now_s: Callable[[], int],
+        fetch: Callable[[str], Awaitable[bytes]] | None = None,
+        roots: Callable[[], Store | None] | None = None,
+    ) -> None:
         self._now_s = now_s
         self._fetch = fetch or fetched
+        self.roots = roots or trusted_roots
         self._kept: dict[str, tuple[int, bytes]] = {}
         self._asked: list[int] = []
         self._one = asyncio.Lock()
@@ -49,7 +68,7 @@ class Certificates:
         async with self._one:
             try:
                 return await self._fetch(url) if self._may_ask() else known or _unavailable()
-            except (OSError, httpx.HTTPError, ValueError) as error:
+            except (OSError, httpx.HTTPError, ValueError, FlowError) as error:
                 return known or _unavailable(error)
 
     def keep(self, url: str, pem: bytes) -> None:
@@ -71,26 +90,46 @@ class Certificates:
         return True
 
 
-async def fetched(url: str) -> bytes:
+async def fetched(url: str, egress: Egress = _PUBLIC, resolve: Resolve = system_resolve) -> bytes:
     """What is at an address: by no proxy, following nothing, not for long, and not much of it.
 
+    Args:
+        url: Of the certificate.
+        egress: Where it may be; by default at public addresses.
+        resolve: Looks names up.
+
     Raises:
-        HTTPError: when it cannot be had.
-        ValueError: when it is too large.
+        HTTPError, OSError: when it cannot be had.
+        Permanent: when its name leads to where nobody may be sent, or it is too large.
+        ValueError: when something else is there.
     """
-    async with (
-        asyncio.timeout(_SECONDS),
-        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_SECONDS) as client,
-        client.stream("GET", url) as response,
-    ):
-        if response.status_code != 200:
-            raise ValueError(f"the certificate's server answered {response.status_code}")
-        found = bytearray()
-        async for chunk in response.aiter_raw():
-            found += chunk
-            if len(found) > _BYTES:
-                raise ValueError("the certificate is too large")
-        return bytes(found)
+    client = Outbound(egress, resolve=resolve, tls=trust())
+    try:
+        reply = await client.send(httpx.Request("GET", url), seconds=_SECONDS, max_bytes=_BYTES)
+    finally:
+        await client.close()
+    if reply.status != 200:
+        raise ValueError(f"the certificate's server answered {reply.status}")
+    return reply.body
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """How connections of ours are checked: by public roots, or those in the file that `SSL_CERT_FILE` names.
+
+    Raises:
+        ConfigError: when that file cannot be read.
+    """
+    try:
+        return trusting(os.environ.get("SSL_CERT_FILE"))
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"the certificates of SSL_CERT_FILE cannot be read: {error.strerror or error}") from error
+
+
+@cache
+def trusted_roots() -> Store | None:
+    """The roots by which connections of ours are checked. Raises: ConfigError, as `trust`."""
+    return roots_of(trust().get_ca_certs(binary_form=True))
 
 
 def _unavailable(cause: Exception | None = None) -> NoReturn:

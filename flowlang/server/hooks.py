@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from flowlang import jsondata
 from flowlang.crashpoints import crashpoint
 from flowlang.engine.catalog import Catalog, Webhook
-from flowlang.errors import StoreError
+from flowlang.errors import ConfigError, StoreError
 from flowlang.server.bodies import BODY_BYTES, Receive, body_kind, read_body
 from flowlang.server.certificates import Certificates
 from flowlang.server.forms import FormError, read_form
@@ -71,7 +71,7 @@ class Hooks:
         gathering: Where verified deliveries go.
         secrets: Name in `secrets.*` → its text.
         now_s: Seconds since the epoch, for the window of signatures.
-        fetch: Gets senders' certificates; over the network unless a test says otherwise.
+        certificates: Of senders that sign by one; over the network unless a test says otherwise.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Hooks:
         gathering: Gathering,
         secrets: Secrets,
         now_s: Callable[[], int],
-        fetch: Callable[[str], Awaitable[bytes]] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self._service = service
         self._gathering = gathering
         self._secrets = secrets
         self._now_s = now_s
-        self._certificates = Certificates(now_s, fetch)
+        self._certificates = certificates or Certificates(now_s)
         self._looked: float | None = None  # when a refusal last made us look for another manifest, by the loop's clock
         self._keys: tuple[int, dict[str, tuple[Key, ...]]] = (-1, {})
 
@@ -150,12 +150,14 @@ class Hooks:
         return _answered(scheme, answer)
 
     def check(self, catalog: Catalog) -> list[str]:
-        """What is wrong with the secrets of the project's webhooks: one sentence each, without any secret."""
+        """What is wrong with the secrets and roots of the project's webhooks: a sentence each, without any secret."""
         found = []
         for source in catalog.manifest.webhooks:
             try:
                 load_keys(source, self._secrets, self._now_s())
-            except SecretError as error:
+                if scheme_of(source).certificate_url is not None:
+                    self._certificates.roots()
+            except ConfigError as error:
                 found.append(f"webhook {source.name}: {error}")
         return found
 
@@ -198,13 +200,14 @@ class Hooks:
         keys = valid(self._keys_of(webhook, catalog), now_s)
         if scheme.secret and not keys:
             return Refused("every secret has ended")
-        url = certificate = None
+        url = certificate = roots = None
         if scheme.certificate_url is not None:
+            roots = self._certificates.roots()
             url = scheme.certificate_url(received.headers)
             if url is None:
                 return Refused("the certificate is not where the sender's are")
             certificate = await self._certificates.get(url)
-        context = Context(webhook.source.options, received.query, certificate)
+        context = Context(webhook.source.options, received.query, certificate, roots)
         verdict = scheme.verify(received.headers, received.body, keys, now_s, context)
         if isinstance(verdict, Verified) and url is not None and certificate is not None:
             self._certificates.keep(url, certificate)

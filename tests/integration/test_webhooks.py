@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import pytest
+from cryptography.x509.verification import Store
 
+from flowlang.errors import ConfigError
 from flowlang.plan import EventTrigger, WebhookOptions, WebhookSource
 from flowlang.server import hooks
 from flowlang.server.app import App, create_app
@@ -24,7 +26,8 @@ from flowlang.server.signatures.keys import load_keys, valid
 from flowlang.server.signatures.sending import Sent, sent
 from flowlang.service import Service
 from tests.unit.service.world import World, manifest, plan
-from tests.webhooks.senders import OPTIONS, SECRETS, certificate, signed
+from tests.webhooks.authority import certificate, roots, stranger
+from tests.webhooks.senders import OPTIONS, SECRETS, signed
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -63,6 +66,7 @@ class Site:
         self.fetched: list[str] = []
         self.app: App = create_app(self.service, secrets=TEXTS, clock=self.world.clock)
         self.app.hooks._certificates._fetch = self._fetch
+        self.app.hooks._certificates.roots = roots
         self.server = HttpServer(self.app, port=0)
         self.server.start()
         self.http = httpx.Client(base_url=self.server.url, trust_env=False)
@@ -211,6 +215,33 @@ def test_paypals_certificate_is_fetched_once_and_from_paypal_alone(site: Site) -
     elsewhere = deliveries[0].changed("paypal-cert-url", "https://169.254.169.254/latest/meta-data")
     assert site.http.post("/hooks/paypal", content=elsewhere.body, headers=elsewhere.headers).status_code == 401
     assert len(site.fetched) == 1
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_kept(site: Site) -> None:
+    site.app.hooks._certificates.roots = lambda: Store([stranger().certificate])
+    delivery = signed("paypal", now_s=site.now_s)
+    for _ in range(2):
+        answer = site.http.post("/hooks/paypal", content=delivery.body, headers=delivery.headers)
+        assert (answer.status_code, answer.json().get("detail")) == (401, None)
+    assert len(site.fetched) == 2
+    turned_away = [(each.webhook, each.reason, each.count) for each in site.service.refusals()]
+    assert turned_away == [("paypal", "nobody who is trusted vouches for the certificate", 2)]
+    site.app.hooks._certificates.roots = roots
+    assert site.http.post("/hooks/paypal", content=delivery.body, headers=delivery.headers).status_code == 200
+
+
+def test_roots_that_cannot_be_read_are_said_when_the_server_starts_and_answered_503(site: Site) -> None:
+    def unreadable() -> None:
+        raise ConfigError("the certificates of SSL_CERT_FILE cannot be read: No such file or directory")
+
+    site.app.hooks._certificates.roots = unreadable
+    assert site.app.hooks.check(site.service.catalog) == [
+        "webhook paypal: the certificates of SSL_CERT_FILE cannot be read: No such file or directory"
+    ]
+    delivery = signed("paypal", now_s=site.now_s)
+    answer = site.http.post("/hooks/paypal", content=delivery.body, headers=delivery.headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not-configured")
+    assert site.fetched == []
 
 
 def test_how_often_a_stranger_makes_us_ask_for_certificates_is_bounded(site: Site) -> None:

@@ -6,18 +6,14 @@ import base64
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from flowlang.plan import WebhookOptions
 from flowlang.server.signatures import SCHEMES, Context, Scheme, Verdict
+from tests.webhooks.authority import certificate, key, roots
 
 NOW = 1_700_000_000
 _STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -99,31 +95,6 @@ def signed(
     return Delivery(provider, {"content-type": "application/json"} | headers, body, context)
 
 
-@cache
-def paypal_key() -> rsa.RSAPrivateKey:
-    """A key that stands for PayPal's."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@cache
-def certificate(name: str = "messageverificationcerts.paypal.com", begins_s: int = NOW - 1000, days: int = 30) -> bytes:
-    """A certificate of that key, as PEM."""
-    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begins = datetime.fromtimestamp(begins_s, UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(named)
-        .issuer_name(named)
-        .public_key(paypal_key().public_key())
-        .serial_number(7)
-        .not_valid_before(begins)
-        .not_valid_after(begins + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(paypal_key(), SHA256())
-    )
-    return made.public_bytes(Encoding.PEM)
-
-
 def _by_paypal(body: bytes, now_s: int, ident: str, options: WebhookOptions) -> Delivery:
     ident = ident.replace("_", "-")
     stamp = datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -132,8 +103,8 @@ def _by_paypal(body: bytes, now_s: int, ident: str, options: WebhookOptions) -> 
         "content-type": "application/json",
         "paypal-transmission-id": ident,
         "paypal-transmission-time": stamp,
-        "paypal-transmission-sig": base64.b64encode(paypal_key().sign(text, PKCS1v15(), SHA256())).decode(),
+        "paypal-transmission-sig": base64.b64encode(key("paypal").sign(text, PKCS1v15(), SHA256())).decode(),
         "paypal-cert-url": "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270",
         "paypal-auth-algo": "SHA256withRSA",
     }
-    return Delivery("paypal", headers, body, Context(options, "", certificate()))
+    return Delivery("paypal", headers, body, Context(options, "", certificate(), roots()))

@@ -71,7 +71,7 @@ class Outbound:
         below: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or httpx.create_ssl_context(trust_env=False),
+            ssl_context=tls or trusting(None),
             max_connections=CONNECTIONS,
             max_keepalive_connections=KEPT,
             keepalive_expiry=KEPT_S,
@@ -164,11 +164,19 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
     return error
 
 
+def trusting(bundle: str | None) -> ssl.SSLContext:
+    """Check certificates of servers by the roots in a file; without one by the public roots.
+
+    Raises:
+        OSError: when it cannot be read; `ssl.SSLError` when it holds no certificates.
+    """
+    return ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context(trust_env=False)
+
+
 @asynccontextmanager
 async def opened(env: Env) -> AsyncIterator[Outbound]:
     """The client of a process, by its settings; closed when the process ends."""
-    bundle = env.get("SSL_CERT_FILE")
-    client = Outbound(Egress.of(env.get), tls=ssl.create_default_context(cafile=bundle) if bundle else None)
+    client = Outbound(Egress.of(env.get), tls=trusting(env.get("SSL_CERT_FILE")))
     try:
         yield client
     finally:

@@ -1,9 +1,12 @@
 """PayPal: RSA-SHA256 over `id|time|webhook id|crc32 of the body`, by a certificate whose address is in a header.
 
 That address comes from a stranger, so it is taken only where it leads to PayPal (`certificate_url`); fetching it is not
-done here, the certificate is an argument. A CRC binds a body loosely: who has one signed delivery can make another body
-with the same CRC. What keeps such a forgery out is the id, which is signed: it is the delivery's id, taken once, and a
-delivery that is older than ids are remembered is refused.
+done here, the certificate is an argument. It counts when it is for a host of PayPal's and leads to a root that is
+trusted: who controls what one address at PayPal answers cannot sign by that.
+
+A CRC binds a body loosely: who has one signed delivery can make another body with the same CRC. What keeps such a
+forgery out is the id, which is signed: it is the delivery's id, taken once, and a delivery that is older than ids are
+remembered is refused.
 """
 
 from __future__ import annotations
@@ -12,17 +15,16 @@ import base64
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 
+from flowlang.server.signatures.chains import vouched
 from flowlang.server.signatures.verdict import (
     MAX_HEADER_BYTES,
     NO_CONTEXT,
@@ -34,7 +36,6 @@ from flowlang.server.signatures.verdict import (
     Verified,
 )
 
-_DOMAIN = "paypal.com"
 _AGE_S = 4 * 86_400  #: PayPal tries for three days
 _MIN_BITS = 2048
 _PREFIX = "paypal-"
@@ -84,7 +85,7 @@ def verify(
     if context.certificate is None or not context.options.webhook_id:
         return Refused("there is no certificate of PayPal")
     signed = f"{ident}|{stamp}|{context.options.webhook_id}|{zlib.crc32(body)}".encode("utf-8", "replace")
-    reason = _why_not(context.certificate, given, signed, now_s)
+    reason = _why_not(context, context.certificate, given, signed, now_s)
     return Verified(ident) if reason is None else Refused(reason)
 
 
@@ -112,22 +113,13 @@ def _out_of_time(stamp: str, now_s: int) -> str | None:
     return "the signature is from the future" if age < -WINDOW_S else None
 
 
-def _why_not(pem: bytes, given: str, signed: bytes, now_s: int) -> str | None:
+def _why_not(context: Context, pem: bytes, given: str, signed: bytes, now_s: int) -> str | None:
     """Why a signature is not PayPal's; None when it is."""
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        key = certificate.public_key()
-        names = _names(certificate)
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        now = datetime.fromtimestamp(now_s, UTC)
-    except (ValueError, TypeError, OverflowError, OSError, UnsupportedAlgorithm):
-        return "the certificate cannot be read"
+    key = vouched(pem, lambda name: _HOST.fullmatch(name) is not None, context.roots, now_s)
+    if isinstance(key, Refused):
+        return key.reason
     if not isinstance(key, RSAPublicKey) or key.key_size < _MIN_BITS:
         return "the certificate's key is none that is taken"
-    if not any(name == _DOMAIN or name.endswith(f".{_DOMAIN}") for name in names):
-        return "the certificate is somebody else's"
-    if not begins <= now <= ends:
-        return "the certificate is not valid now"
     try:
         signature = base64.b64decode(given.encode("ascii"), validate=True)
         if base64.b64encode(signature).decode() != given:
@@ -136,12 +128,3 @@ def _why_not(pem: bytes, given: str, signed: bytes, now_s: int) -> str | None:
     except (InvalidSignature, ValueError):  # binascii.Error and UnicodeEncodeError are ValueErrors
         return "no signature matches"
     return None
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    """The host names that a certificate is for."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return found.value.get_values_for_type(x509.DNSName)

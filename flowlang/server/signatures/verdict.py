@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.x509.verification import Store
+
 from flowlang.errors import ConfigError
 from flowlang.plan import WebhookOptions
 
@@ -47,12 +49,15 @@ class Context:
     Attributes:
         options: As the project wrote them.
         query: Of the request's URL, as it was sent, without the `?`.
-        certificate: Of the sender, as PEM, where the scheme says with `certificate_url` where it is.
+        certificate: Of the sender, as PEM, where the scheme says with `certificate_url` where it is, with those that
+            vouch for it.
+        roots: Certificates that are trusted to vouch for a sender's.
     """
 
     options: WebhookOptions = field(default_factory=WebhookOptions)
     query: str = ""
     certificate: bytes | None = None
+    roots: Store | None = None
 
 
 NO_CONTEXT = Context()

@@ -6,26 +6,35 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import standardwebhooks
 import stripe
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlang.compiler.providers import PROVIDERS
 from flowlang.plan import WebhookOptions
-from flowlang.server.signatures import SCHEMES, Context, Refused, SecretError, Verified
+from flowlang.server.signatures import SCHEMES, Context, Refused, SecretError, Verdict, Verified
+from flowlang.server.signatures.chains import roots_of
 from flowlang.server.signatures.paypal import certificate_url
 from flowlang.server.signatures.slack import challenge
 from flowlang.server.signatures.verdict import mac_hex
+from tests.webhooks.authority import NAME, Authority, between, certificate, made, root, roots, stranger
 from tests.webhooks.mutations import SIGNED, genuine
-from tests.webhooks.senders import COVERING, NOW, OPTIONS, SECRETS, TIMED, certificate, keys_of, signed
+from tests.webhooks.senders import COVERING, NOW, OPTIONS, SECRETS, TIMED, keys_of, signed
 from tests.webhooks.vectors import VECTORS, vectors, verdict
 
 bodies = st.text().map(lambda text: text.encode("utf-8", "replace"))
+ROOTS = roots()
+OVER = made("over", root(), may_vouch=True, ends=datetime(2021, 1, 1, tzinfo=UTC))
+MAY_NOT = made("may-not", between(), may_vouch=False, hosts=("example.com",))
 SECRETIVE = [name for name in SECRETS if SCHEMES[name].secret]
 
 
@@ -337,23 +346,113 @@ def test_a_certificate_is_fetched_from_paypal_and_nowhere_else(url: str, taken: 
     assert (certificate_url({"paypal-cert-url": url}) == url) is taken
 
 
+def paypals(by: Authority | None = None, **more: Any) -> Authority:
+    """PayPal's certificate, unless something else is said of it."""
+    wanted: dict[str, Any] = {"may_vouch": False, "hosts": (NAME,)}
+    return made("paypal", by or between(), **wanted | more)
+
+
+def judged(pem: bytes | None, roots: Store | None = ROOTS, now_s: int = NOW) -> Verdict:
+    """What is said of a delivery that PayPal's key has signed."""
+    delivery = signed("paypal", now_s=now_s)
+    return replace(delivery, context=replace(delivery.context, certificate=pem, roots=roots)).verdict(now_s=now_s)
+
+
+def at(days: int) -> datetime:
+    return datetime.fromtimestamp(NOW, UTC) + timedelta(days=days)
+
+
+NOBODY = "nobody who is trusted vouches"
+UNREADABLE = "cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("why", "pem"),
+    [
+        ("by one whom the root vouches for", certificate()),
+        ("in another order", between().pem + paypals().pem),
+        ("with the root", certificate() + root().pem),
+        ("by the root itself", paypals(root()).pem),
+        ("with others that have nothing to do with it", certificate() + stranger().pem),
+        ("with a text before each", b"subject=CN = paypal\n" + paypals().pem + b"\nissuer=\n" + between().pem),
+        ("for a host of the sandbox", certificate("messageverificationcerts.sandbox.paypal.com")),
+        ("for several hosts", paypals(hosts=("example.com", NAME)).pem + between().pem),
+        ("until this second", certificate(begins_s=NOW - 86_400, days=1)),
+        ("from this second on", certificate(begins_s=NOW)),
+    ],
+)
+def test_a_certificate_that_a_trusted_root_vouches_for_is_paypals(why: str, pem: bytes) -> None:
+    assert isinstance(judged(pem), Verified), why
+
+
 @pytest.mark.parametrize(
     ("why", "pem", "reason"),
     [
+        ("by itself", made("paypal", None, may_vouch=False, hosts=(NAME,)).pem, NOBODY),
+        ("by itself, and may vouch", made("paypal", None, may_vouch=True, hosts=(NAME,)).pem, NOBODY),
+        ("by a stranger", paypals(stranger()).pem + stranger().pem, NOBODY),
+        ("by a stranger of the trusted one's name", paypals(replace(between(), key=stranger().key)).pem + between().pem, NOBODY),
+        ("without who vouches for it", paypals().pem, NOBODY),
+        ("by one who may not vouch", paypals(MAY_NOT).pem + MAY_NOT.pem + between().pem, NOBODY),
+        ("by one whose time is over", paypals(OVER).pem + OVER.pem, NOBODY),
+        ("for clients", paypals(use=ExtendedKeyUsageOID.CLIENT_AUTH).pem + between().pem, NOBODY),
+        ("that may vouch", paypals(may_vouch=True).pem + between().pem, NOBODY),
         ("somebody else's", certificate("paypal.com.evil.example"), "somebody else's"),
         ("a name that only ends so", certificate("evilpaypal.com"), "somebody else's"),
+        ("of no host", paypals(hosts=()).pem + between().pem, "somebody else's"),
+        ("of all hosts", paypals(hosts=("*.paypal.com",)).pem + between().pem, "somebody else's"),
         ("not yet valid", certificate(begins_s=NOW + 10), "not valid now"),
-        ("no longer valid", certificate(begins_s=NOW - 10 * 86400, days=5), "not valid now"),
-        ("no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
-        ("nothing", b"", "cannot be read"),
+        ("no longer valid", certificate(begins_s=NOW - 10 * 86_400, days=5), "not valid now"),
+        ("a key that is not RSA", paypals(public=ec.generate_private_key(ec.SECP256R1()).public_key()).pem + between().pem, "none that is taken"),
+        ("no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", UNREADABLE),
+        ("too many", certificate() + between().pem * 10, UNREADABLE),
+        ("nothing", b"", UNREADABLE),
         ("none", None, "no certificate"),
     ],
-)
+)  # fmt: skip
 def test_a_certificate_that_is_not_paypals_verifies_nothing(why: str, pem: bytes | None, reason: str) -> None:
-    delivery = signed("paypal")
-    verdict = replace(delivery, context=replace(delivery.context, certificate=pem)).verdict()
+    verdict = judged(pem)
     assert isinstance(verdict, Refused), why
     assert reason in verdict.reason, why
+
+
+def test_a_certificate_counts_for_its_time_alone_whatever_the_clock_says() -> None:
+    leaf = paypals(begins=at(0), ends=at(30)).pem + between().pem
+    taken = [isinstance(judged(leaf, now_s=NOW + days * 86_400), Verified) for days in (-1, 0, 15, 30, 31)]
+    assert taken == [False, True, True, True, False]
+
+
+def test_without_roots_nobody_is_trusted() -> None:
+    assert judged(certificate(), roots=None) == Refused("there is no root to trust")
+    assert roots_of([]) is None
+    assert roots_of([b"no certificate"]) is None
+
+
+def test_who_vouches_may_be_among_the_roots_when_the_sender_leaves_it_out() -> None:
+    assert isinstance(judged(paypals().pem, roots_of([b"no certificate", between().der])), Verified)
+    assert isinstance(judged(paypals().pem, roots_of([stranger().der])), Refused)
+
+
+@settings(max_examples=300)
+@given(st.integers(0), st.integers(1, 255), st.booleans())
+def test_a_certificate_of_which_one_byte_is_changed_is_refused_and_raises_nothing(
+    where: int, by: int, first: bool
+) -> None:
+    leaf, vouching = paypals().certificate.public_bytes(Encoding.DER), between().der
+    changed = bytearray(leaf if first else vouching)
+    changed[where % len(changed)] ^= by
+    both = (bytes(changed), vouching) if first else (leaf, bytes(changed))
+    assert isinstance(judged(b"".join(armoured(each) for each in both)), Refused)
+
+
+@given(st.lists(st.binary(max_size=200) | st.just(paypals().certificate.public_bytes(Encoding.DER)[:400]), max_size=4))
+def test_what_is_no_certificate_is_refused_and_raises_nothing(parts: list[bytes]) -> None:
+    assert isinstance(judged(b"".join(armoured(each) for each in parts)), Refused)
+
+
+def armoured(der: bytes) -> bytes:
+    """As PEM."""
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
@@ -390,5 +489,5 @@ headers_of_strangers = st.dictionaries(
 def test_nothing_that_a_stranger_sends_is_taken_or_raises(
     provider: str, headers: dict[str, str], body: bytes, now_s: int, query: str
 ) -> None:
-    context = Context(OPTIONS.get(provider, WebhookOptions()), query, certificate() if provider == "paypal" else None)
+    context = Context(OPTIONS.get(provider, WebhookOptions()), query, certificate(), roots())
     assert isinstance(SCHEMES[provider].verify(headers, body, keys_of(provider), now_s, context), Refused)
