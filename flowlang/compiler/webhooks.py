@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from flowlang.compiler.expressions import Checker, Place, Seen
 from flowlang.compiler.findings import Findings, near
-from flowlang.compiler.providers import PROVIDERS, UNSIGNED, lower_options, provider_of
+from flowlang.compiler.webhook_options import lower_options
 from flowlang.diagnostics import Severity
 from flowlang.durations import milliseconds
 from flowlang.model import Path, ProjectFile
 from flowlang.model.project_file import DatedSecret, Webhook
+from flowlang.model.providers import PROVIDERS, UNSIGNED, provider_of
 from flowlang.plan import WebhookSource
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")

@@ -32,6 +32,7 @@ from flowlang.model import (
 from flowlang.model import pipeline_tests as tests
 from flowlang.model import project_file as project
 from flowlang.model.base import PATH_KEY, Part, ShortForm
+from flowlang.model.providers import PROVIDERS
 from flowlang.model.verbs import TAKEN_BY, VERBS, WITHOUT_ID
 from flowlang.plan import EventSchema
 
@@ -225,6 +226,8 @@ class _Writer:
             return {"oneOf": [{"required": ["uses"]}, {"required": ["invoke"]}], "allOf": self._calls()}
         if model is Pipeline:
             return {"dependencies": {"batch": _without(["cancel_on"])}}
+        if model is project.Webhook:
+            return {"anyOf": _required(("provider", "unsigned")), "allOf": self._providers()}
         if issubclass(model, tests.OneVerb):
             beside = {key: {"anyOf": _required(verbs)} for key, verbs in model.beside.items()}
             others = {
@@ -254,6 +257,17 @@ class _Writer:
             ],
             "dependencies": dependencies,
         }
+
+    def _providers(self) -> list[Schema]:
+        """What each provider of webhooks needs and takes."""
+        found: list[Schema] = []
+        for name, provider in sorted(PROVIDERS.items()):
+            options = {"propertyNames": {"enum": [*provider.needs, *provider.takes]}, "required": list(provider.needs)}
+            required = (["options"] if provider.needs else []) + (["secret"] if provider.secret else [])
+            properties = {"options": options} if provider.secret else {"options": options, "secret": False}
+            then = {"required": required, "properties": properties}
+            found.append({"if": {"required": ["provider"], "properties": {"provider": {"const": name}}}, "then": then})
+        return found
 
     def _calls(self) -> list[Schema]:
         """The arguments of each handler."""
@@ -508,6 +522,7 @@ _READERS: Final[Mapping[Any, Callable[[_Writer, Any], Schema | None]]] = {
     project._read_webhook_name: _fixed(
         {"type": "string", "pattern": _NAME.replace("^", "^(?!(?:pipeline|schedule)$)")}
     ),
+    project._read_provider: _fixed({"enum": sorted(PROVIDERS)}),
     project._read_share: _fixed({"type": "string", "pattern": r"^(100|\d{1,2})%$"}),
     project._read_exception: _fixed({"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"}),
     project._read_map: _by_annotation,

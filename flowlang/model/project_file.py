@@ -69,6 +69,12 @@ def _read_header(value: Any) -> str:
     return value.lower()
 
 
+def _read_provider(value: Any) -> str:
+    """A name that may be a provider's; whether it is one is looked at with the project."""
+    return read_name(value)
+
+
+ProviderName = Annotated[str, BeforeValidator(_read_provider)]
 HeaderName = Annotated[str, BeforeValidator(_read_header)]
 Content = Annotated[Literal["json", "form"], choice("json", "form")]
 
@@ -108,7 +114,7 @@ class Webhook(Part):
 
     called: ClassVar[str] = "a webhook"
 
-    provider: Optional[Name] = None
+    provider: Optional[ProviderName] = None
     secret: Optional[OneOrMany[Annotated[DatedSecret, short("value")]]] = None
     unsigned: Boolean = False
     options: WebhookOptions = WebhookOptions()

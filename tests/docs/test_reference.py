@@ -14,7 +14,6 @@ import flowlang
 from flowlang import client, testing
 from flowlang.cli.reference_pages import PAGES
 from flowlang.compiler.pipeline_tests import CHECK_NAMES
-from flowlang.compiler.providers import PROVIDERS
 from flowlang.diagnostics import CODES
 from flowlang.engine.retry import BUILT_IN, CLASSES
 from flowlang.handler.classify import HTTP_STATUSES, WELL_KNOWN
@@ -38,6 +37,7 @@ from flowlang.model.pipeline_tests import (
 from flowlang.model.pipeline_tests import Answer as ScriptedAnswer
 from flowlang.model.policy import RetryPolicy
 from flowlang.model.project_file import DatedSecret, ProjectFile, Webhook, WebhookOptions
+from flowlang.model.providers import PROVIDERS
 from flowlang.model.trigger import CronTrigger, EventTrigger
 from flowlang.model.verbs import TAKEN_BY, VERBS
 from flowlang.server.app import own_routes

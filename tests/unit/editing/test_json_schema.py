@@ -19,6 +19,7 @@ from flowlang.editing.json_schema import (
     schema_of_project,
     schema_of_tests,
 )
+from flowlang.model.providers import PROVIDERS
 from flowlang.model.yaml_source import decode, read_yaml
 from flowlang.plan import EventSchema
 from flowlang.project import load_project
@@ -125,6 +126,39 @@ def test_handlers_are_known_by_name(step: dict[str, Any], says: str, tmp_path: P
     for wrong in ({}, {"payment_intnt": "pi"}, {"payment_intent": ["pi"]}, {"payment_intent": "pi", "lines": 3}):
         assert mistakes(schema, {**pipeline, "steps": [{**STEP, "with": wrong}]}), wrong
     assert "Give the money back." in contents[FILES["pipeline"]]
+
+
+SECRET = "${{ secrets.HOOK }}"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_providers_of_webhooks_are_those_that_there_are(name: str) -> None:
+    known = PROVIDERS[name]
+    written = {each: "https://example.com/hooks/x" if each == "url" else "x" for each in known.needs}
+    right = {"provider": name, "event": "x/y"} | ({"options": written} if written else {})
+    if known.secret:
+        right["secret"] = SECRET
+    schema = schema_of_project(Names())
+
+    def wrong(**changed: Any) -> list[str]:
+        webhook = {key: value for key, value in {**right, **changed}.items() if value is not None}
+        return mistakes(schema, {"flowlang": 1, "project": "p", "webhooks": {"x": webhook}})
+
+    assert wrong() == []
+    assert schema["definitions"]["Webhook"]["properties"]["provider"]["enum"] == sorted(PROVIDERS)
+    assert any(f"'{name}x' is not one of" in each for each in wrong(provider=f"{name}x"))
+    assert wrong(provider=None)
+    assert wrong(secret=None if known.secret else SECRET)
+    assert wrong(options={**written, "tolernce": "5m"})
+    for each in known.needs:
+        assert wrong(options={key: value for key, value in written.items() if key != each})
+    for each in set().union(*(other.takes for other in PROVIDERS.values())) - {*known.needs, *known.takes}:
+        assert wrong(options={**written, each: "x"})
+
+
+def test_a_webhook_that_takes_what_nobody_signed_has_no_provider() -> None:
+    data = {"flowlang": 1, "project": "p", "webhooks": {"bell": {"unsigned": True, "event": "bell/rung"}}}
+    assert mistakes(schema_of_project(Names()), data) == []
 
 
 def test_an_event_is_checked_against_its_own_schema() -> None:

@@ -19,7 +19,7 @@ from cryptography.x509.verification import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlang.compiler.providers import PROVIDERS
+from flowlang.model.providers import PROVIDERS
 from flowlang.plan import WebhookOptions
 from flowlang.server.signatures import SCHEMES, Context, Refused, SecretError, Verdict, Verified
 from flowlang.server.signatures.chains import roots_of
