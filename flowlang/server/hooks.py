@@ -40,6 +40,19 @@ _LATE: set[asyncio.Future[list[Answer]]] = set()  #: those that nobody waits for
 Spend = Callable[[int], Awaitable[None]]
 
 
+class _Counting:
+    """Counts a delivery once, however often it is verified."""
+
+    def __init__(self, spend: Spend) -> None:
+        self._spend = spend
+        self._is_counted = False
+
+    async def __call__(self) -> None:
+        if not self._is_counted:
+            self._is_counted = True
+            await self._spend(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A delivery as it came.
@@ -51,7 +64,7 @@ class Received:
         body: Raw.
         kind: What the body is declared to be.
         began: When it began to come, by the loop's clock.
-        spend: Counts verified deliveries; raises when there were too many.
+        count: Counts it once it is verified; raises when there were too many.
     """
 
     name: str
@@ -60,7 +73,7 @@ class Received:
     body: bytes
     kind: str
     began: float
-    spend: Spend
+    count: Callable[[], Awaitable[None]]
 
 
 class Hooks:
@@ -115,7 +128,7 @@ class Hooks:
         scheme = scheme_of(webhook.source)
         kind = body_kind(headers, webhook.source.options.content or scheme.content)
         body = await read_body(receive, headers, catalog.limit("webhook_body", BODY_BYTES))
-        received = Received(name, headers, query, body, kind, began, spend)
+        received = Received(name, headers, query, body, kind, began, _Counting(spend))
         try:
             return await self._taken(webhook, catalog, received)
         except WebhookChangedError:  # its secrets may be others: who signed with an old one is nobody by now
@@ -134,7 +147,7 @@ class Hooks:
             await run_in_threadpool(self._service.webhook_refused, received.name, verdict.reason)
             raise HttpProblem(401, "signature.refused", "")  # the reason is for the audit record alone
         crashpoint("webhook.verified")
-        await received.spend(1)
+        await received.count()
         scheme = scheme_of(webhook.source)
         quick = len(received.body) <= _QUICK
         tree = _read(received, scheme) if quick else await run_in_threadpool(_read, received, scheme)

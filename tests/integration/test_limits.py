@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from flowlang.engine.ports import Spent
@@ -18,7 +19,7 @@ from flowlang.server.run import HttpServer
 from flowlang.server.signatures import SCHEMES
 from flowlang.service.rates import Budgets
 from tests.access import bearer, developing, made
-from tests.unit.service.world import World
+from tests.unit.service.world import PLANS, World
 
 SECRETS = {"STRIPE_SECRET": "whsec_test", "CRM_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 EVENT = {"name": "shop/other"}
@@ -125,6 +126,20 @@ def test_a_webhook_is_counted_by_what_is_signed_and_strangers_use_up_nothing(sit
     body = b'{"id": "evt_%d", "type": "x", "data": {"object": {}}}'
     assert {site.stripe(body % n, key="whsec_other").status_code for n in range(5)} == {401}
     assert [site.stripe(body % n).status_code for n in range(3)] == [202, 202, 429]
+
+
+@pytest.mark.parametrize("site", [{"source": "4/m"}], indirect=True)
+def test_a_delivery_that_is_verified_again_after_a_deploy_is_counted_once(site: Site) -> None:
+    body = b'{"id": "evt_%d", "type": "x", "data": {"object": {}}}'
+    world, answers = site.world, []
+    for number in range(5):
+        plain = world.service.catalog.manifest
+        (stripe,) = (each for each in plain.webhooks if each.name == "stripe")
+        others = tuple(each for each in plain.webhooks if each.name != "stripe")
+        changed = msgspec.structs.replace(stripe, dedupe_ms=stripe.dedupe_ms + 1)
+        world.another().deploy(msgspec.structs.replace(plain, webhooks=(*others, changed)), PLANS)
+        answers.append(site.stripe(body % number).status_code)
+    assert answers == [202, 202, 202, 202, 429]
 
 
 @pytest.mark.parametrize("site", [{"ip": "100000/s", "key": "100000/s"}], indirect=True)
