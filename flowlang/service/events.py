@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from flowlang import jsondata
 from flowlang.clock import random_token, rfc3339
 from flowlang.crashpoints import crashpoint
@@ -39,7 +41,7 @@ from flowlang.service.callers import OPERATOR, Caller, NotAllowedError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.headroom import Headroom, size_of
 from flowlang.service.writer import Writer
-from flowlang.telemetry import Trace
+from flowlang.telemetry import Trace, read_trace
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +257,7 @@ def from_webhook(source: WebhookSource, headers: Mapping[str, str], tree: Any, d
     Args:
         source: The webhook, as it was verified by; when it is another one by now, `take` gives a `WebhookChangedError`,
             and a `NotFoundError` when there is none any more.
-        headers: With lower-case names.
+        headers: With lower-case names; they say which trace the event belongs to.
         tree: The body as it was read.
         delivery: The sender's id of the delivery, where its scheme has one.
     """
@@ -335,14 +337,21 @@ def _from_webhook(
         raise NotFoundError(f"no webhook {name!r} is deployed")
     if webhook.source != source:
         raise WebhookChangedError(f"the webhook {name!r} is not the one that was looked at")
-    event = Event(id=row, name=f"{name}/unreadable", data=body, time=rfc3339(router.now_ms), source=f"webhook/{name}")
+    event = Event(
+        id=row,
+        name=f"{name}/unreadable",
+        data=body,
+        time=rfc3339(router.now_ms),
+        source=f"webhook/{name}",
+        trace=read_trace(headers),
+    )
     kept = Delivery(row, dedupe=delivery, dedupe_ms=webhook.source.dedupe_ms)
     try:
         event, kept = _mapped(webhook, event, kept, {"body": body, "headers": dict(headers)})
         check_name(router.catalog, event.name, name)
         _check_size(router.catalog, event.data)
     except (EvaluationError, EventRefusedError, TooLargeError, DataError) as error:
-        unreadable = Event(id=event.id, name=f"{name}/unreadable", data=body, time=event.time, source=event.source)
+        unreadable = msgspec.structs.replace(event, name=f"{name}/unreadable", data=body)
         return router.dead(unreadable, kept, reason=str(error))
     return router.route(event, kept).accept
 
@@ -354,7 +363,7 @@ def _mapped(webhook: Webhook, event: Event, kept: Delivery, names: Mapping[str, 
         ident = _checked_id(to_text(webhook.ident.evaluate(names)))
     name = to_text(webhook.event.evaluate(names))
     data = to_json(webhook.data.evaluate(names))
-    named = Event(id=ident or event.id, name=name, data=data, time=event.time, source=event.source)
+    named = msgspec.structs.replace(event, id=ident or event.id, name=name, data=data)
     return named, Delivery(kept.row, dedupe=ident, dedupe_ms=kept.dedupe_ms)
 
 

@@ -5,6 +5,7 @@ Among them a test for each advisory of others that speaks of webhooks; each name
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -352,6 +353,40 @@ def test_a_webhook_that_another_process_took_out_is_gone(site: Site) -> None:
     del site.sources["second"]
     site.deploy(site.world.another())
     assert site.send("second", delivery).status_code == 404
+
+
+# -- traces -----------------------------------------------------------------------------------------------------------
+
+PLACE = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "vendor=1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "kept"),
+    [
+        ("github", PLACE, PLACE),
+        ("github", {"traceparent": PLACE["traceparent"]}, {"traceparent": PLACE["traceparent"]}),
+        ("github", PLACE | {"tracestate": "no member"}, {"traceparent": PLACE["traceparent"]}),
+        ("github", {"traceparent": f"00-{'0' * 32}-{'b' * 16}-01"}, None),
+        ("github", {"traceparent": "anything"}, None),
+        ("github", {"tracestate": "vendor=1"}, None),
+        ("github", {}, None),
+        ("unreadable", PLACE, PLACE),
+    ],
+)
+def test_a_delivery_belongs_to_the_trace_that_its_headers_name(
+    name: str, sent: dict[str, str], kept: dict[str, str] | None
+) -> None:
+    site = Site(unreadable=source("unreadable", "github", secrets=("github",), event="unreadable/${{ body.none }}"))
+    try:
+        delivery = site.signed(name)
+        forged = dataclasses.replace(delivery, body=b"{}", headers=delivery.headers | sent)
+        assert site.send(name, forged).status_code == 401
+        answer = site.send(name, dataclasses.replace(delivery, headers=delivery.headers | sent))
+        assert (answer.status_code, answer.json()["status"]) == (202, "accepted" if name == "github" else "dead_letter")
+        trace = site.service.event(answer.json()["event"]).event.trace
+        assert (None if trace is None else trace.headers()) == kept
+    finally:
+        site.close()
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
