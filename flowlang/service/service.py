@@ -31,7 +31,7 @@ from flowlang.service.answers import (
 from flowlang.service.callers import OPERATOR, Act, Caller, ScopeError
 from flowlang.service.catalogs import Catalogs
 from flowlang.service.dead_letters import DeadFilter, DeadLetters
-from flowlang.service.delays import send_due
+from flowlang.service.delays import Delays
 from flowlang.service.events import Intake, Parcel, from_client, from_webhook
 from flowlang.service.headroom import Headroom
 from flowlang.service.hiding import Hiding
@@ -104,6 +104,7 @@ class Service:
         self._intake = Intake(store, self._writer, Headroom(store.memory), self._catalogs, sealer)
         self._replays = Replays(store, self._writer, self._intake, self._catalogs, sealer=sealer, forecaster=forecaster)
         self._dead = DeadLetters(store, self._writer, self._intake, self._replays, sealer)
+        self._delays = Delays(store, self._intake, sealer)
         self._scheduler = Scheduler(store, self._intake, self._catalogs)
 
     def _replied(self, reply: Reply) -> None:
@@ -321,7 +322,7 @@ class Service:
 
     def send_delayed(self) -> int:
         """Accept the emitted events whose delay is over; returns how many this process sent."""
-        return send_due(self.store, self._intake, self._sealer)
+        return self._delays.send_due()
 
     def tick_crons(self, now_ms: int | None = None) -> TickReport:
         """Fire the schedules that are due; of a process only one thread may do so.

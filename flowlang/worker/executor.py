@@ -30,12 +30,14 @@ from flowlang.errors import FlowError, StoreError
 from flowlang.handler.classify import Failure
 from flowlang.handler.context import RunInfo
 from flowlang.redaction import LazyMask, Mask
+from flowlang.store.codec import CodecError, MissingKeyError
 from flowlang.telemetry import Trace, attempt_id, span_id, trace_id
 from flowlang.worker import completion as attempts
 from flowlang.worker.flusher import Flusher
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
 from flowlang.worker.logfields import hiding
 from flowlang.worker.metas import Metas
+from flowlang.worker.missing_keys import MissingKeys
 from flowlang.worker.observing.observers import Observers
 from flowlang.worker.observing.receivers import attempt_seen, run_seen
 from flowlang.worker.runner import Runner
@@ -129,6 +131,7 @@ class Executor:
         )
         self._parked: list[Claimed] = []
         self._parked_lock = threading.Lock()
+        self.missing_keys = MissingKeys()
 
     def drain(self, queue: str | None = None) -> int:
         """Lend this thread until there is nothing to do for it, or its slice is over.
@@ -205,10 +208,8 @@ class Executor:
                 return
             hand = Hand(Held(row, self._program(row.version), self._sealer, self._secrets, meta, hidden=self._hidden))
         except (FlowError, LookupError, ValueError) as error:
-            # Not ours to fail: the store may answer again.
-            log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
-            with self._parked_lock:
-                self._parked.append(row)
+            # Not ours to fail: the store may answer again, or another process has the key.
+            self._park(row, error)
             self.run_queue.let_go(row.queue)
             self._flusher.poke()
             return
@@ -217,6 +218,7 @@ class Executor:
             self.run_queue.let_go(row.queue)
             self._flusher.poke()
             return
+        self.missing_keys.opened()
         self.holds.add(hand)
         self._guarded(hand, lambda: self._go_on(hand, self._turn(hand, row.facts, flight="lost")))
 
@@ -313,6 +315,10 @@ class Executor:
         """Do something for a scope; whatever goes wrong, it does not stay in hand."""
         try:
             action()
+        except CodecError as error:  # what has come in since is closed by a key that only others have
+            self._let_go(hand)
+            self._park(hand.held.row, error)
+            self._flusher.poke()
         except StoreError as error:
             log.warning("stopped working: %s", error)
             self._let_go(hand)
@@ -324,6 +330,15 @@ class Executor:
         except BaseException:
             self._let_go(hand)
             raise
+
+    def _park(self, row: Claimed, error: Exception) -> None:
+        """Keep a row that this process cannot run, until others may have it."""
+        with self._parked_lock:
+            self._parked.append(row)
+        if isinstance(error, MissingKeyError):
+            self.missing_keys.missed(row.run, error)
+        else:
+            log.warning("cannot run %s of %s, version %s: %s", row.run, row.pipeline, row.version[:12], error)
 
     def _broken(self, hand: Hand, error: Exception) -> None:
         """Deal with a fault of our own: the lease runs out and another process tries; after some rescues, give up."""

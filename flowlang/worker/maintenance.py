@@ -31,7 +31,8 @@ class Maintenance:
         sweep: Lets the store look for what is overdue.
         holds: Leases and deadlines of this process.
         lease_ms: Length of a lease.
-        unpark: Gives back what this process holds and cannot run; called every third of a lease.
+        unpark: Gives back what this process holds and cannot run; called every third of a lease, and at
+            each sweep.
         now_ms: The store's time.
         fire_crons: Fires the cron ticks that are due.
         send_delayed: Sends the events whose delay is over.
@@ -134,6 +135,7 @@ class Maintenance:
         due = self._due_ms is not None and self._now_ms() >= self._due_ms
         if due or now - self._swept >= SWEEP_MS:
             self._swept = now
+            self._unpark()
             self._look()
             crashpoint("sweep.done")
             self._send_delayed()

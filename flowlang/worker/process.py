@@ -124,7 +124,7 @@ class WorkerProcess:
             begin=lambda row: self._quarantine.admit(row, self._executor.task_of(row)),
             start_spare=self._spare.start,
             on_idle=lambda: self._flusher.press(),  # noqa: PLW0108 - the same
-            may_claim=lambda: not self._quarantine.is_occupied(),
+            may_claim=lambda: not (self._quarantine.is_occupied() or self._executor.missing_keys.steps_back()),
             may_run_ahead=lambda: (
                 lease_ms >= SHORTEST_LEASE_MS and not any(rule.share or rule.limit for rule in rules().values())
             ),
