@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
 
 import pytest
@@ -43,6 +46,24 @@ def test_a_hash_shows_nothing_and_depends_on_the_salt() -> None:
 
     assert re.fullmatch(r"[0-9a-f]{32}", hashed)
     assert hashed != keyed_hash("once", "orders", "alice@example.com", salt=b"two")
+
+
+def _written_out(*parts: str) -> bytes:
+    return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+
+
+@given(st.text(max_size=300), texts, st.text(max_size=300), st.binary(max_size=100))
+def test_a_keyed_hash_is_the_hmac_of_its_parts(kind: str, name: str, key: str, salt: bytes) -> None:
+    whole = hmac.digest(salt, _written_out(kind, name, key), "sha256")
+
+    assert keyed_hash(kind, name, key, salt=salt) == whole.hex()[:32]
+
+
+@given(st.text(max_size=300))
+def test_an_id_is_the_hash_of_what_it_names_in_base32(entropy: str) -> None:
+    whole = hashlib.sha256(_written_out("event", entropy)).digest()
+
+    assert new_event_id(entropy) == f"e00-{base64.b32encode(whole[:15]).decode().lower()}"
 
 
 @pytest.mark.parametrize("text", ["", "r", "r0-x", "x00-abc", "rab-abc", "r00abc", "r٠٠-abc", "00-abc"])
