@@ -86,6 +86,10 @@ class AwaitedEvents:
             if each.path not in paths:
                 paths.append(each.path)
 
+    def any_for(self, name: str) -> bool:
+        """Whether somebody may wait for an event of this name."""
+        return bool(self._paths) and any(pattern in self._paths for pattern in _patterns(name))
+
     def keys(self, event: Mapping[str, Any], key_hash: KeyHash) -> tuple[str, ...]:
         """Make the keys that an event carries.
 
@@ -98,12 +102,17 @@ class AwaitedEvents:
         """
         name = event["name"]
         found = []
-        for pattern in (name, f"{name.rpartition('/')[0]}/*"):
+        for pattern in _patterns(name):
             for path in self._paths.get(pattern, ()):
                 value = key_at(event, path) if path else None
                 if value is not None or not path:
                     found.append(_key(pattern, path, value, key_hash))
         return tuple(found)
+
+
+def _patterns(name: str) -> tuple[str, str]:
+    """What may stand for an event in a wait: its name, or all that lies beside it."""
+    return name, f"{name.rpartition('/')[0]}/*"
 
 
 def _key(pattern: str, path: tuple[str, ...], value: bytes | None, key_hash: KeyHash) -> str:

@@ -129,6 +129,7 @@ class Catalog:
         for starter in self._starters.values():
             for index, trigger in enumerate(starter.program.plan.triggers):
                 self._add(Subscription(starter, index, *_compiled(trigger)), trigger)
+        self._known = {name: self._found(name) for name in self._exact}
 
     def _add(self, subscription: Subscription, trigger: Trigger) -> None:
         self._triggers[subscription.starter.pipeline, subscription.index] = subscription
@@ -143,6 +144,10 @@ class Catalog:
 
     def subscribers(self, event: str) -> tuple[Subscription, ...]:
         """The triggers that look at an event, by pipeline and written order, each once."""
+        known = self._known.get(event)
+        return self._found(event) if known is None else known
+
+    def _found(self, event: str) -> tuple[Subscription, ...]:
         found = list(self._exact.get(event, ()))
         prefix = event.rpartition("/")[0]
         if prefix.partition("/")[0] not in RESERVED:

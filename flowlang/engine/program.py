@@ -41,6 +41,7 @@ Part = Literal["line", "item", "branches"]
 #: Where a slot's value is written, when not under a key of its name.
 _KEYS = {"foreach": "foreach.in", "id": "emit.id"}
 
+_BEGINNING = encode(ScopeState())
 _TIMES = frozenset({("run",), ("run", "started_at")})
 
 
@@ -138,7 +139,7 @@ class Program:
 
     def initial_state(self) -> bytes:
         """The main scope of a new run."""
-        return encode(ScopeState())
+        return _BEGINNING
 
     def initial_reads(self) -> tuple[str, ...]:
         """What the first claimer of a new run wants: nothing has been written yet."""

@@ -105,7 +105,10 @@ class Router:
         checked = check_data(self.catalog, event.name, event.data)
         if not checked.ok:
             return Routed(self.dead(event, delivery, failures=checked.failures), (), ())
-        event = msgspec.structs.replace(event, data=checked.data)
+        return self.route_checked(_with_data(event, checked.data), delivery, only)
+
+    def route_checked(self, event: Event, delivery: Delivery, only: Iterable[tuple[str, int]] | None = None) -> Routed:
+        """Decide what an event starts whose data has passed `check_data` with this catalog; see `route`."""
         found = _Found()
         if only is None:
             looked_at = self.catalog.subscribers(event.name)
@@ -203,7 +206,8 @@ class Router:
     def _routed(self, event: Event, delivery: Delivery, found: _Found) -> Routed:
         problems = tuple(found.problems)
         body = DeadEvent(event, problems=problems, dedupe=delivery.dedupe) if problems else None
-        keys = self.catalog.awaited.keys(event.view(), self.catalog.key_hash)
+        awaited = self.catalog.awaited
+        keys = awaited.keys(event.view(), self.catalog.key_hash) if awaited.any_for(event.name) else ()
         return Routed(self._accept(event, delivery, found, body, keys=keys), tuple(found.reasons), problems)
 
     def _accept(
@@ -235,14 +239,14 @@ class Router:
 
     def _try(self, subscription: Subscription, event: Event, delivery: Delivery, found: _Found) -> None:
         starter, index = subscription.starter, subscription.index
-        if event.name in own_outcomes(starter.pipeline):
+        if event.name.startswith("pipeline/") and event.name in own_outcomes(starter.pipeline):
             found.reasons.append(Reason(starter.pipeline, index, "a pipeline is not started by its own outcome"))
             return
         start = _Start(self, starter, index, delivery.row)
-        names = {"event": event.view()}
         try:
-            condition = subscription.condition
+            condition, names = subscription.condition, None
             if condition is not None:
+                names = {"event": event.view()}
                 answer = start.evaluated("if", condition, names)
                 if answer is not True:
                     values = _values(condition, names)
@@ -253,7 +257,7 @@ class Router:
             if subscription.data is None:
                 found.runs.append(start.seed(start.with_input(event, event.data)))
                 return
-            data = start.evaluated("data", subscription.data, names)
+            data = start.evaluated("data", subscription.data, names or {"event": event.view()})
             made = carrying(Mask(event_values(event, self.catalog.marks)), start.with_input(event, data))
             found.runs.append(start.seed(made))
         except InputError as error:
@@ -285,13 +289,15 @@ class _Start:
 
     def with_input(self, event: Event, data: Any) -> Event:
         """The event with data as the pipeline takes it."""
-        filled = fill_defaults(self.starter.program.plan.input_schema, data)
-        checked = self.starter.check_input.check(filled)
+        schema = self.starter.program.plan.input_schema
+        if schema is None:
+            return _with_data(event, data)
+        checked = self.starter.check_input.check(fill_defaults(schema, data))
         if not checked.ok:
             listed = "; ".join(f"{failure.path} {failure.message}" for failure in checked.failures)
             message = f"the data does not fit the pipeline's input: {listed}"
             raise self._wrong("input", message, code="input.invalid", failures=checked.failures)
-        return msgspec.structs.replace(event, data=checked.data)
+        return _with_data(event, checked.data)
 
     def seed(self, event: Event, before: Before | None = None) -> RunSeed:
         """The run to create; with what an earlier one left it is a replay.
@@ -342,6 +348,8 @@ class _Start:
 
     def _recalled(self, before: Before | None) -> dict[str, Record | Past]:
         """The rows that the run begins with: checkpoints, and what is known of inputs."""
+        if before is None and not self.lineage.undone:
+            return {}
         pasts = undone(self.lineage.undone)
         for instance, past in (before.pasts if before is not None else {}).items():
             new = pasts.get(instance, Past())
@@ -407,7 +415,7 @@ class _Start:
         names: dict[str, Any] = {"event": event.view(), "env": plan.env, "run": about, "vars": computed}
         if before is not None and before.events:
             names["events"] = [one.view() for one in before.events]
-        if not gathers:
+        if not gathers and self.starter.variables:
             kept = {} if before is None else before.vars
             pins = Pins(now=Timestamp.from_ms(self.router.now_ms), uuid=uuids(run, "", "vars"))
             for name, template in self.starter.variables:
@@ -434,6 +442,10 @@ class _Start:
 
     def _wrong(self, where: str, message: str, **about: Any) -> InputError:
         return InputError(TriggerProblem(self.starter.pipeline, self.index, where, message, **about))
+
+
+def _with_data(event: Event, data: Any) -> Event:
+    return event if data is event.data else msgspec.structs.replace(event, data=data)
 
 
 def _values(compiled: Expression | ValueTemplate, names: Mapping[str, Any]) -> dict[str, Any]:

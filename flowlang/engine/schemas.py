@@ -115,6 +115,8 @@ def fill_defaults(schema: Any, data: Any) -> Any:
     Returns:
         The value with defaults; anything but an object comes back as it is.
     """
+    if not isinstance(schema, dict) or not isinstance(data, dict):
+        return data
     document = SchemaDocument(schema)
     return _filled(document, document.root, data, frozenset())
 

@@ -325,7 +325,7 @@ def _from_client(router: Router, sent: IncomingEvent, row: str, source: str, cal
     dedupe = sent.id
     if sent.source and dedupe is not None:
         dedupe = f"{source}\n{dedupe}"  # whoever may name any source uses up nobody else's ids
-    return router.route(event, Delivery(row, dedupe=dedupe)).accept
+    return router.route_checked(event, Delivery(row, dedupe=dedupe)).accept
 
 
 def _from_webhook(
