@@ -11,6 +11,7 @@ from flowlang.clock import Clock, SystemClock
 from flowlang.server.api import add_api
 from flowlang.server.bodies import ClientGoneError, header_map
 from flowlang.server.descriptions import POST_HOOK
+from flowlang.server.exchange import exchange_of
 from flowlang.server.gate import Gate
 from flowlang.server.gathering import Gathering
 from flowlang.server.hooks import Hooks
@@ -88,9 +89,9 @@ class App:
                 raise ValueError(f"there is nothing here for a connection of type {kind!r}")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = "a request that was not let in"
+        name, exchange = "a request that was not let in", exchange_of(scope)
         try:
-            request = await self._gate.admit(scope, header_map(scope["headers"]), receive)
+            request = await self._gate.admit(scope, header_map(scope["headers"]), exchange or receive)
             name = request.route.name
             reply = await request.route.answer(request)
         except ClientGoneError:
@@ -100,7 +101,8 @@ class App:
             if problem.status == 500:
                 log.exception("request failed: %s", name)
             reply = problem_reply(problem, inngest.refusal(scope["path"], problem))
-        await _send(send, reply)
+        if exchange is None or not exchange.answer(reply.status, reply.headers, reply.body):
+            await _send(send, reply)
 
 
 def own_routes(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from flowlang import jsondata
+from flowlang.server.exchange import Exchange
 from flowlang.server.problems import HttpProblem
 
 BODY_BYTES = 1024 * 1024
@@ -24,9 +26,14 @@ def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; one that is sent several times is joined by commas, as HTTP says."""
     headers: dict[str, str] = {}
     for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _lower_case(name), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     return headers
+
+
+@lru_cache(maxsize=256)  # senders send the same ones again and again; a head has a bound, and so have they
+def _lower_case(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def check_type(headers: Mapping[str, str]) -> None:
@@ -48,9 +55,7 @@ def body_kind(headers: Mapping[str, str], taken: Collection[str]) -> str:
     Raises:
         HttpProblem: 415 when it is none of them, or compressed.
     """
-    declared = headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_json = declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
-    kind = "json" if is_json else _FORMS.get(declared, "")
+    kind = _kind_of(headers.get("content-type", ""))
     if kind not in taken:
         wanted = {"json": "JSON with content-type: application/json"}
         wanted |= {each: f"a form with content-type: {name}" for name, each in _FORMS.items()}
@@ -58,6 +63,13 @@ def body_kind(headers: Mapping[str, str], taken: Collection[str]) -> str:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HttpProblem(415, "body.encoding", "send the body without content-encoding")
     return kind
+
+
+@lru_cache(maxsize=64)
+def _kind_of(content_type: str) -> str:
+    declared = content_type.partition(";")[0].strip().lower()
+    is_json = declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
+    return "json" if is_json else _FORMS.get(declared, "")
 
 
 async def read_body(
@@ -75,10 +87,14 @@ async def read_body(
         HttpProblem: 413 beyond the limit, 408 beyond the time.
         ClientGoneError: when the client hung up.
     """
-    too_large = HttpProblem(413, "body.too-large", f"a body may have {limit} bytes")
     declared = headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise too_large
+        raise _too_large(limit)
+    whole = receive.whole() if isinstance(receive, Exchange) else None
+    if whole is not None:
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     chunks: list[bytes] = []
     size = 0
     try:
@@ -90,12 +106,16 @@ async def read_body(
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > limit:
-                    raise too_large
+                    raise _too_large(limit)
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return b"".join(chunks)
     except TimeoutError as error:
         raise HttpProblem(408, "body.timeout", f"the body did not arrive within {seconds:g} s") from error
+
+
+def _too_large(limit: int) -> HttpProblem:
+    return HttpProblem(413, "body.too-large", f"a body may have {limit} bytes")
 
 
 async def read_json(receive: Receive, headers: Mapping[str, str], limit: int = BODY_BYTES) -> Any:

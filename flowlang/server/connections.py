@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from flowlang.server.exchange import EXTENSION, Exchange
 from flowlang.server.problems import HttpProblem, problem_reply
 
 #: Of the request line and all headers.
@@ -75,6 +76,10 @@ class Connection(HttpToolsProtocol):
             raise _TOO_LARGE  # the parser makes it an error of its own, and uvicorn calls `send_400_response`
         self._in_body = True
         super().on_headers_complete()
+        cycle: Any = self.cycle  # None before the first request
+        scope: Any = self.scope
+        if cycle is not None and cycle.scope is scope:
+            scope["extensions"] = {EXTENSION: Exchange(cycle)}
 
     def on_message_complete(self) -> None:
         """Look for the next head from here on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Iterator
 
@@ -192,3 +193,65 @@ def test_no_log_has_the_path_of_a_request_since_it_may_hold_a_key(
     with caplog.at_level("DEBUG"), httpx.Client(base_url=server.url, trust_env=False) as client:
         client.get("/e/flk_secret")
     assert [record for record in caplog.records if record.name.startswith(("uvicorn", "flowlang"))] == []
+
+
+EVENT = b'{"name": "shop/other"}'
+POST = b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nauthorization: %b\r\n"
+
+
+def post(body: bytes, more: bytes = b"") -> bytes:
+    head = POST % bearer()["authorization"].encode()
+    return head + more + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def statuses(raw: socket.socket) -> list[bytes]:
+    """Those of all answers that come until the server hangs up."""
+    with raw.makefile("rb") as file:
+        return re.findall(rb"HTTP/1\.1 (\d+) ", file.read())
+
+
+def test_requests_that_are_sent_without_waiting_are_answered_in_their_order(server: HttpServer) -> None:
+    closing = b"connection: close\r\n"
+    with dialled(server) as raw:
+        raw.sendall(post(EVENT) + post(b"{") + HEAD + b"\r\n" + post(b"[%b]" % EVENT) + post(b"[]", closing))
+        assert statuses(raw) == [b"202", b"400", b"200", b"202", b"400"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (post(EVENT, b"connection: close\r\n"),),
+        (post(EVENT, b"connection: close\r\n")[:-5], EVENT[-5:]),
+        (POST.replace(b"HTTP/1.1", b"HTTP/1.0") % bearer()["authorization"].encode()
+         + b"content-length: %d\r\n\r\n" % len(EVENT) + EVENT,),
+        (POST % bearer()["authorization"].encode() + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+         b"%x\r\n%b\r\n0\r\n" % (len(EVENT), EVENT), b"\r\n"),
+    ],
+    ids=["at once", "in pieces", "of HTTP/1.0", "in chunks"],
+)  # fmt: skip
+def test_an_event_is_taken_however_its_request_comes(server: HttpServer, sent: tuple[bytes, ...]) -> None:
+    with dialled(server) as raw:
+        for piece in sent:
+            raw.sendall(piece)
+        assert statuses(raw) == [b"202"]
+
+
+def test_who_asks_whether_to_go_on_is_told_so_before_the_body_is_there(server: HttpServer) -> None:
+    asking = post(EVENT, b"connection: close\r\nexpect: 100-continue\r\n")
+    with dialled(server) as raw:
+        raw.sendall(asking.removesuffix(EVENT))
+        assert raw.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw.sendall(EVENT)
+        assert statuses(raw) == [b"202"]
+    with dialled(server) as raw:
+        raw.sendall(asking)  # and not when it is there
+        assert statuses(raw)[-1] == b"202"
+
+
+def test_an_answer_says_when_and_what_it_is_once(server: HttpServer) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        answer = client.post("/events", content=EVENT, headers=bearer() | {"content-type": "application/json"})
+        names = [name.lower() for name, _ in answer.headers.raw]
+
+    assert sorted(names) == [b"cache-control", b"content-length", b"content-type", b"date", b"x-content-type-options"]
+    assert int(answer.headers["content-length"]) == len(answer.content)

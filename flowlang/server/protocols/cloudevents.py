@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -80,13 +81,19 @@ def mode_of(headers: Mapping[str, str]) -> Mode | None:
     Raises:
         HttpProblem: 415 when the events are written in a format other than JSON.
     """
-    declared = _media_type(headers.get("content-type", ""))
+    mode = _mode_of_type(headers.get("content-type", ""))
+    return mode or ("binary" if f"{_PREFIX}specversion" in headers else None)
+
+
+@lru_cache(maxsize=64)
+def _mode_of_type(content_type: str) -> Literal["structured", "batch"] | None:
+    declared = _media_type(content_type)
     for prefix, mode in ((BATCH, "batch"), (STRUCTURED, "structured")):
         if declared == f"{prefix}+json":
             return "batch" if mode == "batch" else "structured"
         if declared == prefix or declared.startswith(f"{prefix}+"):
             raise HttpProblem(415, "body.type", f"of CloudEvents, the JSON format is read: {prefix}+json")
-    return "binary" if f"{_PREFIX}specversion" in headers else None
+    return None
 
 
 def check_content(headers: Mapping[str, str]) -> None:

@@ -1,0 +1,102 @@
+"""A request and its answer on a connection of ours, past the messages of ASGI where there is nothing to wait for.
+
+Most requests are there as a whole when they are looked at, and most answers go out at once. ASGI has messages, events
+and a time limit for the others, which take as long as all else that is done for a small request. Under another server
+there is no exchange, and everything goes by messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+#: Where a request's exchange is, among the extensions of its ASGI scope.
+EXTENSION: Final = "flowlang.exchange"
+
+_NAME: Final = re.compile(r"[a-z0-9-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class Exchange:
+    """One request with its answer.
+
+    Args:
+        cycle: What uvicorn keeps of it.
+    """
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    async def __call__(self) -> Mapping[str, Any]:
+        """The next message, as ASGI's `receive`."""
+        return await self._cycle.receive()
+
+    def whole(self) -> bytes | None:
+        """The body, when all of it is there; it is given once. None: ask for messages."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.response_complete:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        return body
+
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Send the whole answer at once.
+
+        Args:
+            status: Of HTTP.
+            headers: With lower-case names, without those of length and connection.
+            body: All of it.
+
+        Returns:
+            Whether it was sent, or there is nobody to send it to; False when it has to go by messages.
+
+        Raises:
+            ValueError: when a header cannot be sent.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.response_started or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        parts = [_status_line(status)]
+        for name, value in cycle.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += [_line(name, value) for name, value in headers.items()]
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"content-length: %d\r\n\r\n" % len(body), body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
+
+
+def exchange_of(scope: Mapping[str, Any]) -> Exchange | None:
+    """The exchange of a request, where its connection is one of ours."""
+    extensions = scope.get("extensions")
+    return None if extensions is None else extensions.get(EXTENSION)
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=512)  # nearly all answers have the same ones
+def _line(name: str, value: str) -> bytes:
+    if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        raise ValueError(f"the header {name!r} cannot be sent with the value {value!r}")
+    return f"{name}: {value}\r\n".encode("latin-1")
