@@ -26,10 +26,10 @@ class Load:
 
     Attributes:
         port: Where to.
-        kind: `single`, `webhook` or `batch`.
+        kind: `single`, `webhook` or `batch`; of a `sender`, what that has.
         connections: That are open at a time, each with one request under way.
         seconds: For how long.
-        batch: Events of a request of `batch`.
+        batch: Events of a request with many.
         secret: Of `webhook`.
         token: The API key of the others.
         stamp: Seconds since the epoch, of its signatures.
@@ -68,16 +68,17 @@ def requests(load: Load, count: int) -> list[bytes]:
     return [makers[load.kind](load, n) for n in range(count)]
 
 
-def _event(load: Load, n: int) -> dict[str, Any]:
+def event_of(load: Load, n: int) -> dict[str, Any]:
+    """The n-th event of a measurement."""
     return {"name": "bench/chain-1", "id": f"{load.run}-{n}", "data": {"n": n}}
 
 
 def _single(load: Load, n: int) -> bytes:
-    return _request(load, "/events", json.dumps(_event(load, n)).encode(), _key(load))
+    return _request(load, "/events", json.dumps(event_of(load, n)).encode(), _key(load))
 
 
 def _batch(load: Load, n: int) -> bytes:
-    events = [_event(load, n * load.batch + at) for at in range(load.batch)]
+    events = [event_of(load, n * load.batch + at) for at in range(load.batch)]
     return _request(load, "/events", json.dumps(events).encode(), _key(load))
 
 

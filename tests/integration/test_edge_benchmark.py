@@ -6,19 +6,28 @@ import re
 
 import pytest
 
-from benchmarks.edge.__main__ import main
+from benchmarks.edge.__main__ import KINDS, main
 from benchmarks.edge.client import Load, requests
 from flowlang.server.signatures import SCHEMES
 
 
 def test_each_kind_is_answered_and_has_the_yardstick_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--seconds", "0.3", "--rounds", "1", "--connections", "4", "--batch", "10"]) in {0, 1}
+    small = ["--seconds", "0.3", "--rounds", "1", "--connections", "4", "--sender-connections", "2", "--batch", "10"]
+    assert main(small) in {0, 1}
     said = capsys.readouterr().out
-    for kind in ("single", "webhook", "batch"):
+    for kind in KINDS:
         (rate, bare) = re.findall(rf"^{kind} +([0-9,]+) events/s +bare +([0-9,]+)/s", said, re.MULTILINE)[0]
         assert int(rate.replace(",", "")) > 0
         assert int(bare.replace(",", "")) > 0
-    assert len(re.findall(r"goal ≥ [0-9.]+x  (?:met|NOT met)$", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"goal ≥ [0-9.]+x  (?:met|NOT met)$", said, re.MULTILINE)) == len(KINDS)
+    for about in KINDS.values():
+        assert len(re.findall(rf"^{re.escape(about.shown)}\b.*: of ", said, re.MULTILINE)) == 1
+
+
+def test_what_nobody_measures_is_refused_with_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "single,batches"])
+    assert "there is no kind 'batches'; there are single, webhook, batch" in capsys.readouterr().err
 
 
 def test_webhooks_are_signed_as_their_sender_signs() -> None:
