@@ -73,7 +73,9 @@ class Exchange:
         parts += [_line(name, value) for name, value in headers.items()]
         if not cycle.keep_alive:
             parts.append(b"connection: close\r\n")
-        parts += (b"content-length: %d\r\n\r\n" % len(body), body)
+        if status != HTTPStatus.NO_CONTENT:  # which has no content, and so no length of it
+            parts.append(b"content-length: %d\r\n" % len(body))
+        parts += (b"\r\n", body)
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.transport.write(b"".join(parts))

@@ -52,6 +52,13 @@ def test_an_answer_is_one_write() -> None:
     assert (one.response_complete, one.transport.closed, done) == (True, False, [True])
 
 
+def test_an_answer_without_content_has_no_length() -> None:
+    one = cycle()
+
+    assert Exchange(one).answer(204, {}, b"")
+    assert one.transport.sent == b"HTTP/1.1 204 No Content\r\ndate: today\r\n\r\n"
+
+
 def test_the_last_answer_on_a_connection_says_so() -> None:
     last = cycle(keep_alive=False)
 
