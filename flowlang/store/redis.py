@@ -48,6 +48,7 @@ from flowlang.store.redis_api_keys import ApiKeyTable
 from flowlang.store.redis_health import read_health, read_memory
 from flowlang.store.redis_reads import Reads
 from flowlang.store.rekeying import Rekeying
+from flowlang.store.server_time import ServerTime
 
 #: How long to wait for a connection and for an answer, seconds.
 CONNECT_TIMEOUT_S = 5.0
@@ -100,6 +101,7 @@ class RedisStore:
             socket_timeout=answer_timeout_s,
         )
         self._connections = Connections(self._client.connection_pool)
+        self._time = ServerTime()
         self._reads = Reads(self._client, self.keys)
         self._api_keys = ApiKeyTable(self._client, self.keys)
 
@@ -116,7 +118,13 @@ class RedisStore:
             check(op)
         body = wire.encode(ops, claim)
         seq, acked = f"{flush.seq:016d}", f"{flush.acked:016d}"
-        return _replies.decode(self._called(script.name(), flush.worker, seq, body, self._clock, acked))
+        try:
+            reply = _replies.decode(self._called(script.name(), flush.worker, seq, body, self._clock, acked))
+        except StoreUnavailableError:
+            self._time.unanswered(flush.worker, flush.seq)
+            raise
+        self._time.heard(reply.now_ms, flush.worker, flush.seq)
+        return reply
 
     def spend(self, name: str, *, step_us: int, cap_us: int, least: int, want: int) -> Spent:
         """Grant some of a bounded rate, by the server's time; see `engine.reference.rates`."""
@@ -136,7 +144,10 @@ class RedisStore:
                 return self._connections.call(*call)
 
     def now_ms(self) -> int:
-        """The server's time, test clock included."""
+        """The server's time, test clock included: as the last reply said it, see `ServerTime`, or it is asked for."""
+        known = None if self._test_clock else self._time.now_ms()  # a test's clock is moved behind our back
+        if known is not None:
+            return known
         with _answers():
             pipe = self._client.pipeline(transaction=False)
             pipe.time()

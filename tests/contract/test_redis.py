@@ -147,6 +147,23 @@ def test_an_event_costs_the_same_however_many_runs_wait_for_other_keys(rig_of: R
     assert cost("e3") == alone
 
 
+@pytest.mark.parametrize(("test_clock", "asked"), [(False, 0), (True, 2)], ids=["in earnest", "in a test"])
+def test_who_has_just_had_a_reply_does_not_ask_for_the_time(
+    redis_store: RedisStore, redis_url: str, client: redis.Redis, *, test_clock: bool, asked: int
+) -> None:
+    def questions() -> int:
+        said: Any = client.info("commandstats")
+        return sum(said.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("time", "get"))
+
+    with contextlib.closing(RedisStore(redis_url, test_clock=test_clock)) as store:
+        said_ms = store.apply(FlushId("w", 1), [Sweep()]).now_ms
+        before = questions()
+        now_ms = store.now_ms()
+
+        assert questions() - before == asked
+        assert now_ms >= said_ms
+
+
 def test_many_children_are_read_in_one_claim(rig_of: Rig) -> None:
     total = 3_000
     inputs = tuple(b"\xff%d" % index for index in range(total))
