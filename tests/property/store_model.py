@@ -61,7 +61,8 @@ class ModelScope:
     status: str = "ready"
     fence: int = 0
     rescues: int = 0
-    until_ms: int = 0  #: of the lease
+    until_ms: int = 0  #: end of the lease
+    renewed_until_ms: int = 0  #: the same as its last claim or commit left it; a commit looks at this one
     inbox: list[Fact] = field(default_factory=list)
     timers: dict[str, int] = field(default_factory=dict)
     waits: dict[str, str] = field(default_factory=dict)
@@ -279,7 +280,8 @@ class Model:
         expected = (scope.fence + 1, scope.rescues, scope.state, scope.inbox)
         if said != expected:
             raise ModelError(f"{row.run} {row.scope!r} was given as {said}, not as {expected}")
-        scope.fence, scope.status, scope.until_ms = row.fence, "held", until_ms
+        scope.fence, scope.status = row.fence, "held"
+        scope.until_ms = scope.renewed_until_ms = until_ms
         run.status = "running"
         self.tokens.append(Token(row.run, row.scope, row.fence, scope.state, list(scope.inbox)))
 
@@ -323,7 +325,8 @@ class Model:
             run.status = op.finish.status
             run.told += 1
         if op.status == "held":
-            scope.until_ms = now_ms + LEASE_MS
+            if scope.renewed_until_ms - now_ms < LEASE_MS / 2:
+                scope.until_ms = scope.renewed_until_ms = now_ms + LEASE_MS
             token.state, token.facts = scope.state, list(scope.inbox)
         elif op.status == "waiting":
             scope.status = "ready" if scope.inbox else "waiting"
