@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -22,6 +25,9 @@ from flowlang.client.requests import (
     Request,
     SendEvents,
 )
+
+#: Requests that wait for a run at a time, of a client: half of the connections that httpx opens.
+MOST_WAITING: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,31 @@ def _wish(request: ReplayRun) -> dict[str, Any]:
     return wish | {name: True for name in flags if getattr(request, name)}
 
 
+class _Room:
+    """So many requests may wait at a time; a further one is answered at once. The other connections are for the rest.
+
+    Args:
+        most: Requests that wait at a time.
+    """
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self._free = threading.BoundedSemaphore(most)
+
+    @contextmanager
+    def wired(self, request: Request) -> Iterator[Wire]:
+        """A request as it goes over HTTP, while it is under way."""
+        wire = wired(request)
+        if not (isinstance(request, GetRun) and wire.waits):
+            yield wire
+        elif not self._free.acquire(blocking=False):
+            yield wired(replace(request, wait=0.0))
+        else:
+            try:
+                yield wire
+            finally:
+                self._free.release()
+
+
 class HttpTransport:
     """Carries requests over HTTP; safe for any number of threads.
 
@@ -86,19 +117,20 @@ class HttpTransport:
         self._timeout = timeout
         self._ours = http is None
         self._http = http or httpx.Client()
+        self._room = _Room()
 
     def answer(self, request: Request) -> Reply | Lost:
         """Ask once."""
-        wire = wired(request)
         try:
-            response = self._http.request(
-                wire.method,
-                f"{self._url}{wire.path}",
-                content=wire.body,
-                params=wire.params,
-                headers=self._headers | wire.headers,
-                timeout=self._timeout + wire.waits,
-            )
+            with self._room.wired(request) as wire:
+                response = self._http.request(
+                    wire.method,
+                    f"{self._url}{wire.path}",
+                    content=wire.body,
+                    params=wire.params,
+                    headers=self._headers | wire.headers,
+                    timeout=self._timeout + wire.waits,
+                )
         except httpx.TransportError as error:
             return _lost(error)
         return _reply(response)
@@ -125,19 +157,20 @@ class AsyncHttpTransport:
         self._timeout = timeout
         self._ours = http is None
         self._http = http or httpx.AsyncClient()
+        self._room = _Room()
 
     async def answer(self, request: Request) -> Reply | Lost:
         """Ask once."""
-        wire = wired(request)
         try:
-            response = await self._http.request(
-                wire.method,
-                f"{self._url}{wire.path}",
-                content=wire.body,
-                params=wire.params,
-                headers=self._headers | wire.headers,
-                timeout=self._timeout + wire.waits,
-            )
+            with self._room.wired(request) as wire:
+                response = await self._http.request(
+                    wire.method,
+                    f"{self._url}{wire.path}",
+                    content=wire.body,
+                    params=wire.params,
+                    headers=self._headers | wire.headers,
+                    timeout=self._timeout + wire.waits,
+                )
         except httpx.TransportError as error:
             return _lost(error)
         return _reply(response)

@@ -15,7 +15,6 @@ import msgspec
 
 from flowlang import jsondata
 from flowlang.client.errors import (
-    BusyError,
     ConflictError,
     InvalidError,
     MissingError,
@@ -59,8 +58,8 @@ LONGEST_LOOK_S: Final = 2.0
 #: Seconds that a request waits for a run at most; what is between may hang up on one that takes longer.
 WAIT_S: Final = 30.0
 
-#: Code of the problem that says that no further request may wait.
-FULL: Final = "waiting.full"
+#: Statuses of what is between us and the server, and has lost its patience with it.
+CUT_OFF: Final = frozenset({502, 504})
 
 #: What an answer says in a list, as a problem of its own.
 _REFUSALS: Final = {
@@ -180,14 +179,20 @@ class Operations:
         """Wait until a run has ended; that of a run that was merged into another one is the other's end.
 
         A server lets the request wait. What answers at once, such as the store or a server that is about to stop, is
-        asked again after a pause.
+        asked again after a pause; what is between and hangs up, with requests that wait for half as long.
         """
         until_ms = self._elapsed_ms() + seconds * 1000
-        pause = FIRST_LOOK_S
+        pause, longest = FIRST_LOOK_S, WAIT_S
         while True:
             asked_ms = self._elapsed_ms()
-            wait = max(0.0, min(WAIT_S, round((until_ms - asked_ms) / 1000, 3)))
-            found = yield from self._awaited(run, wait, reveal=reveal)
+            wait = max(0.0, min(longest, round((until_ms - asked_ms) / 1000, 3)))
+            reply = (yield GetRun(run, reveal, wait)) if wait else None
+            if isinstance(reply, Lost) or (reply is not None and reply.status in CUT_OFF):
+                longest = longest / 2 if longest > 1 else 0.0
+            if isinstance(reply, Reply) and reply.status not in LATER:
+                found = _run_of(reply)
+            else:  # it is asked for without waiting, and then with patience
+                found = yield from self.run(run, reveal=reveal)
             if found.run.merged_into is not None:
                 run = found.run.merged_into
                 continue
@@ -204,18 +209,9 @@ class Operations:
             yield Pause(min(pause, left))
             pause = min(LONGEST_LOOK_S, pause * 1.5)
 
-    def _awaited(self, run: str, wait: float, *, reveal: bool) -> Operation[Run]:
-        """Look at a run, letting the request wait; where no further one may, it does not."""
-        try:
-            return (yield from self.run(run, reveal=reveal, wait=wait))
-        except BusyError as error:
-            if error.code != FULL:
-                raise
-        return (yield from self.run(run, reveal=reveal))
-
-    def run(self, run: str, *, reveal: bool = False, wait: float = 0.0) -> Operation[Run]:
-        """Look at a run; `wait`: seconds that the request may wait for its end."""
-        return _read((yield from self._asked(GetRun(run, reveal, wait))), Run)
+    def run(self, run: str, *, reveal: bool = False) -> Operation[Run]:
+        """Look at a run."""
+        return _read((yield from self._asked(GetRun(run, reveal))), Run)
 
     def page(self, request: ListRuns) -> Operation[Page]:
         """Look at a page of runs."""
@@ -268,7 +264,7 @@ class Operations:
             yield Pause(pause)
 
     def _pause_for(self, error: ProblemError, tried: int, retry_after: str) -> float | None:
-        if error.status not in LATER or error.code == FULL:
+        if error.status not in LATER:
             return None
         return self._patience.pause(tried, seconds_of(retry_after, self._clock.now_ms()), self._rng)
 
@@ -282,6 +278,12 @@ def seconds_of(retry_after: str, now_ms: int) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now_ms / 1000)
     except (ValueError, OverflowError):
         return None
+
+
+def _run_of(reply: Reply) -> Run:
+    if reply.status >= 300:
+        raise problem_of(reply.status, reply.body)
+    return _read(reply, Run)
 
 
 def _read(reply: Reply, shape: type[T]) -> T:

@@ -323,6 +323,10 @@ def test_a_key_tells_its_holder_what_it_grants(site: Site) -> None:
     }  # fmt: skip
 
 
+def test_the_key_of_who_develops_says_that_it_may_do_everything(site: Site) -> None:
+    assert json.loads(site.ask("GET", "/key", DEV_TOKEN).body)["grants"] == {"admin": True, "reveal": ["*"]}
+
+
 def test_nothing_of_a_body_is_read_before_the_key_is_checked(site: Site) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=30)
     try:

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 
 from flowlang import Client
 from flowlang.client import WaitTimeoutError
+from flowlang.client import http as http_client
 from flowlang.client.http import HttpTransport
 from flowlang.engine.ports import RunHead
 from flowlang.errors import StoreUnavailableError
@@ -170,6 +172,27 @@ def test_a_client_waits_by_one_request(site: Site) -> None:
         with pytest.raises(WaitTimeoutError, match="is pending after 1 s"):
             client.wait(site.run(), timeout=1)
         assert len(sent[1:]) <= 3  # one that waits; where it comes back a little early, another one or two
+
+
+def test_a_client_lets_some_requests_wait_and_keeps_connections_for_the_rest(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "_Room", partial(http_client._Room, 2))
+    run = site.run()
+    looks = threading.Semaphore(0)
+
+    def look(seconds: float) -> None:
+        del seconds
+        looks.release()
+
+    with Client(site.server.url, api_key=DEV_TOKEN, pause=look) as client:
+        ended = [site.pool.submit(client.wait, run) for _ in range(4)]
+        for _ in range(20):
+            looks.acquire()  # two of them look again and again
+        assert site.app.waiting.count == 2
+        assert client.send("shop/other").stored
+        finish(site.world, "succeeded")
+        assert [each.result().status for each in ended] == ["succeeded"] * 4
 
 
 def test_who_may_not_look_does_not_wait(site: Site) -> None:

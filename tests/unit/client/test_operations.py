@@ -281,10 +281,31 @@ def test_where_no_further_request_may_wait_a_run_is_looked_at_between_pauses() -
     assert script.pauses == [0.05, pytest.approx(0.075), pytest.approx(0.1125)]
 
 
-def test_a_busy_server_is_asked_again_to_let_the_request_wait() -> None:
-    script = Script(refusal(503, "server.busy"), a_run("succeeded"))
-    script.run(script.operations.wait("r00-1", 60))
-    assert script.asked == [GetRun("r00-1", wait=30)] * 2
+@pytest.mark.parametrize("cut", [Lost("reset"), refusal(502), refusal(504)])
+def test_what_hangs_up_on_a_request_that_waits_is_sent_shorter_ones_and_in_the_end_none(cut: Reply | Lost) -> None:
+    running = a_run("running")
+    script = Script(*[cut, running] * 6, running, a_run("succeeded"))
+    assert script.run(script.operations.wait("r00-1", 600)).status == "succeeded"
+    asked = [30, 0, 15, 0, 7.5, 0, 3.75, 0, 1.875, 0, 0.9375, 0, 0, 0]
+    assert script.asked == [GetRun("r00-1", wait=wait) for wait in asked]
+    assert len(script.pauses) == 7
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_without_waiting_and_with_patience(status: int) -> None:
+    script = Script(refusal(status), refusal(status), a_run("running"), a_run("succeeded"))
+    script.run(script.operations.wait("r00-1", 600))
+    assert [request.wait for request in script.asked] == [30, 0, 0, 30]
+    with pytest.raises(BusyError):
+        Script(refusal(status)).run(script.operations.wait("r00-1", 600))
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, MissingError), (403, RefusedError), (422, InvalidError)])
+def test_a_refusal_of_a_request_that_waits_is_raised_at_once(status: int, error: type[Exception]) -> None:
+    script = Script(refusal(status))
+    with pytest.raises(error):
+        script.run(script.operations.wait("r00-1", 60))
+    assert script.asked == [GetRun("r00-1", wait=30)]
 
 
 def test_waiting_has_an_end_of_which_the_run_knows_nothing() -> None:
