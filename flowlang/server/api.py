@@ -59,6 +59,7 @@ def add_api(
     _add_events(routes, service, gathering)
     _add_handshakes(routes, limits)
     _add_runs(routes, service, waiting)
+    _add_dead_letters(routes, service)
     _add_probes(routes, service, draining)
     _add_descriptions(routes)
 
@@ -128,8 +129,7 @@ def _add_runs(routes: Routes, service: Service, waiting: Waiting) -> None:
             raise _unfit("status", f"is one of {', '.join(STATUSES)}")
         wanted: dict[str, Any] = {name: query.get(name) for name in ("pipeline", "status", "before")}
         page = await run_in_threadpool(service.page_of_runs, **wanted, limit=limit, caller=request.caller)
-        headers = {} if page.next is None else {"link": f'<{_next(query, page.next)}>; rel="next"'}
-        return json_reply(200, page, headers)
+        return json_reply(200, page, _next_page("/runs", query, page.next))
 
     async def get_run(request: Request) -> Reply:
         query, run = _known(request.query, "reveal", "wait"), request.params["run"]
@@ -169,6 +169,24 @@ def _add_runs(routes: Routes, service: Service, waiting: Waiting) -> None:
     routes.add(Route("DELETE", "/runs/{run}", Need.DELETE, delete_run, descriptions.DELETE_RUN))
     routes.add(Route("POST", "/runs/{run}/replay", Need.CONTROL, replay_run, descriptions.REPLAY_RUN))
     routes.add(Route("POST", "/runs/{run}/cancel", Need.CONTROL, cancel_run, descriptions.CANCEL_RUN))
+
+
+def _add_dead_letters(routes: Routes, service: Service) -> None:
+    async def get_letters(request: Request) -> Reply:
+        query = _known(request.query, "name", "before", "limit")
+        limit = _whole(query.get("limit", "50"), "limit", 1, PAGE)
+        wanted: dict[str, Any] = {name: query.get(name) for name in ("name", "before")}
+        page = await run_in_threadpool(service.page_of_dead_letters, **wanted, limit=limit, caller=request.caller)
+        return json_reply(200, page, _next_page("/dead-letters", query, page.next))
+
+    async def get_letter(request: Request) -> Reply:
+        reveal = _flag(_known(request.query, "reveal"), "reveal")
+        letter = request.params["letter"]
+        found = await run_in_threadpool(service.dead_letter, letter, caller=request.caller, reveal=reveal)
+        return json_reply(200, found)
+
+    routes.add(Route("GET", "/dead-letters", Need.READ, get_letters, descriptions.GET_LETTERS))
+    routes.add(Route("GET", "/dead-letters/{letter}", Need.READ, get_letter, descriptions.GET_LETTER))
 
 
 def _add_probes(routes: Routes, service: Service, draining: Callable[[], bool]) -> None:
@@ -237,5 +255,6 @@ def _unfit(name: str, message: str) -> HttpProblem:
     return HttpProblem(422, "parameters", "parameters do not fit", failures=[Failure(f"query.{name}", message)])
 
 
-def _next(query: Mapping[str, str], before: str) -> str:
-    return f"/runs?{urlencode({**query, 'before': before})}"
+def _next_page(path: str, query: Mapping[str, str], before: str | None) -> dict[str, str]:
+    """The header that has the address of the next page, where there is one."""
+    return {} if before is None else {"link": f'<{path}?{urlencode({**query, "before": before})}>; rel="next"'}

@@ -21,7 +21,7 @@ from flowlang.server.protocols.inngest import Sent, Taken
 from flowlang.server.waiting import LONGEST_S
 from flowlang.service import Answer as EventAnswer
 from flowlang.service import Replay, StartedRun
-from flowlang.service.views import EventDetail, RunDetail, RunPage
+from flowlang.service.views import DeadDetail, DeadPage, EventDetail, RunDetail, RunPage
 
 PAGE = 200  #: runs at most
 LIST_ITEMS = 1000  #: events at most
@@ -37,6 +37,11 @@ _KEY: Final = Parameter(
 )
 
 
+_NEXT: Final = {"link": "the next page, as `rel=next`, where there is one"}
+_BEFORE: Final = Parameter("before", {"type": "string"}, "`next` of the page before.")
+_LIMIT: Final = Parameter(
+    "limit", {"type": "integer", "minimum": 1, "maximum": PAGE, "default": 50}, "At most so many."
+)
 _REVEAL: Final = Parameter(
     "reveal",
     {"type": "boolean", "default": False},
@@ -182,13 +187,13 @@ POST_RUN: Final = Operation(
 )
 GET_RUNS: Final = Operation(
     "Runs, newest first",
-    {200: Answer("A page of them.", RunPage, {"link": "the next page, as `rel=next`, where there is one"})},
+    {200: Answer("A page of them.", RunPage, _NEXT)},
     refusals=(422,),
     parameters=(
         Parameter("pipeline", {"type": "string"}, "Only of this one."),
         Parameter("status", {"enum": list(STATUSES)}, "Only in this one."),
-        Parameter("before", {"type": "string"}, "`next` of the page before."),
-        Parameter("limit", {"type": "integer", "minimum": 1, "maximum": PAGE, "default": 50}, "At most so many."),
+        _BEFORE,
+        _LIMIT,
     ),
 )
 GET_RUN: Final = Operation(
@@ -203,6 +208,22 @@ GET_RUN: Final = Operation(
             "Answer when the run has ended, or after so many seconds.",
         ),
     ),
+)
+GET_LETTERS: Final = Operation(
+    "Dead letters, newest first: failed runs, and events that could not be taken",
+    {200: Answer("A page of them.", DeadPage, _NEXT)},
+    refusals=(422,),
+    parameters=(
+        Parameter("name", {"type": "string"}, "Only of this pipeline or event."),
+        _BEFORE,
+        _LIMIT,
+    ),
+)
+GET_LETTER: Final = Operation(
+    "A dead letter: why, and of an event with what data",
+    {200: Answer("The dead letter.", DeadDetail)},
+    refusals=(404, 422),
+    parameters=(_REVEAL,),
 )
 REPLAY_RUN: Final = Operation(
     "Run an ended run again: whole, or from a step on",

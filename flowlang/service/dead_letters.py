@@ -24,7 +24,7 @@ from flowlang.ids import new_event_id, partition_of
 from flowlang.service.answers import Answer, DataError, NotFoundError
 from flowlang.service.events import Intake
 from flowlang.service.replays import Replays
-from flowlang.service.views import DeadDetail, DeadSummary, dead_detail
+from flowlang.service.views import DeadSummary, OpenedDead, opened_dead
 from flowlang.service.writer import Writer
 
 #: Rows that are read at a time while letters are looked for.
@@ -49,9 +49,9 @@ class DeadFilter(msgspec.Struct, frozen=True):
     limit: int | None = None
     before: str | None = None  #: only those after this one in the list
 
-    def names(self, detail: DeadDetail) -> bool:
+    def names(self, opened: OpenedDead) -> bool:
         """Whether a dead letter is meant, as far as it can be seen from itself."""
-        letter, error = detail.letter, detail.error or {}
+        letter, error = opened.letter, opened.detail.error or {}
         if self.kind is not None and letter.kind != self.kind:
             return False
         said = ErrorInfo(error.get("class", "permanent"), letter.code)
@@ -76,10 +76,10 @@ class DeadLetters:
         self._intake = intake
         self._sealer = sealer
 
-    def page(self, *, name: str | None, before: str | None, limit: int) -> list[DeadSummary]:
+    def page(self, *, name: str | None, before: str | None, limit: int) -> list[OpenedDead]:
         """Dead letters, newest first."""
         rows = self._store.dead_letters(name=name, before=before, limit=limit)
-        return [dead_detail(row, self._sealer).letter for row in rows]
+        return [opened_dead(row, self._sealer) for row in rows]
 
     def find(self, wanted: DeadFilter) -> Iterator[DeadSummary]:
         """The dead letters that a filter leaves, newest first; those that come off the list meanwhile do no harm."""
@@ -89,21 +89,21 @@ class DeadLetters:
             for row in rows:
                 if wanted.since_ms is not None and row.at_ms < wanted.since_ms:
                     return
-                detail = dead_detail(row, self._sealer)
-                if left == 0 or not wanted.names(detail):
+                opened = opened_dead(row, self._sealer)
+                if left == 0 or not wanted.names(opened):
                     continue
                 left = None if left is None else left - 1
-                yield detail.letter
+                yield opened.letter
             if not rows:
                 return
             before = rows[-1].id
 
-    def one(self, ident: str) -> DeadDetail:
+    def one(self, ident: str) -> OpenedDead:
         """One dead letter. Raises: NotFoundError."""
         row = self._store.dead_letter(ident)
         if row is None:
             raise NotFoundError(f"no dead letter {ident!r}")
-        return dead_detail(row, self._sealer)
+        return opened_dead(row, self._sealer)
 
     def discard(self, ident: str) -> None:
         """Take one off the list for good; a run's rows then expire after its retention. Raises: NotFoundError."""

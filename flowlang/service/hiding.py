@@ -21,11 +21,13 @@ from flowlang.redaction import HIDDEN, Mask
 from flowlang.service.views import (
     DeadDetail,
     EventDetail,
+    OpenedDead,
     OpenedEvent,
     OpenedRun,
     RunDetail,
     ShownEvent,
     StepState,
+    shown_dead,
 )
 
 #: What an expression reads of an event's data: `event.data.email`.
@@ -72,13 +74,14 @@ class Hiding:
         ignored = tuple(self._reason(reason, opened.event, mask) for reason in detail.ignored)
         return msgspec.structs.replace(detail, event=self._event(detail.event, mask), ignored=ignored)
 
-    def dead(self, detail: DeadDetail) -> DeadDetail:
+    def dead(self, opened: OpenedDead) -> DeadDetail:
         """A dead letter as it may be shown. The error of a run was cleaned when it was recorded."""
-        return detail if detail.event is None else msgspec.structs.replace(detail, event=self._dead_event(detail.event))
+        detail, dead = opened.detail, opened.dead
+        return detail if dead is None else msgspec.structs.replace(detail, event=shown_dead(self._dead_event(dead)))
 
-    def data(self, detail: DeadDetail, event: Event, data: Any) -> Any:
+    def data(self, opened: OpenedDead, event: Event, data: Any) -> Any:
         """Data, or a text, that was made of a dead letter's event, as it may be shown."""
-        if self._is_unknown(detail.event):
+        if self._is_unknown(opened.dead):
             return HIDDEN
         return Mask(event_values(event, self._marks)).tree(self._marks(event.name).hidden(data))
 

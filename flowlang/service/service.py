@@ -36,14 +36,17 @@ from flowlang.service.events import Intake, Parcel, from_client, from_webhook
 from flowlang.service.headroom import Headroom
 from flowlang.service.hiding import Hiding
 from flowlang.service.live_waits import awaited_by_others
+from flowlang.service.pages import page_of
 from flowlang.service.rates import Budgets
 from flowlang.service.replays import Forecaster, Replay, Replays
 from flowlang.service.ticks import Scheduler, TickReport
 from flowlang.service.views import (
     LIVE,
     DeadDetail,
+    DeadPage,
     DeadSummary,
     EventDetail,
+    OpenedDead,
     Refusal,
     RunDetail,
     RunPage,
@@ -52,8 +55,8 @@ from flowlang.service.views import (
     opened_event,
     opened_run,
     run_summary,
+    shown_dead,
     version_summary,
-    without_places,
 )
 from flowlang.service.writer import Writer
 from flowlang.telemetry import Trace
@@ -65,9 +68,6 @@ _SHOWN = 64
 
 #: Rows that are read at a time while runs are looked for.
 _PAGE = 200
-
-#: Times that a page of runs reads on behind what its caller may not look at.
-_PAGES = 10
 
 
 class Service:
@@ -391,19 +391,14 @@ class Service:
         """
         if pipeline is not None:
             caller.require("read", pipeline)
-        found: list[RunSummary] = []
-        for _ in range(_PAGES):
-            size = limit if caller.may_all("read") else _PAGE
-            rows = self.store.runs(pipeline=pipeline, status=status, before=before, limit=size)
-            for row in rows:
-                before = row.id
-                if caller.may("read", row.pipeline):
-                    found.append(run_summary(row))
-                    if len(found) == limit:
-                        return RunPage(tuple(found), before)
-            if len(rows) < size:
-                return RunPage(tuple(found), None)
-        return RunPage(tuple(found), before)
+        found, after = page_of(
+            lambda before, size: self.store.runs(pipeline=pipeline, status=status, before=before, limit=size),
+            lambda row: row.id,
+            may=None if caller.may_all("read") else lambda row: caller.may("read", row.pipeline),
+            before=before,
+            limit=limit,
+        )
+        return RunPage(tuple(map(run_summary, found)), after)
 
     def run(self, run: str, *, caller: Caller = OPERATOR, reveal: bool = False) -> RunDetail:
         """All that is known of a run.
@@ -545,7 +540,30 @@ class Service:
 
     def dead_letters(self, *, name: str | None = None, before: str | None = None, limit: int = 50) -> list[DeadSummary]:
         """Dead letters, newest first: of this pipeline or event, from after `before` on."""
-        return self._dead.page(name=name, before=before, limit=limit)
+        return [opened.letter for opened in self._dead.page(name=name, before=before, limit=limit)]
+
+    def page_of_dead_letters(
+        self, *, name: str | None = None, before: str | None = None, limit: int = 50, caller: Caller = OPERATOR
+    ) -> DeadPage:
+        """A page of the dead letters that a caller may look at, newest first.
+
+        Of somebody who may look at some pipelines only: failed runs of these, and events that a trigger of these could
+        not decide about.
+
+        Args:
+            name: Only of this pipeline or event.
+            before: Go on after this one of the last page.
+            limit: At most so many.
+            caller: Who asks.
+        """
+        found, after = page_of(
+            lambda before, size: self._dead.page(name=name, before=before, limit=size),
+            lambda opened: opened.letter.id,
+            may=None if caller.may_all("read") else lambda opened: _may_letter(caller, "read", opened),
+            before=before,
+            limit=limit,
+        )
+        return DeadPage(tuple(opened.letter for opened in found), after)
 
     def find_dead_letters(self, wanted: DeadFilter) -> Iterator[DeadSummary]:
         """The dead letters that a filter leaves, newest first."""
@@ -564,13 +582,32 @@ class Service:
         self._check(ident, caller)
         self._dead.discard(ident)
 
-    def dead_letter(self, ident: str, *, reveal: bool = False) -> DeadDetail:
-        """One dead letter. `reveal`: see `run`. Raises: NotFoundError."""
-        detail = self._dead.one(ident)
+    def dead_letter(self, ident: str, *, caller: Caller = OPERATOR, reveal: bool = False) -> DeadDetail:
+        """One dead letter; of somebody who may look at some pipelines only, as in `page_of_dead_letters`.
+
+        `reveal`: see `run`; it is for those who may see sensitive data of one of the pipelines that it is of.
+
+        Raises:
+            NotFoundError: when there is none that the caller may look at.
+            ScopeError: when the caller may look at it, but see sensitive data of none of these.
+        """
+        opened = self._dead.one(ident)
+        if not _may_letter(caller, "read", opened):
+            raise NotFoundError(f"no dead letter {ident!r}")
+        if opened.dead is not None:
+            problems = tuple(each for each in opened.dead.problems if caller.may("read", each.pipeline))
+            dead = msgspec.structs.replace(opened.dead, problems=problems)
+            detail = msgspec.structs.replace(opened.detail, event=shown_dead(dead))
+            opened = msgspec.structs.replace(opened, dead=dead, detail=detail)
         if not reveal:
-            return without_places(self._hiding().dead(detail))
-        audit.record("reveal", OPERATOR, dead_letter=ident)
-        return without_places(detail)
+            return self._hiding().dead(opened)
+        if not _may_letter(caller, "reveal", opened):
+            raise ScopeError(
+                f"the key {caller.name!r} does not grant to see sensitive data (`--reveal`) of any pipeline that the "
+                f"dead letter {ident} is of"
+            )
+        audit.record("reveal", caller, dead_letter=ident)
+        return opened.detail
 
     def retry_dead_letter(self, ident: str, data: Any = msgspec.UNSET, *, caller: Caller = OPERATOR) -> Answer:
         """Send a dead letter again and take it off the list; see `DeadLetters.retry`. Raises: NotAllowedError, too."""
@@ -601,6 +638,11 @@ class Service:
     def stats(self) -> Stats:
         """Counts for people and probes."""
         return self.store.stats()
+
+
+def _may_letter(caller: Caller, act: Act, opened: OpenedDead) -> bool:
+    """Whether a caller may do something with a dead letter: for all pipelines, or for one of those that it is of."""
+    return caller.may_all(act) or any(caller.may(act, pipeline) for pipeline in opened.pipelines)
 
 
 def _only(taken: list[list[Answer] | Exception]) -> list[Answer]:

@@ -11,10 +11,11 @@ import msgspec
 from flowlang import jsondata
 from flowlang.clock import rfc3339
 from flowlang.engine import sealed_fields
-from flowlang.engine.intake import DeadEvent, Reason, decode_dead_event, decode_event, decode_reasons
+from flowlang.engine.intake import DeadEvent, Reason, TriggerProblem, decode_dead_event, decode_event, decode_reasons
 from flowlang.engine.ports import DeadRow, EventView, RunRow, RunRows, Sealer, VersionRow
 from flowlang.engine.program import Program
 from flowlang.engine.recalling import PAST
+from flowlang.engine.schemas import Failure
 from flowlang.engine.state import Event, Record, RunMeta, decode_meta, decode_record
 from flowlang.engine.turn import RunEnd
 from flowlang.engine.view import ItemsView, record_view
@@ -144,11 +145,28 @@ class DeadSummary(msgspec.Struct, frozen=True):
         return self.kind == "run"
 
 
+class DeadPage(msgspec.Struct, frozen=True):
+    """A page of a list of dead letters."""
+
+    dead_letters: tuple[DeadSummary, ...]
+    next: str | None  #: the page after it begins after this one; None: there is none
+
+
+class ShownDead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event that could not be taken, as people see it, with why."""
+
+    event: ShownEvent
+    failures: tuple[Failure, ...] = ()  #: of the event's own schema
+    problems: tuple[TriggerProblem, ...] = ()
+    reason: str = ""  #: when it is neither: such as a webhook's template that gave no event name
+    dedupe: str | None = None
+
+
 class DeadDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     """A dead letter with what a person needs to correct it."""
 
     letter: DeadSummary
-    event: DeadEvent | None = None
+    event: ShownDead | None = None
     error: dict[str, Any] | None = None  #: of a failed run
 
 
@@ -235,8 +253,27 @@ def opened_event(kept: EventView, sealer: Sealer) -> OpenedEvent:
     return OpenedEvent(detail, event)
 
 
-def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
-    """A dead letter with its body."""
+class OpenedDead(msgspec.Struct, frozen=True):
+    """A dead letter, for those who must hide some of it, or ask who may look at it."""
+
+    detail: DeadDetail
+    dead: DeadEvent | None = None  #: of an event
+
+    @property
+    def letter(self) -> DeadSummary:
+        """As it is in a list."""
+        return self.detail.letter
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Whose it is: of a run its pipeline, of an event those whose triggers could not decide about it."""
+        if self.letter.is_run:
+            return (self.letter.name,)
+        return () if self.dead is None else tuple(problem.pipeline for problem in self.dead.problems)
+
+
+def opened_dead(row: DeadRow, sealer: Sealer) -> OpenedDead:
+    """A dead letter with its body, sensitive data included."""
     body = sealer.open(row.body, sealed_fields.DEAD, row.id)
     event, error, code = None, None, ""
     if row.kind == "event":
@@ -246,16 +283,13 @@ def dead_detail(row: DeadRow, sealer: Sealer) -> DeadDetail:
     else:
         error = jsondata.loads(body).get("error")
         code = (error or {}).get("code", "")
-    return DeadDetail(DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms), code), event=event, error=error)
+    letter = DeadSummary(row.id, row.kind, row.name, rfc3339(row.at_ms), code)
+    return OpenedDead(DeadDetail(letter, None if event is None else shown_dead(event), error), event)
 
 
-def without_places(detail: DeadDetail) -> DeadDetail:
-    """A dead letter without the places of what was marked elsewhere, as `ShownEvent`."""
-    dead = detail.event
-    if dead is None:
-        return detail
-    bare = msgspec.structs.replace(dead.event, hidden=())
-    return msgspec.structs.replace(detail, event=msgspec.structs.replace(dead, event=bare))
+def shown_dead(dead: DeadEvent) -> ShownDead:
+    """An event that could not be taken, sensitive data included."""
+    return ShownDead(shown_event(dead.event), dead.failures, dead.problems, dead.reason, dead.dedupe)
 
 
 def _steps(records: Mapping[str, Record], program: Program | None, *, live: bool) -> tuple[StepState, ...]:

@@ -19,6 +19,7 @@ from flowlang.server.gate import loopback_hosts
 from flowlang.server.run import HttpServer
 from flowlang.service import ApiKeys
 from tests.access import DEV_TOKEN, bearer, developing, made
+from tests.unit.service.test_service import finish
 from tests.unit.service.world import ORDER, World, manifest, plan
 
 SHOP = plan("shop")
@@ -69,6 +70,8 @@ TABLE: Mapping[str, dict[str, int]] = {
     "POST /pipelines/{pipeline}/runs": row(call=202, **admins(202)),
     "GET /runs": row(read_other=200, **readers(200)),
     "GET /runs/{run}": row(read_other=404, **readers(200)),
+    "GET /dead-letters": row(read_other=200, **readers(200)),
+    "GET /dead-letters/{letter}": row(read_other=404, **readers(200)),
     "DELETE /runs/{run}": row(delete=409, **admins(409)),  # the same
     "POST /runs/{run}/replay": row(control=409, **admins(409)),  # it has not ended
     "POST /runs/{run}/cancel": row(control=202, **admins(202)),
@@ -78,6 +81,7 @@ TABLE: Mapping[str, dict[str, int]] = {
 ASKED: Mapping[str, dict[str, int]] = {
     "GET /runs/{run}?reveal=true": row(read_other=404, reveal=200, admin_reveal=200, dev=200),
     "GET /events/{event}?reveal=true": row(read_other=404, reveal=200, admin_reveal=200, dev=200),
+    "GET /dead-letters/{letter}?reveal=true": row(read_other=404, reveal=200, admin_reveal=200, dev=200),
     "GET /runs/{run}?reveal=false": TABLE["GET /runs/{run}"],
 }
 
@@ -141,6 +145,8 @@ class Site:
             hosts=loopback_hosts("127.0.0.1"),
             clock=self.world.clock,
         )
+        self.world.service.call("shop", {})
+        self.letter = finish(self.world, "failed")
         self.server = HttpServer(self.app, port=0)
         self.server.start()
         self.renew()
@@ -155,7 +161,9 @@ class Site:
     def path(self, template: str, kind: str = "none") -> str:
         """A path that leads to something of the pipeline `shop`, with a key where it has one."""
         key = self.keys[kind] or "nobody"
-        return template.format(run=self.run, event=self.event, pipeline="shop", name="stripe", key=key)
+        return template.format(
+            run=self.run, event=self.event, pipeline="shop", name="stripe", key=key, letter=self.letter
+        )
 
     def ask(
         self, method: str, path: str, key: str | None = None, body: object = None, headers: Mapping[str, str] = {}
@@ -370,6 +378,17 @@ def test_a_list_of_runs_has_those_that_the_key_may_look_at(site: Site) -> None:
     assert {run["pipeline"] for run in every} >= {"shop", "guarded"}
     assert {run["pipeline"] for run in mine} == {"shop"}
     assert site.ask("GET", "/runs?pipeline=guarded", site.keys["read"]).status == 403
+
+
+def test_a_list_of_dead_letters_has_those_that_the_key_may_look_at(site: Site) -> None:
+    listed = {
+        kind: json.loads(site.ask("GET", "/dead-letters", site.keys[kind]).body) for kind in ("read", "read other")
+    }
+    assert [letter["id"] for letter in listed["read"]["dead_letters"]] == [site.letter]
+    assert listed["read other"] == {"dead_letters": [], "next": None}
+    for query, where in (("limit=0", "limit"), ("pipeline=shop", "pipeline")):
+        answer = site.ask("GET", f"/dead-letters?{query}", site.keys["read"])
+        assert (answer.status, json.loads(answer.body)["errors"][0]["path"]) == (422, f"query.{where}")
 
 
 def test_a_list_of_runs_names_its_next_page_by_a_link(site: Site) -> None:

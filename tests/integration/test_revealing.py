@@ -20,6 +20,7 @@ from flowlang.server.run import HttpServer
 from flowlang.service import IncomingEvent
 from flowlang.settings import Settings
 from tests.access import DEV_TOKEN, audited, bearer, developing, made
+from tests.unit.service.test_service import finish
 from tests.unit.service.world import World, plan
 
 SCHEMA = {"properties": {"email": {"type": "string", "x-sensitive": True}, "sku": {"type": "string"}}}
@@ -143,15 +144,49 @@ def test_a_client_shows_what_it_is_asked_to_show_over_http_and_directly(
                 ask(run, reveal=True)
 
 
-def test_a_dead_letter_that_is_revealed_is_recorded_too(site: Site, trail: list[dict[str, str]]) -> None:
-    broken = plan("broken", triggers=(EventTrigger(("shop/mailed",), condition="int(event.data.email) > 0"),))
-    manifest = msgspec.structs.replace(MANIFEST, pipelines={"broken": broken.digest})
-    site.service.deploy(manifest, (broken,))
-    (answer,) = site.service.ingest([IncomingEvent("shop/mailed", {"email": EMAIL})])
-    assert answer.status == "dead_letter"
-    site.service.dead_letter(answer.event)
-    site.service.dead_letter(answer.event, reveal=True)
-    assert trail == [{"audit": "reveal", "key": "operator", "dead_letter": answer.event}]
+#: Grants → what they get of the letter of an event that triggers of `mail` and `count` could not decide about, hidden
+#: and revealed, and the pipelines that it names them.
+LETTER: tuple[tuple[dict[str, Any], tuple[int, int], set[str]], ...] = (
+    ({"read": ("*",)}, (200, 403), {"mail", "count"}),
+    ({"admin": True}, (200, 403), {"mail", "count"}),
+    ({"read": ("mail",)}, (200, 403), {"mail"}),
+    ({"read": ("other",)}, (404, 404), set()),
+    ({"read": ("mail", "other"), "reveal": ("other",)}, (200, 403), {"mail"}),
+    ({"read": ("mail",), "reveal": ("mail",)}, (200, 200), {"mail"}),
+    ({"read": ("*",), "reveal": ("count",)}, (200, 200), {"mail", "count"}),
+)
+
+
+@pytest.mark.parametrize(("grants", "statuses", "pipelines"), LETTER)
+def test_a_dead_letter_is_shown_and_revealed_to_those_whose_it_is(
+    site: Site, trail: list[dict[str, str]], grants: dict[str, Any], statuses: tuple[int, int], pipelines: set[str]
+) -> None:
+    broken = tuple(
+        plan(name, triggers=(EventTrigger(("shop/mailed",), condition="int(event.data.email) > 0"),))
+        for name in ("mail", "count")
+    )
+    manifest = msgspec.structs.replace(MANIFEST, pipelines={each.pipeline: each.digest for each in broken})
+    site.service.deploy(manifest, broken)
+    (sent,) = site.service.ingest([IncomingEvent("shop/mailed", {"email": EMAIL, "sku": SKU})])
+    assert sent.status == "dead_letter"
+    key = site.key(**grants)
+    listed = site.get("/dead-letters?name=shop/mailed", key).json()
+    assert [letter["id"] for letter in listed["dead_letters"]] == ([sent.event] if statuses[0] == 200 else [])
+    hidden, revealed = (site.get(f"/dead-letters/{sent.event}{query}", key) for query in ("", "?reveal=true"))
+    assert (hidden.status_code, revealed.status_code) == statuses
+    assert (EMAIL in hidden.text, EMAIL in revealed.text) == (False, statuses[1] == 200)
+    assert [each["dead_letter"] for each in trail] == ([sent.event] if statuses[1] == 200 else [])
+    for answer in (hidden, revealed):
+        if answer.status_code == 200:
+            assert {problem["pipeline"] for problem in answer.json()["event"]["problems"]} == pipelines
+            assert answer.json()["event"]["event"]["data"]["sku"] == SKU
+
+
+def test_a_dead_letter_that_an_operator_reveals_is_recorded_too(site: Site, trail: list[dict[str, str]]) -> None:
+    letter = finish(site.world, "failed")
+    site.service.dead_letter(letter)
+    site.service.dead_letter(letter, reveal=True)
+    assert trail == [{"audit": "reveal", "key": "operator", "dead_letter": letter}]
 
 
 @pytest.mark.parametrize("level", ["debug", "error"])

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from flowlang.server.app import create_app
 from flowlang.server.run import HttpServer
-from flowlang.service import Service
+from flowlang.service import IncomingEvent, Service
 from flowlang.store.codec import PlainSealer
 from flowlang.store.redis import RedisStore
 from tests.access import DEV_TOKEN, bearer, developing, made
@@ -126,8 +126,10 @@ def served(redis_url: str) -> Iterator[Trial]:
         server.start()
         runs = [service.call("report", {}).id for _ in range(3)]
         rows = [store.run(run) for run in runs]
+        (letter,) = (answer.event for answer in service.ingest([IncomingEvent("shop/ratio", {"a": 1, "b": 0})]))
         known = {
             "run": runs,
+            "letter": [letter],
             "event": [row.row.event for row in rows if row is not None],
             "pipeline": ["report", "by-hand"],
             "name": ["stripe", "crm"],

@@ -27,7 +27,7 @@ from flowlang.plan import (
 from flowlang.redaction import HIDDEN
 from flowlang.service import IncomingEvent, Service
 from flowlang.service.hiding import Hiding
-from flowlang.service.views import dead_detail, without_places
+from flowlang.service.views import opened_dead
 from flowlang.simulate import SimulatedError, Simulation
 from flowlang.store.codec import PlainSealer
 from flowlang.store.memory import MemoryStore
@@ -149,11 +149,11 @@ def test_a_letter_of_an_event_that_carries_on_what_is_marked_does_not_say_where(
     body = msgspec.json.encode(DeadEvent(event, dedupe=EMAIL))
     sealer = PlainSealer()
     row = DeadRow("e", "event", "shop/told", 0, sealer.seal(body, "e", sealed_fields.DEAD))
-    dead = dead_detail(row, sealer)
-    shown = without_places(Hiding(world.service.catalog).dead(dead))
+    dead = opened_dead(row, sealer)
+    shown = Hiding(world.service.catalog).dead(dead)
     assert shown.event is not None
     assert (shown.event.event.data, shown.event.dedupe) == ({"mail": HIDDEN, "sku": SKU}, HIDDEN)
-    for each in (shown, without_places(dead)):
+    for each in (shown, dead.detail):
         assert '"hidden"' not in text(each)
 
 
