@@ -508,11 +508,11 @@ class Service:
         """
         kept = self.store.event(event)
         if kept is not None and not caller.may_all("read"):
-            runs = tuple(run for run in kept.runs if self._may("read", run, caller))
+            runs = self._those("read", kept.runs, caller)
             kept = msgspec.structs.replace(kept, runs=runs) if runs else None
         if kept is None:
             raise NotFoundError(f"no event {event!r}")
-        if reveal and not (caller.may_all("reveal") or any(self._may("reveal", run, caller) for run in kept.runs)):
+        if reveal and not (caller.may_all("reveal") or self._those("reveal", kept.runs, caller)):
             raise ScopeError(
                 f"the key {caller.name!r} does not grant to see sensitive data (`--reveal`) of any pipeline that the "
                 f"event {event} started"
@@ -525,9 +525,10 @@ class Service:
         audit.record("reveal", caller, event=event)
         return detail
 
-    def _may(self, act: Act, run: str, caller: Caller) -> bool:
-        head = self.heads([run]).get(run)
-        return head is not None and caller.may(act, head.pipeline)
+    def _those(self, act: Act, runs: Sequence[str], caller: Caller) -> tuple[str, ...]:
+        """Those of some runs of whose pipelines the key grants something."""
+        heads = self.heads(runs)
+        return tuple(run for run in runs if run in heads and caller.may(act, heads[run].pipeline))
 
     def repeats(self, event: str, sent: IncomingEvent) -> bool:
         """Whether what was sent is what a kept event says: not only its id, its name and data, too.
