@@ -10,7 +10,7 @@ from typing import Any
 from flowlang.clock import Clock, SystemClock
 from flowlang.server.api import add_api
 from flowlang.server.bodies import ClientGoneError, header_map
-from flowlang.server.descriptions import POST_HOOK
+from flowlang.server.descriptions import GET_HOOK, POST_HOOK
 from flowlang.server.exchange import exchange_of
 from flowlang.server.gate import Gate
 from flowlang.server.gathering import Gathering
@@ -125,13 +125,15 @@ def own_routes(
         draining: Whether the process is about to stop and wants no new work.
     """
 
-    async def post_hook(request: Request) -> Reply:
+    async def hook(request: Request) -> Reply:
         query = request.scope.get("query_string", b"").decode("latin-1")
-        return await hooks(request.params["name"], request.headers, request.receive, query, request.spend)
+        name, method = request.params["name"], request.route.method
+        return await hooks(name, request.headers, request.receive, query, request.spend, method=method)
 
     routes = Routes()
     add_api(routes, service, gathering, waiting=waiting, limits=limits, draining=draining)
-    routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, post_hook, POST_HOOK))
+    routes.add(Route("POST", "/hooks/{name}", Need.PUBLIC, hook, POST_HOOK))
+    routes.add(Route("GET", "/hooks/{name}", Need.PUBLIC, hook, GET_HOOK))
     return routes
 
 

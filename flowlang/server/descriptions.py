@@ -254,6 +254,11 @@ POST_HOOK: Final = Operation(
     refusals=(400, 401, 404),
     body=Body({}, others=dict.fromkeys(("application/x-www-form-urlencoded", "multipart/form-data"), _FORM)),
 )
+GET_HOOK: Final = Operation(
+    "Take a delivery of a webhook whose sender signs its address, and sends all in the query",
+    {200: Answer("The event is stored, or was before; what the sender wants to hear.", Delivered, others=_HEARD)},
+    refusals=(400, 401, 404, 405, 413),
+)
 GET_KEY: Final = Operation("Whose the key is, and what it grants", {200: Answer("The holder of the key.", Holder)})
 GET_OPENAPI: Final = Operation("This document", {200: Answer("An OpenAPI 3.1 document.", {"type": "object"})})
 LIVEZ: Final = Operation("The process answers", {200: Answer("It does.", Alive)})

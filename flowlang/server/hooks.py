@@ -1,4 +1,4 @@
-"""`POST /hooks/{name}`: from raw bytes to a verified delivery, by nothing but ASGI.
+"""`/hooks/{name}`: from raw bytes to a verified delivery, by nothing but ASGI.
 
 The signature is over the body as it came, so nothing may touch it before; and what a stranger can reach without a key
 is kept this short. A delivery is answered after the event is stored, so a sender that gets anything else repeats; and
@@ -59,15 +59,17 @@ class Received:
 
     Attributes:
         name: Of the webhook that it came to.
+        method: By which it came.
         headers: Names in lower case.
         query: As it was sent, without the `?`.
         body: Raw.
-        kind: What the body is declared to be.
+        kind: What the body is declared to be; `query` where there is none.
         began: When it began to come, by the loop's clock.
         count: Counts it once it is verified; raises when there were too many.
     """
 
     name: str
+    method: str
     headers: Mapping[str, str]
     query: str
     body: bytes
@@ -110,6 +112,8 @@ class Hooks:
         receive: Receive,
         query: str,
         spend: Spend,
+        *,
+        method: str,
     ) -> Reply:
         """Answer one delivery to the webhook of a name.
 
@@ -119,6 +123,7 @@ class Hooks:
             receive: Gives the body.
             query: As it was sent, without the `?`.
             spend: Counts deliveries. Those that are not verified are none: a stranger uses up nobody's rate.
+            method: By which it came.
 
         Raises:
             HttpProblem, FlowError, ClientGoneError: for the caller to answer.
@@ -126,9 +131,15 @@ class Hooks:
         began = asyncio.get_running_loop().time()
         webhook, catalog = await self._found(name)
         scheme = scheme_of(webhook.source)
-        kind = body_kind(headers, webhook.source.options.content or scheme.content)
-        body = await read_body(receive, headers, catalog.limit("webhook_body", BODY_BYTES))
-        received = Received(name, headers, query, body, kind, began, _Counting(spend))
+        if method not in scheme.methods:
+            raise HttpProblem(405, "method", "", headers={"allow": ", ".join(scheme.methods)})
+        limit = catalog.limit("webhook_body", BODY_BYTES)
+        if method == "GET":
+            kind, limit = "query", 0
+        else:
+            kind = body_kind(headers, webhook.source.options.content or scheme.content)
+        body = await read_body(receive, headers, limit)
+        received = Received(name, method, headers, query, body, kind, began, _Counting(spend))
         try:
             return await self._taken(webhook, catalog, received)
         except WebhookChangedError:  # its secrets may be others: who signed with an old one is nobody by now
@@ -220,7 +231,7 @@ class Hooks:
             if url is None:
                 return Refused("the certificate is not where the sender's are")
             certificate = await self._certificates.get(url)
-        context = Context(webhook.source.options, received.query, certificate, roots)
+        context = Context(webhook.source.options, received.query, certificate, roots, received.method)
         verdict = scheme.verify(received.headers, received.body, keys, now_s, context)
         if isinstance(verdict, Verified) and url is not None and certificate is not None:
             self._certificates.keep(url, certificate)
@@ -266,6 +277,8 @@ def _read(received: Received, scheme: Scheme) -> Any:
     if received.kind == "json":
         return jsondata.loads_strict(received.body)
     try:
+        if received.kind == "query":
+            return read_form(received.query.encode("latin-1"))
         return read_form(received.body, received.headers.get("content-type", ""), scheme.json_field)
     except FormError as error:
         raise HttpProblem(400, "body.not-form", str(error)) from error

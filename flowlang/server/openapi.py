@@ -117,7 +117,7 @@ def _operation(route: Route, known: Mapping[int, Any]) -> dict[str, Any]:
     statuses |= set() if route.need is Need.PUBLIC else set(_WITH_KEY)
     statuses |= set() if about.body is None else set(_WITH_BODY)
     statuses |= {404} if _named(route.path) else set()  # such a segment may be anything, and then there is no such path
-    problems = {str(status): {"$ref": _PROBLEM} for status in sorted(statuses)}
+    problems = {str(status): _BODILESS if status == 405 else {"$ref": _PROBLEM} for status in sorted(statuses)}
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "-", route.name.lower()).strip("-"),
         "summary": about.summary,
@@ -136,6 +136,12 @@ def _operation(route: Route, known: Mapping[int, Any]) -> dict[str, Any]:
         operation["security"] = []
     return operation
 
+
+#: The refusal of a method, which a path may take for one name and not for another.
+_BODILESS: Final = {
+    "description": "It does not take this method.",
+    "headers": {"allow": {"description": "those that it takes", "schema": {"type": "string"}}},
+}
 
 #: What a part of a path may be; see `routes`.
 _SEGMENT: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}

@@ -53,7 +53,7 @@ SOURCES = {
 TEXTS = {name: secret for name, (secret, _) in SECRETS.items()} | {"another": "whsec_another", "old": "whsec_old"}
 
 
-HEARD = plan("heard", triggers=(EventTrigger(("commands/*", "clicks/*")),))
+HEARD = plan("heard", triggers=(EventTrigger(("commands/*", "clicks/*", "twilio/*")),))
 
 
 class Site:
@@ -258,6 +258,40 @@ def test_how_often_a_stranger_makes_us_ask_for_certificates_is_bounded(site: Sit
     assert len(site.fetched) == 10
     assert [answer.status_code for answer in answers[10:]] == [503, 503]
     assert answers[11].headers["retry-after"] == "60"
+
+
+# -- by GET -----------------------------------------------------------------------------------------------------------
+
+
+def test_twilio_calls_by_get_and_the_query_is_the_body(site: Site) -> None:
+    query = "AccountSid=AC1&Body=Hello+there%21"
+    key = SCHEMES["twilio"].load_secret(TEXTS["twilio"])
+    headers = SCHEMES["twilio"].sign(b"", key, site.now_s, "t1", Context(OPTIONS["twilio"], query, method="GET"))
+    del headers["content-type"]
+    for _ in range(2):
+        answer = site.http.get(f"/hooks/twilio?{query}", headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml")
+    assert site.service.counters == {"webhooks.accepted": 1, "webhooks.duplicate": 1}
+    (run,) = site.service.runs()
+    assert site.service.run(run.id).event.data == {"AccountSid": "AC1", "Body": "Hello there!"}
+    changed = site.http.get(f"/hooks/twilio?{query.replace('Hello', 'Bye')}", headers=headers)
+    assert changed.status_code == 401
+    with_body = site.http.request("GET", f"/hooks/twilio?{query}", headers=headers, content=b"a=1")
+    assert (with_body.status_code, with_body.json()["code"]) == (413, "body.too-large")
+
+
+def test_a_query_that_is_no_form_is_refused_as_such(site: Site) -> None:
+    key = SCHEMES["twilio"].load_secret(TEXTS["twilio"])
+    for query in ("a=1&a=2", "a=1&b"):
+        headers = SCHEMES["twilio"].sign(b"", key, site.now_s, "t1", Context(OPTIONS["twilio"], query, method="GET"))
+        answer = site.http.get(f"/hooks/twilio?{query}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "body.not-form")
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name != "twilio"])
+def test_a_sender_that_does_not_sign_its_address_cannot_call_by_get(site: Site, name: str) -> None:
+    answer = site.http.get(f"/hooks/{name}?id=e1", headers=JSON)
+    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
 
 
 # -- secrets ----------------------------------------------------------------------------------------------------------

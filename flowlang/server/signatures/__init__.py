@@ -95,6 +95,7 @@ class Scheme:
         wrap: (JSON body, key) to the body and query that it would send.
         secret: Whether there is a secret that both know.
         certificate_url: (headers) to where the sender's certificate is, for schemes that need one.
+        methods: By which it may call: GET only where the address with its query is signed.
     """
 
     load_secret: Callable[[str], bytes]
@@ -109,6 +110,7 @@ class Scheme:
     wrap: Callable[[bytes, bytes], tuple[bytes, str]] | None = None
     secret: bool = True
     certificate_url: Callable[[Mapping[str, str]], str | None] | None = None
+    methods: tuple[str, ...] = ("POST",)
 
 
 def _nobodys(headers: Mapping[str, str], body: Any) -> str | None:
@@ -158,6 +160,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
         ("form", "json"),
         answer=Answer(200, _EMPTY_TWIML, "text/xml"),
         wrap=twilio.wrap,
+        methods=("GET", "POST"),
     ),
     "transloadit": Scheme(
         transloadit.load_secret,

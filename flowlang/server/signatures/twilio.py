@@ -3,7 +3,8 @@
 The address is the one that the outside sees, which is why the project has to write it (`options.url`): behind a proxy
 the server is called by another. Twilio writes it sometimes with and sometimes without the port. Fields are sorted, each
 pair of name and value once. A body that is no form is covered by its SHA-256 in the query, `bodySHA256`; such a query
-binds every body that comes with it, so that a captured delivery cannot be sent again as an empty form.
+binds every body that comes with it, so that a captured delivery cannot be sent again as an empty form. Twilio may also
+call by GET: then the fields are the query, which is part of the address, and there is no body.
 
 The algorithm is SHA-1; a request that is signed with a shared key says in another header that it is SHA-256.
 """
@@ -51,7 +52,7 @@ def verify(
     algorithm = _algorithm(headers.get(SETTINGS, ""))
     if algorithm is None:
         return Refused("the algorithm is none that is taken")
-    fields = _fields(headers, body, context.query)
+    fields = _fields(headers, body, context)
     if isinstance(fields, Refused):
         return fields
     expected = (
@@ -99,22 +100,27 @@ def _algorithm(settings: str) -> str | None:
     return _ALGORITHMS.get(named[0]) if len(named) == 1 else ("sha1" if not named else None)
 
 
-def _fields(headers: Mapping[str, str], body: bytes, query: str) -> str | Refused:
+def _fields(headers: Mapping[str, str], body: bytes, context: Context) -> str | Refused:
     """What is signed behind the address."""
     try:
-        hashes = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == _HASH]
+        named = parse_qsl(context.query, keep_blank_values=True)
     except ValueError:
         return Refused("the query cannot be read")
+    hashes = [value for name, value in named if name == _HASH]
     if hashes:
         if len(hashes) > 1 or not any_equal([sha256_hex(body)], hashes):
             return Refused("the body is not the one of its hash")
         return ""
+    if context.method == "GET":
+        return "" if named and not body else Refused("nothing but the address is signed")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         return Refused("nothing in the signature speaks of the body")
     try:
-        return _sorted(read_fields(body))
+        fields = read_fields(body)
     except FormError:
         return Refused("the body is no form")
+    # Without fields, the signature of a GET would be good for a POST that says nothing of what was sent.
+    return _sorted(fields) if fields else Refused("nothing but the address is signed")
 
 
 def _sorted(fields: list[tuple[str, str]]) -> str:

@@ -52,12 +52,14 @@ class Context:
         certificate: Of the sender, as PEM, where the scheme says with `certificate_url` where it is, with those that
             vouch for it.
         roots: Certificates that are trusted to vouch for a sender's.
+        method: Of the request; without a body where it is GET.
     """
 
     options: WebhookOptions = field(default_factory=WebhookOptions)
     query: str = ""
     certificate: bytes | None = None
     roots: Store | None = None
+    method: str = "POST"
 
 
 NO_CONTEXT = Context()
