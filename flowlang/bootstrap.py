@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from flowlang.crashpoints import ARMED, crashpoint
@@ -268,6 +269,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     from flowlang.store.announcing import Announcer  # noqa: PLC0415 - see the module's docstring
 
     try:
+        from flowlang.server.addresses import holder_of  # noqa: PLC0415 - with what follows
         from flowlang.server.app import create_app  # noqa: PLC0415 - uvicorn is slow to import and an extra
         from flowlang.server.gate import loopback_hosts  # noqa: PLC0415 - the same
         from flowlang.server.limits import Limits, Rates  # noqa: PLC0415 - the same
@@ -283,7 +285,14 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         limits = Limits(service.budgets, rates, settings.http_proxies)
         app = create_app(service, secrets=secrets, keys=keys, hosts=hosts, limits=limits)
         _report_webhooks(app, service)
-        server = HttpServer(app, settings.http_host, settings.http_port, connections=settings.http_connections)
+        server = HttpServer(
+            app,
+            settings.http_host,
+            settings.http_port,
+            connections=settings.http_connections,
+            of_one=settings.http_connections_ip,
+            whose=partial(holder_of, proxies=settings.http_proxies),
+        )
         crashpoint("serve.listening")
         ready(server.url)
         with Announcer(cast("RedisStore", service.store), "server", settings.encryption_keys.marks()):

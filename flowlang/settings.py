@@ -274,6 +274,12 @@ class Settings:
     http_connections: int = _setting(
         "HTTP_CONNECTIONS", _whole(1, 1_000_000), 1_000, "Connections that a process of HTTP has at a time."
     )
+    http_connections_ip: int = _setting(
+        "HTTP_CONNECTIONS_IP",
+        _whole(1, 1_000_000),
+        500,
+        "Of them, those of an address that is not this machine's and none of `FLOWLANG_HTTP_PROXIES`.",
+    )
     rate_ip: str = _setting(
         "RATE_IP", _rate, "1000/s", "Requests of an address that is not this machine's, such as `1000/s`, or `none`."
     )

@@ -46,11 +46,26 @@ def client_of(peer: str, forwarded: str, proxies: Sequence[Network]) -> str | No
     return _shared(seen)
 
 
+def holder_of(peer: str, proxies: Sequence[Network] = ()) -> str | None:
+    """Whose a connection is.
+
+    Args:
+        peer: Address of the other end; empty where there is none.
+        proxies: Those that connect for many others.
+
+    Returns:
+        As `client_of`; None, which has no bound, also for a proxy: who is behind it is known by its requests alone.
+    """
+    return None if _is_among(peer, proxies) else _shared(peer)
+
+
 def _is_among(text: str, networks: Sequence[Network]) -> bool:
     try:
         address = ip_address(text)
     except ValueError:
         return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     return any(address in network for network in networks)
 
 

@@ -7,11 +7,14 @@ these has a bound, and is refused by a problem document like all else. What a bo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from flowlang.server.addresses import holder_of
 from flowlang.server.exchange import EXTENSION, Exchange
 from flowlang.server.problems import HttpProblem, problem_reply
 
@@ -24,12 +27,16 @@ HEAD_SECONDS: Final = 10.0
 TAKING_SECONDS: Final = 30.0
 #: Connections at a time, of a process.
 MOST: Final = 1_000
+#: Of them, those of an address: half, so that nobody takes all alone.
+MOST_OF_ONE: Final = 500
 
 
 class Connection(HttpToolsProtocol):
     """A connection of a client."""
 
     most: ClassVar[int] = MOST
+    most_of_one: ClassVar[int] = MOST_OF_ONE
+    held: ClassVar[Counter[str]] = Counter()  #: connections that were let in, by holder
     head_seconds: ClassVar[float] = HEAD_SECONDS
     taking_seconds: ClassVar[float] = TAKING_SECONDS
 
@@ -41,12 +48,20 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False  # of a request that may have been answered before its body was there
         self._refusal: HttpProblem | None = None
+        self._holder: str | None = None
+
+    @staticmethod
+    def whose(peer: str) -> str | None:
+        """The holder of a connection from an address; None has no bound."""
+        return holder_of(peer)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin, if there is room."""
         super().connection_made(transport)
         if len(self.connections) > self.most:
-            self._refuse(HttpProblem(503, "server.busy", "too many connections", headers={"retry-after": "1"}))
+            self._refuse(_busy("too many connections"))
+        elif not self._hold():
+            self._refuse(_busy("too many connections of this address; close some, or use those that are open again"))
         else:
             self._expect_head()
 
@@ -54,6 +69,7 @@ class Connection(HttpToolsProtocol):
         """End."""
         self._head_arrived()
         self._taken()
+        self._let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -101,6 +117,24 @@ class Connection(HttpToolsProtocol):
         self._taken()
         super().resume_writing()
 
+    def _hold(self) -> bool:
+        """Count the connection to whose it is; False when they have too many."""
+        holder = self.whose(self.client[0] if self.client else "")
+        if holder is None:
+            return True
+        if self.held[holder] >= self.most_of_one:
+            return False
+        self.held[holder] += 1
+        self._holder = holder
+        return True
+
+    def _let_go(self) -> None:
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            self.held[holder] -= 1
+            if not self.held[holder]:
+                del self.held[holder]
+
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._is_late)
 
@@ -139,6 +173,19 @@ _TOO_LARGE: Final = HttpProblem(
 )
 
 
-def at_most(connections: int) -> type[Connection]:
-    """The protocol of a server that has at most so many connections at a time."""
-    return type("Connection", (Connection,), {"most": connections})
+def _busy(detail: str) -> HttpProblem:
+    return HttpProblem(503, "server.busy", detail, headers={"retry-after": "1"})
+
+
+def at_most(
+    connections: int, of_one: int = MOST_OF_ONE, whose: Callable[[str], str | None] = holder_of
+) -> type[Connection]:
+    """The protocol of a server that has only so many connections at a time.
+
+    Args:
+        connections: At most, of all.
+        of_one: At most, of the same holder.
+        whose: From an address to its holder; None has no bound.
+    """
+    own = {"most": connections, "most_of_one": of_one, "whose": staticmethod(whose), "held": Counter()}
+    return type("Connection", (Connection,), own)

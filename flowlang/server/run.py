@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 
 from flowlang.errors import ConfigError
+from flowlang.server.addresses import holder_of
 from flowlang.server.app import App
-from flowlang.server.connections import MOST, at_most
+from flowlang.server.connections import MOST, MOST_OF_ONE, at_most
 
 #: Seconds that requests under way may take once serving has ended.
 GRACE_S = 10
@@ -60,20 +62,30 @@ class HttpServer:
         port: 0 takes a free one.
         drain_s: Seconds between saying that it will stop and stopping, for balancers to notice.
         connections: At most so many at a time; see `connections` for the other bounds of them.
+        of_one: Of the same holder.
+        whose: From an address to the holder of its connections; None has no bound.
 
     Raises:
         ConfigError: when the address cannot be used.
     """
 
     def __init__(
-        self, app: App, host: str = "127.0.0.1", port: int = 8700, *, drain_s: float = 0.0, connections: int = MOST
+        self,
+        app: App,
+        host: str = "127.0.0.1",
+        port: int = 8700,
+        *,
+        drain_s: float = 0.0,
+        connections: int = MOST,
+        of_one: int = MOST_OF_ONE,
+        whose: Callable[[str], str | None] = holder_of,
     ) -> None:
         self._socket = _listen(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http=at_most(connections),
+            http=at_most(connections, of_one, whose),
             lifespan="off",
             log_config=None,
             access_log=False,

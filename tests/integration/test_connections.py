@@ -6,7 +6,9 @@ import contextlib
 import json
 import re
 import socket
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -16,15 +18,17 @@ from flowlang.server.app import create_app
 from flowlang.server.run import HttpServer
 from tests.access import bearer, developing
 from tests.unit.service.world import World
+from tests.unit.worker.test_process import until
 
 HEAD = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n"
 PATIENCE_S = 30
 
 
 @contextlib.contextmanager
-def served(most: int = connections.MOST) -> Iterator[HttpServer]:
+def served(most: int = connections.MOST, **more: Any) -> Iterator[HttpServer]:
     world = World()
-    server = HttpServer(create_app(world.service, secrets={}, keys=developing(world.store)), port=0, connections=most)
+    app = create_app(world.service, secrets={}, keys=developing(world.store))
+    server = HttpServer(app, port=0, connections=most, **more)
     server.start()
     try:
         yield server
@@ -44,8 +48,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections.Connection, "taking_seconds", 0.2)
 
 
-def dialled(server: HttpServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
+def dialled(server: HttpServer, source: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), PATIENCE_S, (source, 0))
 
 
 def answer_of(raw: socket.socket) -> tuple[int, str]:
@@ -185,6 +189,49 @@ def test_there_are_only_so_many_connections_and_the_rest_is_asked_to_come_back()
             assert content.startswith(b"HTTP/1.1 503")
             assert b"retry-after: 1" in content
         assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one address of their own")
+def test_an_address_has_only_so_many_connections_and_takes_nobody_elses() -> None:
+    one, other, proxy = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+    def whose(peer: str) -> str | None:
+        return None if peer == proxy else peer
+
+    with served(of_one=3, whose=whose) as server, contextlib.ExitStack() as stack:
+
+        def asked(source: str) -> tuple[socket.socket, bytes]:
+            raw = stack.enter_context(dialled(server, source))
+            raw.sendall(HEAD + b"\r\n")
+            return raw, raw.recv(65_536)
+
+        open_ones = [asked(one) for _ in range(3)]
+        assert [content[:12] for _, content in open_ones] == [b"HTTP/1.1 200"] * 3
+        for _ in range(5):  # who is refused does not count, however often they try
+            refused, content = asked(one)
+            assert content.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 1" in content
+            assert b"too many connections of this address" in content
+            with contextlib.suppress(ConnectionResetError):  # what it has sent is not read any more
+                assert refused.recv(65_536) == b""
+        assert [asked(other)[1][:12] for _ in range(4)] == [b"HTTP/1.1 200"] * 3 + [b"HTTP/1.1 503"]
+        assert [asked(proxy)[1][:12] for _ in range(8)] == [b"HTTP/1.1 200"] * 8
+        for raw, _ in open_ones:
+            raw.sendall(HEAD + b"\r\n")
+            assert raw.recv(65_536).startswith(b"HTTP/1.1 200"), "those that were let in are served as before"
+        closed = open_ones.pop()[0]
+        closed.sendall(HEAD + b"connection: close\r\n\r\n")
+        with closed.makefile("rb") as file:
+            file.read()  # until the server has hung up
+        until(lambda: held(server)[one] == 2)
+        assert asked(one)[1].startswith(b"HTTP/1.1 200")
+        assert asked(one)[1].startswith(b"HTTP/1.1 503")
+    assert held(server) == {}
+
+
+def held(server: HttpServer) -> dict[str, int]:
+    """Connections by holder, as the server counts them."""
+    return dict(server._server.config.http.held)  # type: ignore[union-attr]  # it is the class that we have given
 
 
 def test_no_log_has_the_path_of_a_request_since_it_may_hold_a_key(

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from flowlang.server.addresses import client_of
+from flowlang.server.addresses import client_of, holder_of
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("127.0.0.1"))
 
@@ -39,6 +39,24 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("127.0.0
 )
 def test_the_client_is_the_first_that_is_no_proxy_of_ours(peer: str, forwarded: str, client: str | None) -> None:
     assert client_of(peer, forwarded, PROXIES) == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "holder"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff", "2001:db8::/64"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("", None),
+        ("10.1.2.3", None),
+        ("::ffff:10.1.2.3", None),
+    ],
+)
+def test_a_connection_is_its_addresses_but_for_this_machine_and_proxies(peer: str, holder: str | None) -> None:
+    assert holder_of(peer, PROXIES) == holder
 
 
 def test_without_proxies_nobody_is_believed() -> None:
