@@ -26,7 +26,7 @@ from flowlang.client import (
 from flowlang.client.http import HttpTransport
 from flowlang.clock import SystemClock
 from flowlang.errors import ConfigError
-from flowlang.server.app import Message, Receive, Scope, Send, create_app
+from flowlang.server.app import App, Message, Receive, Scope, Send, create_app
 from flowlang.server.run import HttpServer
 from flowlang.service import Service
 from flowlang.settings import Settings
@@ -38,12 +38,21 @@ WAYS = ("http", "direct", "http in coroutines", "direct in coroutines")
 
 
 class Edge:
-    """The application, behind a proxy that loses answers: what was asked is done, and 503 is answered."""
+    """The application, behind a proxy that loses answers: what was asked is done, and 503 is answered.
 
-    def __init__(self, service: Service) -> None:
-        self.app = create_app(service, secrets={}, keys=developing(service.store))
+    It stands before the application of one test after the other: to end a server takes longer than most of them.
+    """
+
+    app: App
+
+    def __init__(self) -> None:
         self.lose = 0
         self.draining = False
+
+    def lead_to(self, service: Service) -> None:
+        """Be the edge of this project from now on."""
+        self.app = create_app(service, secrets={}, keys=developing(service.store))
+        self.lose = 0
 
     def drain(self) -> None:
         self.draining = True
@@ -64,13 +73,13 @@ class Edge:
 class Site:
     """A served project."""
 
-    def __init__(self, service: Service, store_url: str) -> None:
+    def __init__(self, service: Service, store_url: str, edge: Edge, server: HttpServer) -> None:
         service.deploy(manifest(*PLANS), PLANS)
+        edge.lead_to(service)
         self.service = service
         self.store_url = store_url
-        self.edge = Edge(service)
-        self.server = HttpServer(cast("Any", self.edge), port=0)
-        self.server.start()
+        self.edge = edge
+        self.server = server
         self.store, self.clock, self._ended = service.store, SystemClock(), 0
 
     def end(self, status: str) -> str:
@@ -105,12 +114,19 @@ async def _made(url: str, key: str | None) -> AsyncClient:
     return AsyncClient(url, api_key=key, patience=Patience(first=0.01))
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Edge, HttpServer]]:
+    edge = Edge()
+    server = HttpServer(cast("Any", edge), port=0)
+    server.start()
+    yield edge, server
+    server.stop()
+
+
 @pytest.fixture
-def site(redis_url: str) -> Iterator[Site]:
+def site(redis_url: str, served: tuple[Edge, HttpServer]) -> Iterator[Site]:
     with bootstrap.open_service(Settings.from_env({"FLOWLANG_REDIS_URL": redis_url})) as service:
-        served = Site(service, redis_url)
-        yield served
-        served.server.stop()
+        yield Site(service, redis_url, *served)
 
 
 @pytest.fixture(params=WAYS)
