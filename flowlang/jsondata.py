@@ -130,7 +130,27 @@ def check(value: Any) -> None:
     Raises:
         JsonError: with the path of the first value that does not.
     """
-    _check(value, (), 0)
+    if not _is_sound(value, 0):
+        _check(value, (), 0)
+
+
+def _is_sound(value: Any, depth: int) -> bool:
+    """Whether `_check` finds nothing: without the paths to what it would find, in half the time."""
+    if depth > MAX_DEPTH:
+        return False
+    kind = type(value)
+    if kind is str:
+        return _is_whole(value)
+    if kind is int:
+        return bool(INT_MIN <= value <= INT_MAX)
+    if kind is dict:
+        for key, member in value.items():
+            if type(key) is not str or not _is_whole(key) or not _is_sound(member, depth + 1):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(_is_sound(member, depth + 1) for member in value)
+    return value is None or kind is bool or (kind is float and math.isfinite(value))
 
 
 def _check(value: Any, path: tuple[str | int, ...], depth: int) -> None:
@@ -159,11 +179,19 @@ def _check(value: Any, path: tuple[str | int, ...], depth: int) -> None:
 
 
 def _check_text(text: str, path: tuple[str | int, ...]) -> None:
-    if not text.isascii():
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise JsonError(f"{render_path(path)}: half a surrogate pair is no text") from error
+    if not _is_whole(text):
+        raise JsonError(f"{render_path(path)}: half a surrogate pair is no text")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def render_path(path: tuple[str | int, ...]) -> str:

@@ -574,8 +574,10 @@ def check(op: Op) -> None:
 def _check_accept(op: Accept) -> None:
     _check_ids(op.event.id, *op.event.keys)
     for seed in op.runs:
+        _check_ids(seed.id, *[timer.id for timer in seed.timers])
+        if seed.parent is None and not seed.waits:
+            continue
         where = f"run {seed.id} of event {op.event.id}"
-        _check_ids(seed.id, *(timer.id for timer in seed.timers))
         _check_waits(where, seed.waits)
         if seed.parent is None:
             continue
@@ -639,6 +641,8 @@ def _check_needs(where: str, group: Group) -> None:
 
 
 def _check_ids(*texts: str) -> None:
+    if _SEPARATOR not in "".join(texts):
+        return
     for text in texts:
         if _SEPARATOR in text:
             raise ValueError(f"{text!r}: ids cannot hold the unit separator")

@@ -83,7 +83,8 @@ def _add_events(routes: Routes, service: Service, gathering: Gathering) -> None:
         return inngest.reply_to(await taken(request, sending.Posted(tuple(items), is_list=True)))
 
     async def taken(request: Request, posted: sending.Posted) -> list[Answer]:
-        await request.spend(max(0, len(posted.items) - 1))
+        if len(posted.items) > 1:
+            await request.spend(len(posted.items) - 1)
         answers = await sending.gathered(service, gathering, posted.items, request.caller)
         if posted.is_list:
             crashpoint("http.list_stored")

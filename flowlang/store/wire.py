@@ -10,7 +10,8 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
@@ -28,13 +29,19 @@ def encode(ops: Sequence[Op], claim: ClaimRequest | None) -> bytes:
 
 def _text(payload: bytes) -> msgspec.Raw:
     size = len(payload)
-    if size < 32:
-        head = bytes((0xA0 | size,))
-    elif size < 1 << 16:
-        head = b"\xda" + size.to_bytes(2, "big")
-    else:
-        head = b"\xdb" + size.to_bytes(4, "big")
+    head = _HEADS[size] if size < len(_HEADS) else _head(size)
     return msgspec.Raw(head + payload)
+
+
+def _head(size: int) -> bytes:
+    if size < 32:
+        return bytes((0xA0 | size,))
+    if size < 1 << 16:
+        return b"\xda" + size.to_bytes(2, "big")
+    return b"\xdb" + size.to_bytes(4, "big")
+
+
+_HEADS: Final = tuple(map(_head, range(1024)))
 
 
 @cache
@@ -44,16 +51,19 @@ def _struct_converter(kind: type[msgspec.Struct]) -> _Convert:
     found = {name: convert for name in kind.__struct_fields__ if (convert := _converter(hints[name])) is not None}
     if not found:
         return lambda value: value
-    fields = tuple(found.items())
+    fields = tuple((name, attrgetter(name), convert) for name, convert in found.items())
 
     def copy(value: Any) -> Any:
-        changed = {}
-        for name, convert in fields:
-            body = getattr(value, name)
+        copied = None
+        for name, read, convert in fields:
+            body = read(value)
             if body or body == b"":  # most fields of most operations are empty, and hold no payload then
-                changed[name] = convert(body)
-        return msgspec.structs.replace(value, **changed) if changed else value
+                if copied is None:
+                    copied = value.__copy__()
+                change(copied, name, convert(body))
+        return value if copied is None else copied
 
+    change = msgspec.structs.force_setattr  # of a copy that nobody else has
     return copy
 
 
