@@ -272,8 +272,7 @@ class Router:
 _ALONE = Lineage()
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(msgspec.Struct, frozen=True):
     """One pipeline being started by one trigger."""
 
     router: Router

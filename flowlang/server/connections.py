@@ -75,13 +75,16 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         cycle: Any = self.cycle  # None before the first request
-        if cycle is None or cycle.response_complete:
-            if self._head_timer is None:
-                self._expect_head()
-            self._head_bytes += 0 if self._in_body else len(data)
+        in_body, idle = self._in_body, cycle is None or cycle.response_complete
+        if idle and not in_body:
+            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if not idle or self.transport.is_closing():
+            return
+        if self._head_bytes > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
+        elif self._head_timer is None and (self._head_bytes or in_body):
+            self._expect_head()  # of most requests the head is there at once, and needs no timer
 
     def on_headers_complete(self) -> None:
         """Serve a request whose head is there."""

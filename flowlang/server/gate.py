@@ -11,7 +11,7 @@ read the answers. So only names that are ours are answered, and a write that a p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -179,6 +179,7 @@ def urlsplit_netloc(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=64)  # those that call a server call it by a few names
 def _name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+
+import msgspec
 
 from flowlang import jsondata
 from flowlang.engine.admission import EventRefusedError
@@ -65,13 +66,12 @@ class HttpProblem(FlowError):  # noqa: N818 - the RFC's word
         self.headers = headers or {}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer, before it becomes bytes on a connection."""
 
     status: int
     body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
 def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -> Reply:

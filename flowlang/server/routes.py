@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from flowlang.server.bodies import Receive
 from flowlang.server.operations import Operation
 from flowlang.server.problems import HttpProblem, Reply
@@ -33,8 +35,7 @@ class Need(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request that has passed the gate; of its body, nothing has been read.
 
     Args:
@@ -110,8 +111,7 @@ class Route:
 _VALUE: Final = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The routes of one path, by method."""
 
     methods: Mapping[str, Route]

@@ -7,7 +7,6 @@ stored, 207 when some is not; a single event has the status of its own answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -34,8 +33,7 @@ Shape = TypeVar("Shape")
 Item: TypeAlias = IncomingEvent | DataError
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """What a request carries.
 
     Attributes:
