@@ -128,7 +128,10 @@ def _sorted(fields: list[tuple[str, str]]) -> str:
 
 
 def _spellings(url: str, query: str) -> tuple[str, ...]:
-    """The address as Twilio may have written it: without a port, and with it."""
+    """The address as Twilio may have written it: without a port, and with it.
+
+    A query that the project writes is a part of the one that came, or was taken off on the way here.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
@@ -137,9 +140,14 @@ def _spellings(url: str, query: str) -> tuple[str, ...]:
         host = parts.netloc.rpartition("@")[2]
         user = parts.netloc[: len(parts.netloc) - len(host)]
         name = host[: -len(f":{parts.port}")] if parts.port else host
-        joined = f"{parts.query}&{query}" if parts.query and query else parts.query or query
-        both = (f"{user}{name}", f"{user}{name}:{port}")
-        return tuple(urlunsplit(parts._replace(netloc=netloc, query=joined, fragment="")) for netloc in both)
+        queries = [f"{parts.query}&{query}" if parts.query and query else parts.query or query]
+        if parts.query and f"{query}&".startswith(f"{parts.query}&"):
+            queries.append(query)
+        return tuple(
+            urlunsplit(parts._replace(netloc=netloc, query=each, fragment=""))
+            for each in queries
+            for netloc in (f"{user}{name}", f"{user}{name}:{port}")
+        )
     except ValueError:
         return ()
 

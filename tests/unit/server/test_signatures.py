@@ -329,6 +329,26 @@ def test_twilio_may_call_by_get_and_signs_the_query(
 
 
 @pytest.mark.parametrize(
+    ("written", "came", "taken"),
+    [
+        ("", "a=1", True),
+        ("tenant=1", "tenant=1&a=1", True),
+        ("tenant=1", "a=1", True),
+        ("tenant=2", "tenant=1&a=1", False),
+        ("tenant=1", "a=2", False),
+        ("tenant=1", "", False),
+    ],
+)
+def test_a_query_of_the_address_itself_is_there_or_was_taken_off_on_the_way(
+    written: str, came: str, taken: bool
+) -> None:
+    called = "tenant=1&a=1" if written else "a=1"
+    context = Context(WebhookOptions(url=f"{ADDRESS}?{written}" if written else ADDRESS), came, method="GET")
+    found = SCHEMES["twilio"].verify(by_get(ADDRESS, called), b"", [b"12345"], NOW, context)
+    assert isinstance(found, Verified) is taken
+
+
+@pytest.mark.parametrize(
     ("configured", "called", "taken"),
     [
         ("https://example.com/h", "https://example.com/h", True),
