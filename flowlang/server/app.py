@@ -89,7 +89,7 @@ class App:
                 raise ValueError(f"there is nothing here for a connection of type {kind!r}")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name, exchange = "a request that was not let in", exchange_of(scope)
+        name, exchange = "a request that was not let in", exchange_of(scope, receive, send)
         try:
             request = await self._gate.admit(scope, header_map(scope["headers"]), exchange or receive)
             name = request.route.name

@@ -2,7 +2,7 @@
 
 Most requests are there as a whole when they are looked at, and most answers go out at once. ASGI has messages, events
 and a time limit for the others, which take as long as all else that is done for a small request. Under another server
-there is no exchange, and everything goes by messages.
+there is no exchange, and everything goes by messages; so it does where something stands around the application.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Exchange:
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
+
+    def is_of(self, receive: object, send: object) -> bool:
+        """Whether these are the connection's own."""
+        return receive == self._cycle.receive and send == self._cycle.send
 
     async def __call__(self) -> Mapping[str, Any]:
         """The next message, as ASGI's `receive`."""
@@ -86,10 +90,16 @@ class Exchange:
         return True
 
 
-def exchange_of(scope: Mapping[str, Any]) -> Exchange | None:
-    """The exchange of a request, where its connection is one of ours."""
-    extensions = scope.get("extensions")
-    return None if extensions is None else extensions.get(EXTENSION)
+def exchange_of(scope: Mapping[str, Any], receive: object, send: object) -> Exchange | None:
+    """The exchange of a request, where its connection is one of ours and nothing stands between.
+
+    Args:
+        scope: Of the request.
+        receive: What the application got with it.
+        send: The same. What has put itself around the application, and gives others, wants to see the messages.
+    """
+    exchange: Exchange | None = scope.get("extensions", {}).get(EXTENSION)
+    return exchange if exchange is not None and exchange.is_of(receive, send) else None
 
 
 @cache

@@ -65,7 +65,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         self.lose -= 1
-        await self.app({**scope, "extensions": {}}, receive, nowhere)  # past ASGI's messages it would not be lost
+        await self.app(scope, receive, nowhere)
         await send({"type": "http.response.start", "status": 503, "headers": [(b"retry-after", b"0")]})
         await send({"type": "http.response.body", "body": b"upstream is away"})
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from flowlang.server.exchange import Exchange
+from flowlang.server.exchange import EXTENSION, Exchange, exchange_of
 
 
 class Wire:
@@ -100,3 +100,21 @@ def test_no_header_makes_another_one(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="cannot be sent"):
         Exchange(one).answer(200, {name: value}, b"")
     assert one.transport.sent == b""
+
+
+class Connected:
+    async def receive(self) -> None: ...
+
+    async def send(self, message: Any) -> None: ...
+
+
+def test_whatever_stands_around_the_application_sees_all_messages() -> None:
+    connected, other = Connected(), Connected()
+    exchange = Exchange(cast("Any", connected))
+    scope = {"extensions": {EXTENSION: exchange}}
+
+    assert exchange_of(scope, connected.receive, connected.send) is exchange
+    assert exchange_of(scope, other.receive, connected.send) is None
+    assert exchange_of(scope, connected.receive, other.send) is None
+    assert exchange_of({}, connected.receive, connected.send) is None
+    assert exchange_of({"extensions": {}}, connected.receive, connected.send) is None
