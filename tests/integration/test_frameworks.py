@@ -27,10 +27,10 @@ from flowlang.client.fastapi import FlowLang
 from flowlang.errors import ConfigError
 from flowlang.jsondata import JsonError
 from tests.access import DEV_TOKEN
-from tests.integration.test_clients import Site, site
+from tests.integration.test_clients import Site, served, site
 from tests.unit.service.world import ORDER
 
-__all__ = ["site"]
+__all__ = ["served", "site"]
 
 
 def kept(site: Site) -> list[Any]:
