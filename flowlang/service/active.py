@@ -59,7 +59,10 @@ class Active:
         return changed
 
     def now_ms(self) -> int:
-        """The store's time, estimated from the last reply by how long ago it came."""
+        """The store's time, as the last reply said it and what has passed since.
+
+        Unlike the store's own `now_ms` it never asks again: a turn must not wait for a store that is away.
+        """
         clock = self._clock
         if clock is None:
             clock = self._clock = (self._store.now_ms(), monotonic_ms())

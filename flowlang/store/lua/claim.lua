@@ -133,7 +133,8 @@ local function take(member, lease, defers, known)
     T.queue, mp(row.queue), T.parent, row.parent and mp(row.parent) or '\192',
     T.group, row.group and mp(row.group) or '\192', T.index, mp(row.index), T.rescues, mp(row.rescues),
     T.stored, mp(run.stored), T.steps, mp(run.steps),
-    T.deferred, mp(defers[run.version] == true), T.facts, mp_array(row.inbox), T.reads, resolve_reads(run_id, row.reads),
+    T.deferred, mp(defers[run.version] == true), T.facts, mp_array(row.inbox),
+    T.reads, resolve_reads(run_id, row.reads),
   })
 end
 

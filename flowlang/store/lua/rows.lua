@@ -38,8 +38,8 @@ local function read_more(key, row)
 end
 
 -- more: it has fields or keys that most runs do not have; nobody looks for them else.
--- Returns {id, status, live, pipeline, created, retention, version, stored, steps, more, root, and with more: admitting,
--- gated, over, slot or nil, parent or nil, under or nil} or false.
+-- Returns {id, status, live, pipeline, created, retention, version, stored, steps, more, root} or false; with more also
+-- {admitting, gated, over, slot or nil, parent or nil, under or nil}.
 local function get_run(id)
   local row = run_rows[id]
   if row == nil then
