@@ -147,18 +147,21 @@ class Held:
         new = facts[self.taken :]
         self.taken += len(new)
         self.view.mask = lambda: self.mask(catalog)
-        turn = advance(
-            self.program,
-            self.view,
-            self.state,
-            [self._opened(fact) for fact in new],
-            now_ms=now_ms,
-            rng=rng,
-            outside=Outside(catalog, self.sealer, now_ms),
-            attempt=attempt,
-            flight=flight,
-            rescues=self.row.rescues if flight == "lost" else 0,
-        )
+        try:
+            turn = advance(
+                self.program,
+                self.view,
+                self.state,
+                [self._opened(fact) for fact in new],
+                now_ms=now_ms,
+                rng=rng,
+                outside=Outside(catalog, self.sealer, now_ms),
+                attempt=attempt,
+                flight=flight,
+                rescues=self.row.rescues if flight == "lost" else 0,
+            )
+        finally:
+            self.view.mask = _hide_all  # the other would keep us until the collector comes
         self._journal.extend(turn.journal)
         self._steps += turn.steps
         return turn
@@ -459,3 +462,8 @@ def _opened_state(claimed: Claimed, sealer: Sealer) -> bytes:
         with suppress(FlowError):  # whether it has had a turn is seen by what opens it
             return sealer.open(claimed.state, field, claimed.run)
     return sealer.open(claimed.state, last, claimed.run)
+
+
+def _hide_all() -> Mask:
+    """What a view hides between turns, when nothing of it is told."""
+    return HIDE_ALL

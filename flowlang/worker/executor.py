@@ -33,7 +33,7 @@ from flowlang.redaction import LazyMask, Mask
 from flowlang.store.codec import CodecError, MissingKeyError
 from flowlang.telemetry import Trace, attempt_id, span_id, trace_id
 from flowlang.worker import completion as attempts
-from flowlang.worker.flusher import Flusher
+from flowlang.worker.flusher import Flusher, FlusherStopped
 from flowlang.worker.holds import GRACE_MS, Hand, Holds
 from flowlang.worker.logfields import hiding
 from flowlang.worker.metas import Metas
@@ -365,14 +365,19 @@ class Executor:
 
     def _return(self, hand: Hand) -> None:
         """Hand a scope back that waits for its call: nothing of it is lost, and no attempt is used."""
-        row = hand.held.row
         self._let_go(hand)
-        self._flusher.submit(Release(row.run, row.scope, row.fence), _heard)
+        self._release(hand.held.row)
 
     def _return_row(self, row: Claimed) -> None:
         """Hand back a row that was not begun."""
         self.run_queue.let_go(row.queue)
-        self._flusher.submit(Release(row.run, row.scope, row.fence), _heard)
+        self._release(row)
+
+    def _release(self, row: Claimed) -> None:
+        try:
+            self._flusher.submit(Release(row.run, row.scope, row.fence), _heard)
+        except FlusherStopped as error:
+            _heard(error)
 
     # One scope ------------------------------------------------------------------------------------------------------
 

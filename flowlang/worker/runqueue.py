@@ -29,6 +29,9 @@ STALE_MS = 250.0
 QUICK_MS = 1.0
 #: A process that computes for so much of the time has nothing for a second thread: only one computes at a time.
 SATURATED = 0.5
+#: Where it computes for about all of the time, threads that are at work already are in each other's way. Where it is
+#: more than that, handlers compute side by side, in libraries that let go of the interpreter.
+CROWDED = (0.9, 1.4)
 #: The time over which that is looked at, milliseconds.
 WINDOW_MS = 10.0
 #: More operations than this are no reason to wait for more.
@@ -95,9 +98,10 @@ class Pace:
 
 
 class Load:
-    """Whether this process computes most of the time, so that one more thread would only be in the way of the others.
+    """How much of the time this process computes, so that one more thread would only be in the way of the others.
 
-    The length of tasks does not tell: where threads wait for one another, short tasks seem long.
+    The length of tasks does not tell: where threads wait for one another, short tasks seem long. Only the time counts
+    in which something is done: while all wait for the store, more threads would wait, too.
 
     Args:
         now_ms: A clock that never goes back.
@@ -107,17 +111,40 @@ class Load:
     def __init__(self, now_ms: Callable[[], float] = monotonic_ms, used_ms: Callable[[], float] = process_ms) -> None:
         self._now_ms = now_ms
         self._used_ms = used_ms
-        self._since_ms = now_ms()
-        self._used_then = used_ms()
+        self._since_ms: float | None = None  #: when the time began that is not yet counted; None while nothing is done
+        self._used_then = 0.0
+        self._busy_ms = 0.0
+        self._computed_ms = 0.0
         self.is_saturated = False
+        self.is_crowded = False
 
-    def look(self) -> None:
-        """Look how it is now; at most once in a while."""
-        now_ms = self._now_ms()
-        passed = now_ms - self._since_ms
-        if passed >= WINDOW_MS:
-            used = self._used_ms()
-            self.is_saturated = used - self._used_then >= passed * SATURATED
+    def begin(self) -> None:
+        """Something is done from now on, if not before."""
+        if self._since_ms is None:
+            self._since_ms, self._used_then = self._now_ms(), self._used_ms()
+
+    def rest(self) -> None:
+        """Nothing is done from now on."""
+        self._count()
+        self._since_ms = None
+
+    def look(self) -> bool:
+        """Look how it is now; at most once in a while. Whether it was time to look."""
+        self._count()
+        busy = self._busy_ms
+        if busy < WINDOW_MS:
+            return False
+        share = self._computed_ms / busy
+        self.is_saturated = share >= SATURATED
+        self.is_crowded = CROWDED[0] <= share <= CROWDED[1]
+        self._busy_ms = self._computed_ms = 0.0
+        return True
+
+    def _count(self) -> None:
+        if self._since_ms is not None:
+            now_ms, used = self._now_ms(), self._used_ms()
+            self._busy_ms += now_ms - self._since_ms
+            self._computed_ms += used - self._used_then
             self._since_ms, self._used_then = now_ms, used
 
 
@@ -161,6 +188,7 @@ class RunQueue:
         self._leaving = 0  #: of them, those that end as soon as they can
         self._stuck = 0  #: of them, those whose handler does not come back and whose scope is let go
         self._active = 0  #: of them, those that run a task
+        self._surplus = 0  #: of them, those that are in the way of the others
         self._with: set[int] = set()  #: of them, those whose task's scope is still in hand
         self._in_hand: Counter[str] = Counter()  #: scopes by queue, but not those that wait for a coroutine
         self._held = 0  #: their number
@@ -246,10 +274,13 @@ class RunQueue:
                 if leaving and self._lent > self._leaving:
                     self._wake(len(self._tasks))
                     return None, False
-                if self._tasks:
+                if self._tasks and not self._steps_back():
                     self._active += 1
                     self._with.add(threading.get_ident())
+                    self.load.begin()
                     return self._tasks.popleft(), door is not None
+                if self._active <= self._stuck:
+                    self.load.rest()
                 if len(self._idle) >= self._coming():
                     return None, False
                 door = threading.Lock()
@@ -257,6 +288,13 @@ class RunQueue:
                 self._idle.append(door)
             self._on_idle()
             door.acquire()
+
+    def _steps_back(self) -> bool:
+        """Whether this thread waits though there is something to do, since others compute all of the time."""
+        if self._surplus and self._active > self._stuck:
+            self._surplus -= 1
+            return True
+        return False
 
     def _end_task(self) -> None:
         self._active -= 1
@@ -343,8 +381,9 @@ class RunQueue:
     def claimed(self, rows: Sequence[Claimed], tasks: Iterable[Task] = ()) -> None:
         """Take the answer to a demand, and tasks that have come with it."""
         begun = [self._begin(row) for row in rows]
-        self.load.look()
         with self._lock:
+            if self.load.look():
+                self._surplus = int(self.load.is_crowded and self._active - self._stuck > 1)
             self._hungry = self._hungry or (bool(rows) and len(rows) == self._asked)
             self._asked = 0
             self._held += len(rows)

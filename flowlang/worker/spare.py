@@ -37,12 +37,15 @@ class SpareThreads:
             self._threads.add(thread)
 
     def join(self, seconds: float) -> None:
-        """Wait until all have ended, but not longer than `seconds`."""
+        """Wait until all have ended, those too that are started meanwhile; but not longer than `seconds`."""
         until = monotonic_ms() + seconds * 1000
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(max(0.0, until - monotonic_ms()) / 1000)
+        while True:
+            with self._lock:
+                thread = next(iter(self._threads), None)
+            left_ms = until - monotonic_ms()
+            if thread is None or left_ms <= 0:
+                return
+            thread.join(left_ms / 1000)
 
     def _run(self) -> None:
         try:

@@ -278,14 +278,83 @@ def test_threads_are_woken_for_all_tasks_unless_the_process_computes_all_the_tim
     assert busy.spare == 2, "what waits too long gets one thread more"
 
 
-def test_a_process_is_saturated_when_it_computes_for_half_of_the_time() -> None:
+@pytest.mark.parametrize(
+    ("share", "saturated", "crowded"),
+    [
+        (0.0, False, False),
+        (0.4, False, False),
+        (0.5, True, False),
+        (0.8, True, False),
+        (0.9, True, True),
+        (1.2, True, True),
+        (1.5, True, False),
+    ],
+)
+def test_how_much_a_process_computes_tells_whether_more_threads_or_fewer_help(
+    share: float, saturated: bool, crowded: bool
+) -> None:
     now, used = [0.0], [0.0]
     load = Load(lambda: now[0], lambda: used[0])
-    for after_ms, computed_ms, saturated in [(5, 5, False), (5, 5, True), (5, 0, True), (95, 49, False), (10, 5, True)]:
-        now[0] += after_ms
+    load.begin()
+    now[0], used[0] = 20.0, 20.0 * share
+    assert load.look()
+    assert (load.is_saturated, load.is_crowded) == (saturated, crowded)
+
+
+def test_the_load_is_looked_at_once_in_a_while_and_only_while_something_is_done() -> None:
+    now, used = [0.0], [0.0]
+    load = Load(lambda: now[0], lambda: used[0])
+
+    def pass_time(ms: float, computed_ms: float) -> None:
+        now[0] += ms
         used[0] += computed_ms
-        load.look()
-        assert load.is_saturated is saturated
+
+    load.begin()
+    pass_time(5, 5)
+    assert not load.look(), "too early"
+    load.rest()
+    pass_time(100, 0)
+    load.rest()
+    assert not load.look(), "nothing was done"
+    load.begin()
+    pass_time(5, 5)
+    load.begin()
+    assert load.look()
+    assert load.is_saturated, "it computed all of the ten milliseconds in which something was done"
+
+
+def test_a_thread_steps_back_from_what_is_there_while_others_compute_all_the_time() -> None:
+    process = Process(2)
+    now, used = [0.0], [0.0]
+    process.queue.load = Load(lambda: now[0], lambda: used[0])
+    begun = {name: threading.Event() for name in "ab"}
+    ended = {name: threading.Event() for name in "ab"}
+
+    def until_told(name: str) -> Callable[[], object]:
+        def wait() -> None:
+            begun[name].set()
+            ended[name].wait(PATIENCE)
+
+        return wait
+
+    process.queue.lend()
+    process.queue.lend()
+    process.queue.push([process.task(name, until_told(name)) for name in "ab"])
+    threads = {}
+    for name in "ab":
+        threads[name] = process.work()
+        assert begun[name].wait(PATIENCE)
+    process.queue.push([process.task(name) for name in "cd"])
+    now[0] = used[0] = 20.0
+    process.queue.demand()
+    process.queue.claimed([])  # answers are when the load is looked at
+
+    ended["a"].set()
+    threads["a"].join(PATIENCE)
+    assert process.done == ["a", "b"], "it leaves the rest to the other one"
+    ended["b"].set()
+    threads["b"].join(PATIENCE)
+    assert process.done == ["a", "b", "c", "d"]
 
 
 def test_flushes_are_worth_waiting_for_only_while_short_tasks_wait() -> None:

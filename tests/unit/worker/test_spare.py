@@ -29,3 +29,17 @@ def test_a_thread_that_does_not_end_is_not_waited_for_longer_than_that() -> None
     spare.join(0.01)
     finish.set()
     spare.join(PATIENCE)
+
+
+def test_those_are_waited_for_too_that_others_start_meanwhile() -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(1)
+        if len(done) < 100:
+            spare.start()
+
+    spare = SpareThreads(work)
+    spare.start()
+    spare.join(PATIENCE)
+    assert len(done) == 100
