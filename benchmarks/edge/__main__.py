@@ -73,6 +73,7 @@ KINDS = {
     "webhook": Kind("raw", "single", "raw client, signed webhooks"),
     "batch": Kind("raw", "single", "raw client, lists", "single"),
     "httpx": Kind("sender", "httpx", "httpx, one event a request"),
+    "httpx-webhook": Kind("sender", "httpx", "httpx, signed webhooks"),
     "httpx-batch": Kind("sender", "httpx", "httpx, lists", "httpx"),
     "send": Kind("sender", "httpx", "AsyncClient.send"),
     "send-many": Kind("sender", "httpx", "AsyncClient.send_many", "send"),

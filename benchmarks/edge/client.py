@@ -16,6 +16,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: The header that a webhook is signed by.
+SIGNATURE = "stripe-signature"
+
 #: Requests of a measurement are made beforehand, at most so many; the yardstick takes them again from the first.
 PREPARED = 20_000
 
@@ -86,10 +89,16 @@ def _key(load: Load) -> str:
     return f"authorization: Bearer {load.token}\r\n"
 
 
-def _webhook(load: Load, n: int) -> bytes:
+def webhook_of(load: Load, n: int) -> tuple[bytes, str]:
+    """The n-th webhook of a measurement: its body, and the header that signs it."""
     body = json.dumps({"id": f"{load.run}-{n}", "type": "paid", "data": {"object": {"n": n}}}).encode()
     signed = hmac.new(load.secret.encode(), f"{load.stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return _request(load, "/hooks/stripe", body, f"stripe-signature: t={load.stamp},v1={signed}\r\n")
+    return body, f"t={load.stamp},v1={signed}"
+
+
+def _webhook(load: Load, n: int) -> bytes:
+    body, signature = webhook_of(load, n)
+    return _request(load, "/hooks/stripe", body, f"{SIGNATURE}: {signature}\r\n")
 
 
 def _request(load: Load, path: str, body: bytes, more: str) -> bytes:

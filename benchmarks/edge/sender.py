@@ -10,14 +10,14 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Final
 
 import httpx
 
-from benchmarks.edge.client import Load, Sent, event_of
+from benchmarks.edge.client import SIGNATURE, Load, Sent, event_of, webhook_of
 from flowlang.client import AsyncClient
 
 #: Sends the n-th request of a measurement; says what was wrong with its answer, or nothing.
@@ -51,12 +51,22 @@ async def _httpx(load: Load, stack: AsyncExitStack) -> Sending:
     return lambda n: post(json.dumps(event_of(load, n)).encode())
 
 
+async def _httpx_webhook(load: Load, stack: AsyncExitStack) -> Sending:
+    post = await _posting(load, stack)
+
+    def sending(n: int) -> Awaitable[str]:
+        body, signature = webhook_of(load, n)
+        return post(body, "/hooks/stripe", {SIGNATURE: signature})
+
+    return sending
+
+
 async def _httpx_batch(load: Load, stack: AsyncExitStack) -> Sending:
     post = await _posting(load, stack)
     return lambda n: post(json.dumps([event_of(load, at) for at in _numbers(load, n)]).encode())
 
 
-async def _posting(load: Load, stack: AsyncExitStack) -> Callable[[bytes], Awaitable[str]]:
+async def _posting(load: Load, stack: AsyncExitStack) -> Callable[..., Awaitable[str]]:
     headers = {"content-type": "application/json", "authorization": f"Bearer {load.token}"}
     client = await stack.enter_async_context(
         httpx.AsyncClient(
@@ -68,8 +78,8 @@ async def _posting(load: Load, stack: AsyncExitStack) -> Callable[[bytes], Await
         )
     )
 
-    async def post(body: bytes) -> str:
-        answer = await client.post("/events", content=body)
+    async def post(body: bytes, path: str = "/events", more: Mapping[str, str] | None = None) -> str:
+        answer = await client.post(path, content=body, headers=more)
         return "" if answer.status_code == httpx.codes.ACCEPTED else f"HTTP {answer.status_code}: {answer.text[:300]}"
 
     return post
@@ -107,6 +117,7 @@ def _numbers(load: Load, n: int) -> range:
 
 MAKERS: Final[dict[str, Callable[[Load, AsyncExitStack], Awaitable[Sending]]]] = {
     "httpx": _httpx,
+    "httpx-webhook": _httpx_webhook,
     "httpx-batch": _httpx_batch,
     "send": _send,
     "send-many": _send_many,

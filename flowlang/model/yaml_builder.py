@@ -32,7 +32,7 @@ from flowlang.model.yaml_traps import (
 )
 from flowlang.source import SourceText, Span
 
-#: How deep lists and maps may be nested. libyaml itself crashes the process at some ten thousand.
+#: How deep lists and maps may be nested. libyaml gives up at a thousand, or crashes at some ten thousand.
 MAX_DEPTH: Final = 100
 
 #: How many values a document may have, each alias counted as all that it stands for.
@@ -41,6 +41,11 @@ MAX_NODES: Final = 100_000
 _MERGE_KEY: Final = "<<"
 _LINE_BREAK = re.compile("[\r\n\x85\u2028\u2029]")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+def too_deep(place: Span) -> Diagnostic:
+    """The finding about nesting that is deeper than may be."""
+    return Diagnostic("FL004", f"lists and maps are nested more than {MAX_DEPTH} deep here", place)
 
 
 class Stop(Exception):  # noqa: N818 - ends the reading of a document; never leaves the loader
@@ -158,8 +163,7 @@ class TreeBuilder:
 
     def _check_depth(self, height: int, start: int, end: int) -> None:
         if len(self._frames) + height > MAX_DEPTH:
-            place = self._source.span(start, end)
-            raise Stop(Diagnostic("FL004", f"lists and maps are nested more than {MAX_DEPTH} deep here", place))
+            raise Stop(too_deep(self._source.span(start, end)))
 
     # -- events
 

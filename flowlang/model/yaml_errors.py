@@ -9,6 +9,7 @@ from flowlang.diagnostics import Diagnostic, Edit, Fix, Label
 from flowlang.diagnostics.fixes import quote_fix
 from flowlang.expr.regions import OPENING, left_open, template_regions
 from flowlang.model.quoting import quoted
+from flowlang.model.yaml_builder import too_deep
 from flowlang.model.yaml_events import YamlProblem
 from flowlang.model.yaml_traps import EXPRESSION_KEYS, cut_by_comment, without_comment
 from flowlang.source import SourceText, Span
@@ -25,6 +26,9 @@ _SINGLE_QUOTES: Final = "single quotes keep backslashes as they are"
 _COLON: Final = "quote a text that has a `: `; put a key in the column of its neighbours"
 _COLUMN: Final = "put it in the column of the keys that it belongs to; quote a text that begins with a quote or bracket"
 _SAME_COLUMN: Final = "put it in the column of the text above, or quote the whole text"
+
+#: libyaml has a bound of its own, above ours, and meets it first where it looks ahead.
+_TOO_DEEP: Final = "maximum nesting depth"
 
 #: Problems inside of a quoted text: they say themselves what is wrong.
 _INSIDE_QUOTES: Final = ("escape", "hexdecimal", "end of stream", "document indicator")
@@ -64,6 +68,8 @@ def explain(source: SourceText, problem: YamlProblem, *, in_data: bool) -> Diagn
         problem: What the parser said.
         in_data: Whether it stopped in a map of data, where `if` and `key` are names of fields.
     """
+    if _TOO_DEEP in problem.problem:
+        return too_deep(source.span(problem.offset, problem.offset + 1))
     offsets = [problem.offset]
     if problem.context_offset is not None:
         offsets.append(problem.context_offset)

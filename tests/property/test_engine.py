@@ -255,6 +255,7 @@ class CheckedHeld(Held):
         again = decode_state(stored)
         catalog = more.pop("catalog")
         assert catalog is not None
+        view.mask = lambda: self.mask(catalog)
         lost = more.get("flight") == "lost"
         opened = [self._opened(fact) for fact in new]
         second = advance(

@@ -71,8 +71,10 @@ def test_in_memory_an_event_costs_the_same_however_many_others_wait() -> None:
     many = [lines_of_an_event(project, 2), lines_of_an_event(project, -2)]
     project.run_ready()
 
-    # A few lines hang on what is ready beside it; a look at those who wait would be ten thousand.
-    assert [more - less <= 5 for more, less in zip(many, few, strict=True)] == [True, True]
+    # Some lines hang on what is ready beside it and on caches of the process; a look at those who wait would be ten
+    # thousand.
+    grown = [more - less for more, less in zip(many, few, strict=True)]
+    assert max(grown) < MANY / 10, f"{grown} lines more than {few}"
     ended = {number for number, run in runs.items() if project.store.run(run).row.status == "succeeded"}  # type: ignore[union-attr]
     assert ended == {0, 1, 2, 3}
 
