@@ -3,18 +3,11 @@
 The client's own way round a command (events, retries, observation, a look at the socket before each use) takes longer
 than a small flush takes the server. Here a connection that is at hand is used as it is. One that has been idle is
 looked at first, since the server may have closed it.
-
-The kernel watches over their time-outs. Python's own are two calls for each send and each receive, the first of which
-asks whether the socket is ready, and each lets go of the interpreter: where another thread computes, getting it back
-takes as long as the server needs for the flush.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import struct
-import sys
 from collections import deque
 from typing import Any
 
@@ -48,7 +41,6 @@ class Connections:
             redis.RedisError: what the server answers as an error, or why there is no answer.
         """
         connection = self._take()
-        _leave_to_kernel(connection)
         try:
             connection.send_command(*command, check_health=False)
             crashpoint("store.sent")
@@ -85,16 +77,3 @@ class Connections:
                 break  # the pool looks whether it is still good
             return connection
         return self._pool.get_connection()
-
-
-def _leave_to_kernel(connection: Any) -> None:
-    """Have the kernel keep the time-out of a connection, where it can: not of one with TLS, which reads as it likes."""
-    sock = connection._sock  # noqa: SLF001 - redis-py shows it nowhere else
-    if type(sock) is not socket.socket or sys.platform == "win32":
-        return
-    seconds = sock.gettimeout()
-    if seconds:
-        after = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))  # a `struct timeval`
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, after)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, after)
-        sock.settimeout(None)
