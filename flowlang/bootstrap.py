@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from flowlang.crashpoints import ARMED, crashpoint
-from flowlang.errors import ConfigError
+from flowlang.errors import ConfigError, StoreUnavailableError
 from flowlang.rates import Rate, parse_rate
 from flowlang.settings import NO_RATE, PRODUCTION
 
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
+
+#: Between two tries of a call that has come as a message, while the store is away, seconds.
+_CALL_PAUSE_S = 1.0
 
 #: Keys of the store that `doctor` looks at: a part of a large one says enough, and takes no second.
 KEYS_LOOKED_AT = 2_000
@@ -363,6 +366,7 @@ class WorkerRuntime:
         self._announcer = Announcer(self._store, "worker", settings.encryption_keys.marks())
         self._hints = Hints(settings)
         self._process: WorkerProcess | None = None
+        self._stopping = threading.Event()
         self._queues: tuple[str, ...] = ()
         self._rules: Mapping[str, QueueRule] = {}
         self._errors: dict[str, Any] = {}
@@ -373,9 +377,22 @@ class WorkerRuntime:
         if self._process is not None:
             self._process.work(queue)
 
-    def call(self, pipeline: str, data: Any) -> None:
-        """Start a pipeline by name."""
-        self._service.call(pipeline, data, source="dramatiq")
+    def call(self, pipeline: str, data: Any, message: str) -> None:
+        """Start a pipeline by name, once for each id of a message; while the store is away, this waits for it.
+
+        Raises:
+            StoreUnavailableError: when the process is stopping, and the store is still away.
+            FlowError: when nothing can be started: no such pipeline, data that do not fit, no room.
+        """
+        while True:
+            try:
+                self._service.call(pipeline, data, key=f"dramatiq/{message}", source="dramatiq")
+            except StoreUnavailableError as error:
+                log.warning("a call of %s waits, since the store does not answer (%s)", pipeline, error)
+                if self._stopping.wait(_CALL_PAUSE_S):
+                    raise
+            else:
+                return
 
     def retire(self) -> None:
         """Begin to end a process that is to be replaced, before its worker is stopped."""
@@ -451,6 +468,7 @@ class WorkerRuntime:
         _settle_down()
 
     def _stop(self, _: dramatiq.Worker) -> None:
+        self._stopping.set()
         if self._process is not None:
             self._process.stop_claiming()
 

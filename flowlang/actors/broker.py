@@ -5,8 +5,9 @@ Pipelines, Callbacks and group callbacks are off, and so are its delayed message
 order and waits are rows in the store, where a crash between two operations cannot lose them. Dramatiq logs and drops
 errors of those middlewares, then acknowledges the message.
 
-A message says "there is work in this queue". Losing, doubling or delaying one changes nothing, because every worker
-also sweeps the store; so an enqueue that fails is a log line (`hint`), an acknowledgement that fails is forgotten.
+A hint says "there is work in this queue". Losing, doubling or delaying one changes nothing, because every worker also
+sweeps the store; so one that cannot be given is a log line (`hint`). On Redis it is less than a message: nothing has to
+be fetched, kept or settled for it.
 
 Left to others: what a hint makes a worker do (`factory`, `flowlang.worker`), and the store, which may be elsewhere.
 """
@@ -35,12 +36,6 @@ from flowlang.crashpoints import crashpoint
 from flowlang.errors import ConfigError
 
 __all__ = ["FlowBroker", "Lifecycle", "hint", "make_broker"]
-
-#: More hints than this on one queue say nothing new, so further ones are dropped.
-HINT_BACKLOG = 1_000
-
-#: Option that marks a message without content.
-HINT_OPTION = "hint"
 
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 _RABBITMQ_SCHEMES = frozenset({"amqp", "amqps"})
@@ -97,7 +92,7 @@ class FlowBroker(RedisBroker):
         """Put a message on its queue and ring for an idle consumer.
 
         Args:
-            message: What to send. Of messages marked as hints a queue keeps at most a thousand.
+            message: What to send.
             delay: Refused; a delayed message would wait in the memory of a worker.
 
         Returns:
@@ -110,29 +105,40 @@ class FlowBroker(RedisBroker):
         if delay is not None:
             raise ValueError("messages are not delayed here; let a pipeline sleep, or give it a cron trigger")
         message = message.copy(options={"redis_message_id": str(uuid4())})
-        backlog = HINT_BACKLOG if message.options.get(HINT_OPTION) else 0
         self.emit_before("enqueue", message, delay)
         try:
-            self._scripts.enqueue(
-                message.queue_name, message.options["redis_message_id"], message.encode(), backlog=backlog
-            )
+            self._scripts.enqueue(message.queue_name, message.options["redis_message_id"], message.encode())
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         crashpoint("broker.enqueued")
         self.emit_after("enqueue", message, delay)
         return message
 
+    def hint(self, queue_name: str, actor_name: str) -> None:
+        """Ring for a consumer of a queue. A queue keeps at most a thousand hints.
+
+        Args:
+            queue_name: The queue that has work.
+            actor_name: The actor that the consumer's worker calls, without arguments.
+
+        Raises:
+            redis.RedisError: When the server cannot be reached or refuses it.
+        """
+        self._scripts.hint(queue_name, actor_name)
+        crashpoint("broker.hinted")
+
     def close(self) -> None:
         """Close the connections that this broker has made."""
+        self._scripts.close()
         if self._owned is not None:
             self._owned.close()
 
     def flush(self, queue_name: str) -> None:
-        """Drop all messages of a queue, dead ones included."""
+        """Drop all messages and hints of a queue, dead ones included."""
         self._scripts.purge(queue_name)
 
     def do_qsize(self, queue_name: str) -> int:
-        """Count the messages of a queue that wait or are being processed; `join` waits for none."""
+        """Count the messages of a queue that wait or are being processed, and its hints; `join` waits for none."""
         return self._scripts.size(queue_name)
 
 
@@ -165,16 +171,16 @@ def hint(broker: dramatiq.Broker, queue_name: str, actor_name: str) -> bool:
     Args:
         broker: Where workers listen.
         queue_name: The queue that has work.
-        actor_name: Any actor of that queue; it is only for people who look at the queue.
+        actor_name: Any actor of that queue; which one is only for people who look at it.
 
     Returns:
         Whether the broker took it.
     """
-    message: Message[Any] = Message(
-        queue_name=queue_name, actor_name=actor_name, args=(), kwargs={}, options={HINT_OPTION: True}
-    )
     try:
-        broker.enqueue(message)
+        if isinstance(broker, FlowBroker):
+            broker.hint(queue_name, actor_name)
+        else:
+            broker.enqueue(Message(queue_name=queue_name, actor_name=actor_name, args=(), kwargs={}, options={}))
     except Exception as error:  # noqa: BLE001 - each kind of broker has its own errors, and none may stop a commit
         _log.warning(
             "no hint for queue %s (%s: %s); the sweeper will find the work", queue_name, type(error).__name__, error

@@ -1,9 +1,10 @@
-"""The consumer of a hint queue: sleeps on the server until it is rung, and gives up at the first broken connection.
+"""The consumer of a queue: sleeps on the server until it is rung, and gives up at the first broken connection.
 
-Dramatiq's own consumer polls with a back-off of up to a second. This one blocks on the queue's wake list, at most a
-second at a time so that stopping is prompt, and looks at the queue itself after each wait: a lost token costs one wait.
-A full consumer waits for room without touching the network. What a broken consumer held is given back when its
-heartbeat ends, so one that lost a reply is never reused: Dramatiq makes a new one with a new id.
+Dramatiq's own consumer polls with a back-off of up to a second. This one blocks on the queue's wake list and its hints,
+at most a second at a time so that stopping is prompt. It looks at the queue itself after each wait that no hint has
+ended, and once a second beside hints: a lost token costs one wait. A hint is handed out as a message without arguments,
+and is nobody's any more. A full consumer waits for room without touching the network. What a broken consumer held is
+given back when its heartbeat ends, so one that lost a reply is never reused: Dramatiq makes a new one with a new id.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LONGEST_BLOCK_S = 1.0
 
 #: Option under which a fetched message remembers who fetched it, because its consumer may have been replaced since.
 _HOLDER = "held_by"
+#: Option of a message that was made of a hint: the server knows nothing of it.
+_HINT = "hint"
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class HintConsumer(Consumer):
     Args:
         scripts: The queue operations.
         queue: Name of the queue.
-        prefetch: Most messages that are fetched and not yet settled.
+        prefetch: Most messages and hints that are taken and not yet settled.
         timeout_ms: Longest time that `__next__` waits; cut to a second.
     """
 
@@ -57,18 +60,21 @@ class HintConsumer(Consumer):
         self._changed = threading.Condition()
         self._unsettled: set[str] = set()
         self._broken: redis.RedisError | None = None
-        self._last_heartbeat = float("-inf")
+        self._last_look = float("-inf")  #: by which the server knows, too, that this consumer lives
+        self._looks_first = True
+        self._hints = 0
 
     def __next__(self) -> MessageProxy | None:
+        hint = None
         if not self._fetched:
             try:
-                self._fill()
+                hint = self._fill()
             except redis.RedisError as error:
                 raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-        return self._hand_out()
+        return hint or self._hand_out()
 
     def ack(self, message: MessageProxy) -> None:
-        """Forget a processed message; if the server cannot be told, a hint too many will come later."""
+        """Forget a processed message; if the server cannot be told, it will come again."""
         self._settle(message, self._scripts.ack)
 
     def nack(self, message: MessageProxy) -> None:
@@ -82,16 +88,23 @@ class HintConsumer(Consumer):
             ConnectionClosed: When the server cannot be told; it will notice by the missing heartbeat.
         """
         holders: dict[str, list[str]] = {}
+        hints: list[MessageProxy] = []
         for message in messages:
+            if _HINT in message.options:
+                hints.append(message)
+                continue
             holders.setdefault(message.options.get(_HOLDER, self._id), []).append(message.options["redis_message_id"])
         try:
             crashpoint("consumer.requeue")
             for holder, ids in holders.items():
                 self._scripts.requeue(self._queue, holder, ids)
+            for message in hints:
+                self._scripts.hint(self._queue, message.actor_name)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         finally:
             self._release(*(message_id for ids in holders.values() for message_id in ids))
+            self._release(*(message.options["redis_message_id"] for message in hints))
 
     def close(self) -> None:
         """Hand back what was fetched and not handed out, and leave."""
@@ -104,15 +117,27 @@ class HintConsumer(Consumer):
         except redis.RedisError as error:
             _log.debug("Left queue %r without telling the server: %s", self._queue, error)
 
-    def _fill(self) -> None:
+    def _fill(self) -> MessageProxy | None:
+        """Fetch what is there, or wait for it; a hint that has come is returned."""
         room = self._wait_for_room()
+        since_look = time.monotonic() - self._last_look
         if room == 0:
-            if time.monotonic() - self._last_heartbeat >= self._scripts.heartbeat_every_s:
+            if since_look >= self._scripts.heartbeat_every_s:
                 self._fetch(0)
-            return
-        self._fetch(room)
-        if not self._fetched and self._scripts.wait_for_token(self._queue, self._block_s):
+            return None
+        if self._looks_first or since_look >= LONGEST_BLOCK_S:
             self._fetch(room)
+            if self._fetched:
+                return None
+        token = self._scripts.wait(self._queue, self._block_s)
+        self._looks_first = token is None or token.actor is None
+        if token is None:
+            return None
+        if token.actor is None:
+            self._fetch(room)
+            return None
+        crashpoint("consumer.rung")
+        return self._rung(token.actor)
 
     def _wait_for_room(self) -> int:
         """Wait until a message may be fetched; no room after one block is told as 0."""
@@ -128,9 +153,26 @@ class HintConsumer(Consumer):
         if fetched:
             crashpoint("consumer.fetched")
         self._fetched.extend(fetched)
-        self._last_heartbeat = time.monotonic()
+        self._last_look = time.monotonic()
         with self._changed:
             self._unsettled.update(message_id for message_id, _ in self._fetched)
+
+    def _rung(self, actor: str) -> MessageProxy:
+        """Make the message of a hint."""
+        self._hints += 1
+        ident = f"{self._id}.{self._hints}"
+        with self._changed:
+            self._unsettled.add(ident)
+        return MessageProxy(
+            Message(
+                queue_name=self._queue,
+                actor_name=actor,
+                args=(),
+                kwargs={},
+                options={"redis_message_id": ident, _HINT: True},
+                message_id=ident,
+            )
+        )
 
     def _hand_out(self) -> MessageProxy | None:
         while self._fetched:
@@ -149,10 +191,13 @@ class HintConsumer(Consumer):
         return None
 
     def _settle(self, message: MessageProxy, tell: Any) -> None:
+        if _HINT in message.options:
+            self._release(message.options["redis_message_id"])
+            return
         self._tell(tell, message.options.get(_HOLDER, self._id), message.options["redis_message_id"])
 
     def _tell(self, tell: Any, holder: str, message_id: str) -> None:
-        # Raising would make Dramatiq hold the worker's thread for five seconds and try again; a hint is not worth it.
+        # Raising would make Dramatiq hold the worker's thread for five seconds and try again; no message is worth it.
         try:
             crashpoint("consumer.before_ack")
             tell(self._queue, holder, message_id)

@@ -1,17 +1,21 @@
 """Pipelines become Dramatiq actors, so that Dramatiq's own tools show them by name and `.send()` starts them.
 
 A message without arguments is a hint: the thread that gets it works on whatever is ready, whichever actor it names. A
-message with one argument is a direct call of the pipeline with that data. Names that no pipeline here has are answered
-by the generic actor, since a hint may come from a deploy that this process has not seen.
+message with one argument is a direct call of the pipeline with that data: the same message starts it once, however
+often it comes, and one that starts nothing is kept among the dead messages of its queue. Names that no pipeline here
+has are answered by the generic actor, since a message may come from a deploy that this process has not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import dramatiq
 from dramatiq.middleware import CurrentMessage
+
+if TYPE_CHECKING:
+    from dramatiq.broker import MessageProxy
 
 #: What names of our actors begin with.
 PREFIX = "flowlang."
@@ -25,8 +29,8 @@ class Runtime(Protocol):
     def work(self, queue: str) -> None:
         """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
 
-    def call(self, pipeline: str, data: Any) -> None:
-        """Start a pipeline by name."""
+    def call(self, pipeline: str, data: Any, message: str) -> None:
+        """Start a pipeline by name, once for each id of a message."""
 
 
 class Actors(dict[str, "dramatiq.Actor[..., None]"]):
@@ -54,33 +58,28 @@ def declare_actors(
     for queue in queues:
         broker.declare_queue(queue)
     if GENERIC not in broker.actors:
-        _declare(broker, _generic(runtime), GENERIC, "default")
+        _declare(broker, _actor(runtime), GENERIC, "default")
     for pipeline, queue in pipelines.items():
         if PREFIX + pipeline not in broker.actors:
-            _declare(broker, _pipeline(runtime, pipeline), PREFIX + pipeline, queue)
+            _declare(broker, _actor(runtime), PREFIX + pipeline, queue)
 
 
 def _declare(broker: dramatiq.Broker, function: Callable[..., None], name: str, queue: str) -> None:
     dramatiq.Actor(function, broker=broker, actor_name=name, queue_name=queue, priority=0, options={})
 
 
-def _generic(runtime: Runtime) -> Callable[..., None]:
-    def work(*_: Any) -> None:
-        runtime.work(_queue())
+def _actor(runtime: Runtime) -> Callable[..., None]:
+    def work(*arguments: Any) -> None:
+        message = cast("MessageProxy | None", CurrentMessage.get_current_message())
+        if message is None:  # called by hand
+            runtime.work("default")
+            return
+        if arguments:
+            try:
+                runtime.call(message.actor_name.removeprefix(PREFIX), arguments[0], message.message_id)
+            except BaseException:
+                message.fail()  # else it would be forgotten
+                raise
+        runtime.work(message.queue_name)
 
     return work
-
-
-def _pipeline(runtime: Runtime, pipeline: str) -> Callable[..., None]:
-    def run(*arguments: Any) -> None:
-        if arguments:
-            runtime.call(pipeline, arguments[0])
-        runtime.work(_queue())
-
-    return run
-
-
-def _queue() -> str:
-    """The queue of the message that this thread is working on."""
-    message = CurrentMessage.get_current_message()
-    return "default" if message is None else message.queue_name

@@ -1,24 +1,35 @@
-"""The hint queues in Redis: key names and the scripts that move messages between them.
+"""The queues in Redis: key names and the scripts that move messages between them.
 
 Owns what a queue looks like on the server. The names of lists and hashes are the ones of Dramatiq's own Redis broker,
-so its dashboards read them; the wake lists are ours. What a message means is left to the actors, when to block and
-when to give up is left to the consumer.
+so its dashboards read them; the wake lists and the lists of hints are ours. A hint is no message: nothing depends on
+it, so it has no body, is settled when it is taken, and comes with the answer to the wait itself. What a message means
+is left to the actors, when to block and when to give up is left to the consumer.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis
+
+from flowlang.connections import Connections
 
 #: A queue that nobody touched for this long is forgotten, and so are its dead messages.
 QUEUE_TTL_MS = 7 * 24 * 60 * 60 * 1000
 
 #: Unused wake tokens are forgotten after this; a consumer looks at its queue more often than that anyway.
 WAKE_TTL_MS = 5_000
+
+#: A hint that nobody takes for so long is forgotten: the sweeps have found its work long since.
+HINT_TTL_MS = 60_000
+
+#: More hints than this on one queue say nothing new, so further ones are dropped.
+HINT_BACKLOG = 1_000
 
 #: Most tokens on a wake list: enough to wake a few processes at once, few enough to be drained in one look.
 WAKE_TOKENS = 16
@@ -65,6 +76,11 @@ class QueueKeys:
         return f"{self.prefix}:__wake__.{self.queue}"
 
     @property
+    def hints(self) -> str:
+        """List of hints, each the name of an actor; idle consumers block on it as well."""
+        return f"{self.prefix}:__hints__.{self.queue}"
+
+    @property
     def heartbeats(self) -> str:
         """Sorted set of consumers by last proof of life, shared by all queues."""
         return f"{self.prefix}:__heartbeats__"
@@ -83,8 +99,18 @@ class QueueKeys:
         return f"{self.prefix}:__acks__.{self.member(consumer_id)}"
 
 
+class Token(NamedTuple):
+    """What has ended a wait.
+
+    Attributes:
+        actor: That a hint names; None where a message lies on the queue.
+    """
+
+    actor: str | None
+
+
 class QueueScripts:
-    """The five moves of a message, each one atomic script.
+    """The moves of messages and hints, each one atomic script.
 
     Args:
         client: Connection pool to the broker's database; it must answer bytes.
@@ -96,11 +122,7 @@ class QueueScripts:
         self._client = client
         self._prefix = prefix
         self._dead_after_ms = dead_after_ms
-        self._enqueue = client.register_script(_source("enqueue"))
-        self._fetch = client.register_script(_source("fetch"))
-        self._ack = client.register_script(_source("ack"))
-        self._nack = client.register_script(_source("nack"))
-        self._requeue = client.register_script(_source("requeue"))
+        self._connections = Connections(client.connection_pool)
 
     @property
     def heartbeat_every_s(self) -> float:
@@ -117,21 +139,32 @@ class QueueScripts:
         """Name the keys of a queue."""
         return QueueKeys(self._prefix, queue)
 
-    def enqueue(self, queue: str, message_id: str, body: bytes, *, backlog: int = 0) -> bool:
+    def enqueue(self, queue: str, message_id: str, body: bytes) -> None:
         """Put a message on a queue and ring for an idle consumer.
 
         Args:
             queue: Name of the queue.
             message_id: Unique in the queue; sending the same id again changes nothing.
             body: The encoded message.
-            backlog: Refuse the message when so many wait already; 0 means never.
-
-        Returns:
-            Whether the message lies on the queue.
         """
         keys = self.keys(queue)
-        args = (message_id, body, backlog, QUEUE_TTL_MS, WAKE_TOKENS, WAKE_TTL_MS)
-        return bool(self._enqueue(keys=(keys.ids, keys.bodies, keys.wake), args=args))
+        call = (keys.ids, keys.bodies, keys.wake), (message_id, body, QUEUE_TTL_MS, WAKE_TOKENS, WAKE_TTL_MS)
+        try:
+            self._run("enqueue", *call)
+        except redis.ConnectionError:  # it may have been closed for long; the same id again changes nothing
+            self._run("enqueue", *call)
+
+    def hint(self, queue: str, actor: str) -> bool:
+        """Ring for an idle consumer of a queue, or for the next one that is.
+
+        Args:
+            queue: Name of the queue.
+            actor: The actor that the consumer's worker is to call.
+
+        Returns:
+            Whether it is kept: not when a thousand are there already.
+        """
+        return bool(self._run("hint", (self.keys(queue).hints,), (actor, HINT_BACKLOG, HINT_TTL_MS)))
 
     def fetch(self, queue: str, consumer_id: str, count: int) -> list[tuple[str, bytes]]:
         """Take up to `count` messages for a consumer; with 0 only show that it lives.
@@ -142,35 +175,40 @@ class QueueScripts:
         keys = self.keys(queue)
         found = cast(
             "list[bytes]",
-            self._fetch(
-                keys=(keys.ids, keys.bodies, keys.wake, keys.held(consumer_id), keys.heartbeats, keys.reclaiming),
-                args=(keys.member(consumer_id), count, self._dead_after_ms, QUEUE_TTL_MS, WAKE_TTL_MS, self._prefix),
+            self._run(
+                "fetch",
+                (keys.ids, keys.bodies, keys.wake, keys.held(consumer_id), keys.heartbeats, keys.reclaiming),
+                (keys.member(consumer_id), count, self._dead_after_ms, QUEUE_TTL_MS, WAKE_TTL_MS, self._prefix),
             ),
         )
         return [(found[i].decode(), found[i + 1]) for i in range(0, len(found), 2)]
 
-    def wait_for_token(self, queue: str, seconds: float) -> bool:
-        """Block on the queue's wake list.
+    def wait(self, queue: str, seconds: float) -> Token | None:
+        """Block until a message or a hint comes.
 
         Args:
             queue: Name of the queue.
             seconds: Longest wait, more than 0.
 
         Returns:
-            Whether a token came, which means: look at the queue again.
+            What came, messages first; a hint is taken by that. None when nothing came.
         """
-        return self._client.blpop([self.keys(queue).wake], timeout=seconds) is not None
+        keys = self.keys(queue)
+        found = cast("list[bytes] | None", self._connections.call("BLPOP", keys.wake, keys.hints, seconds))
+        if found is None:
+            return None
+        return Token(found[1].decode() if found[0] == keys.hints.encode() else None)
 
     def ack(self, queue: str, consumer_id: str, message_id: str) -> None:
         """Forget a message that was processed."""
         keys = self.keys(queue)
-        self._ack(keys=(keys.held(consumer_id), keys.bodies), args=(message_id,))
+        self._run("ack", (keys.held(consumer_id), keys.bodies), (message_id,))
 
     def nack(self, queue: str, consumer_id: str, message_id: str) -> None:
         """Keep a message that no actor could take among the dead ones."""
         keys = self.keys(queue)
-        self._nack(
-            keys=(keys.held(consumer_id), keys.bodies, keys.dead, keys.dead_bodies), args=(message_id, QUEUE_TTL_MS)
+        self._run(
+            "nack", (keys.held(consumer_id), keys.bodies, keys.dead, keys.dead_bodies), (message_id, QUEUE_TTL_MS)
         )
 
     def requeue(self, queue: str, consumer_id: str, message_ids: Sequence[str], *, leave: bool = False) -> None:
@@ -183,20 +221,51 @@ class QueueScripts:
             leave: Forget the consumer too, unless it still holds messages that are being processed.
         """
         keys = self.keys(queue)
-        self._requeue(
-            keys=(keys.ids, keys.bodies, keys.wake, keys.held(consumer_id), keys.heartbeats),
-            args=(keys.member(consumer_id), int(leave), QUEUE_TTL_MS, WAKE_TTL_MS, *message_ids),
+        self._run(
+            "requeue",
+            (keys.ids, keys.bodies, keys.wake, keys.held(consumer_id), keys.heartbeats),
+            (keys.member(consumer_id), int(leave), QUEUE_TTL_MS, WAKE_TTL_MS, *message_ids),
         )
 
     def purge(self, queue: str) -> None:
-        """Drop every message of a queue, dead ones included."""
+        """Drop every message and hint of a queue, dead ones included."""
         keys = self.keys(queue)
-        self._client.delete(keys.ids, keys.bodies, keys.wake, keys.dead, keys.dead_bodies)
+        self._client.delete(keys.ids, keys.bodies, keys.wake, keys.hints, keys.dead, keys.dead_bodies)
 
     def size(self, queue: str) -> int:
-        """Count the messages that wait or are being processed."""
-        return cast("Any", self._client).hlen(self.keys(queue).bodies)  # type: ignore[no-any-return]
+        """Count the messages that wait or are being processed, and the hints that wait."""
+        keys = self.keys(queue)
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hlen(keys.bodies)
+            pipe.llen(keys.hints)
+            return sum(pipe.execute())
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._connections.close()
+
+    def _run(self, name: str, keys: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
+        source, digest = script(name)
+        try:
+            return self._connections.call("EVALSHA", digest, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self._connections.call("EVAL", source, len(keys), *keys, *arguments)
 
 
-def _source(name: str) -> str:
-    return resources.files("flowlang.actors").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+class Script(NamedTuple):
+    """A script of the server.
+
+    Attributes:
+        source: Its text.
+        digest: By which the server knows it, once it has been there.
+    """
+
+    source: str
+    digest: str
+
+
+@cache
+def script(name: str) -> Script:
+    """One of the files in `lua`."""
+    source = resources.files("flowlang.actors").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

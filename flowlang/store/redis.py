@@ -17,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from flowlang.clock import random_token
+from flowlang.connections import Connections
+from flowlang.crashpoints import crashpoint
 from flowlang.engine.ops import ClaimRequest, Op, Reply, check
 from flowlang.engine.ports import (
     REFUSALS_KEPT_MS,
@@ -41,7 +43,6 @@ from flowlang.errors import HistoryLostError, StoreError, StoreUnavailableError
 from flowlang.keyring import Keyring
 from flowlang.plan import Durability
 from flowlang.store import script, wire
-from flowlang.store.connections import Connections
 from flowlang.store.durability import secure, why_not
 from flowlang.store.keys import Keys
 from flowlang.store.redis_api_keys import ApiKeyTable
@@ -100,7 +101,7 @@ class RedisStore:
             socket_connect_timeout=connect_timeout_s,
             socket_timeout=answer_timeout_s,
         )
-        self._connections = Connections(self._client.connection_pool)
+        self._connections = Connections(self._client.connection_pool, lambda: crashpoint("store.sent"))
         self._time = ServerTime()
         self._reads = Reads(self._client, self.keys)
         self._api_keys = ApiKeyTable(self._client, self.keys)

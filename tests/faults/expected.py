@@ -12,7 +12,7 @@ from flowlang.service.views import RunDetail
 from tests.e2e.ledger import Line
 from tests.faults import orders
 from tests.faults.stage import Stage, steady
-from tests.faults.workload import BAD_WEBHOOKS, CALLS, EVENTS, SLOW, WEBHOOKS, numbers
+from tests.faults.workload import BAD_WEBHOOKS, CALLS, DIRECT, EVENTS, SLOW, WEBHOOKS, numbers
 
 #: Pipeline, number of its event, status: how many runs.
 Runs = Counter[tuple[str, int, str]]
@@ -85,7 +85,7 @@ def expected(rounds: int, *, steered: int, stopped: Collection[int]) -> Runs:
                     found[name, number, status] += 1
         for n in range(WEBHOOKS):
             found["paid", round_ * 100 + n, "succeeded"] += 1
-        for n in range(CALLS):
+        for n in range(CALLS + DIRECT):
             found["called", round_ * 100 + n, "succeeded"] += 1
         if round_ < steered:
             found["paid", 0, "succeeded"] += BAD_WEBHOOKS

@@ -1,4 +1,4 @@
-"""Row 0 for the five scripts of the hint queues: a reply that is lost costs a hint at most, and doubles none for good."""
+"""Row 0 for the scripts of queues and hints: a reply that is lost costs a hint at most, and doubles no message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from flowlang.actors.queues import QueueScripts
+from flowlang.actors.queues import QueueScripts, Token, script
 from flowlang.worker.embedded import EmbeddedServer
 from tests.e2e.waiting import until
 from tests.faults.proxy import FaultProxy, Odds
@@ -30,8 +30,8 @@ def scripts(proxy: FaultProxy, broker_url: str) -> Iterator[QueueScripts]:
     url = proxy.in_front_of(broker_url)
     with redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
         ours = QueueScripts(client, "faults", dead_after_ms=DEAD_AFTER_MS)
-        for script in (ours._enqueue, ours._fetch, ours._ack, ours._nack, ours._requeue):
-            script.sha = client.script_load(script.script)  # else the first of each is answered that it is not there
+        for name in ("enqueue", "hint", "fetch", "ack", "nack", "requeue"):
+            client.script_load(script(name).source)  # else the first of each is answered that it is not there
         yield ours
 
 
@@ -50,14 +50,6 @@ class Lost:
         return self._raises.__exit__(*how)  # type: ignore[arg-type]
 
 
-def test_a_message_that_is_sent_again_lies_there_once(scripts: QueueScripts, proxy: FaultProxy) -> None:
-    with Lost(proxy):
-        scripts.enqueue("q", "m1", b"body")
-    scripts.enqueue("q", "m1", b"body")
-    assert scripts.fetch("q", "c", 5) == [("m1", b"body")]
-    assert scripts.size("q") == 1
-
-
 def test_what_a_consumer_took_and_never_saw_comes_back_when_it_counts_as_dead(
     scripts: QueueScripts, proxy: FaultProxy
 ) -> None:
@@ -68,6 +60,22 @@ def test_what_a_consumer_took_and_never_saw_comes_back_when_it_counts_as_dead(
     assert until(lambda: scripts.fetch("q", "c", 1), "the message") == [("m1", b"body")]
     scripts.ack("q", "c", "m1")
     assert scripts.size("q") == 0
+
+
+def test_a_message_whose_answer_is_lost_is_sent_again_at_once(scripts: QueueScripts, proxy: FaultProxy) -> None:
+    proxy.next("swallow")
+    scripts.enqueue("q", "m1", b"body")
+    assert scripts.fetch("q", "c", 5) == [("m1", b"body")]
+
+
+def test_a_hint_whose_answer_is_lost_rings_once_for_each_time_it_is_sent(
+    scripts: QueueScripts, proxy: FaultProxy
+) -> None:
+    with Lost(proxy):
+        scripts.hint("q", "work")
+    scripts.hint("q", "work")
+    assert [scripts.wait("q", 1), scripts.wait("q", 1)] == [Token("work"), Token("work")]
+    assert scripts.wait("q", 0.01) is None
 
 
 @pytest.mark.parametrize("way", ["ack", "nack"])

@@ -21,7 +21,7 @@ import httpx
 
 from flowlang.clock import SystemClock
 from tests.access import bearer
-from tests.e2e.waiting import until
+from tests.e2e.waiting import Patience, until
 from tests.faults.stage import SECRET, Stage
 from tests.standin.webhooks import encode, stripe_headers
 
@@ -41,6 +41,8 @@ EVENTS = {
 #: Of the orders so many come as one list.
 LISTED = 2
 WEBHOOKS, BAD_WEBHOOKS, CALLS, SLOW = 2, 1, 2, 4
+#: Calls by Dramatiq messages; their numbers follow those of the other calls.
+DIRECT = 2
 #: Rounds of a world; processes are told to stop in the first of them, and the second shows that all goes on.
 ROUNDS = 2
 
@@ -48,6 +50,8 @@ ROUNDS = 2
 PATIENCE_S = 120.0
 #: Longest wait for an answer; a process that stands still gives none for two leases.
 ANSWER_S = 15.0
+#: After so long without its run a message is sent again, in seconds.
+DIRECT_S = 3.0
 
 
 def numbers(round_: int, pipeline: str) -> range:
@@ -84,6 +88,7 @@ class Work:
             yield self._webhook, round_ * 100 + n, n >= WEBHOOKS
         for n in range(CALLS):
             yield self._call, round_ * 100 + n
+        yield self._direct, [round_ * 100 + CALLS + n for n in range(DIRECT)]
 
     def _event(self, pipeline: str, n: int) -> None:
         data = {"n": n, "ok": False} if pipeline == "saga" else {"n": n}
@@ -109,6 +114,23 @@ class Work:
 
     def _call(self, n: int) -> None:
         self.insist("/pipelines/called/runs", {"data": {"n": n}}, {"idempotency-key": f"called-{n}"})
+
+    def _direct(self, ns: list[int]) -> None:
+        """Send messages until their runs are there: nobody tells whoever sends one what has come of it."""
+
+        def arrived() -> bool:
+            return set(ns) <= {event.data["n"] for _, event in self._stage.rows("called")}
+
+        def sent() -> bool:
+            argv = [sys.executable, "-m", "tests.faults.direct", *map(str, ns)]
+            if subprocess.run(argv, env=self._stage.environ(), check=False).returncode != 0:
+                return False
+            pause, patience = threading.Event(), Patience(DIRECT_S)
+            while not arrived() and not patience.is_over():
+                pause.wait(0.1)
+            return arrived()
+
+        until(sent, "direct calls", patience_s=PATIENCE_S)
 
     def insist(
         self,

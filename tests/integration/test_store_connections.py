@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from flowlang.store.connections import Connections
+from flowlang.connections import Connections
 from flowlang.worker.embedded import EmbeddedServer
 
 ANSWER_TIMEOUT_S = 0.5

@@ -15,8 +15,9 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware, MiddlewareError
 
-from flowlang.actors.broker import HINT_BACKLOG, FlowBroker, hint, make_broker
+from flowlang.actors.broker import FlowBroker, hint, make_broker
 from flowlang.actors.lifecycle import Lifecycle, SmallPrefetch
+from flowlang.actors.queues import HINT_BACKLOG
 from flowlang.errors import ConfigError
 
 #: Nothing listens there: the port is reserved.
@@ -75,7 +76,7 @@ def test_middleware_sees_each_message_before_and_after(broker: FlowBroker) -> No
             seen.append(f"after {message.actor_name} {broker.do_qsize('q')}")  # type: ignore[attr-defined]
 
     broker.add_middleware(Watch())
-    hint(broker, "q", "pipeline")
+    dramatiq.actor(broker=broker, queue_name="q", actor_name="pipeline")(print).send()
     assert seen == ["before pipeline 0", "after pipeline 1"]
 
 
@@ -131,7 +132,7 @@ def test_a_given_client_is_used_and_left_open(broker_url: str) -> None:
         broker = FlowBroker(client=client)
         hint(broker, "q", "pipeline")
         broker.close()
-        assert client.hlen("flowlang:q.msgs") == 1
+        assert client.llen("flowlang:__hints__.q") == 1
 
 
 def test_flushing_drops_what_waits(broker: FlowBroker) -> None:

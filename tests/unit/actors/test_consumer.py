@@ -14,7 +14,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.errors import ConnectionClosed
 
 from flowlang.actors.broker import FlowBroker
-from flowlang.actors.consumer import HintConsumer
+from flowlang.actors.consumer import LONGEST_BLOCK_S, HintConsumer
 
 #: Longest wait for another thread; reached only by a failure.
 PATIENCE = 30.0
@@ -97,6 +97,63 @@ def test_a_blocked_consumer_is_woken_by_a_message_in_the_same_wait(
     assert [message.args for message in got if message] == [("id-1",)]
 
 
+def test_a_hint_is_one_answer_of_the_server_and_nothing_else(
+    consume: Callable[..., HintConsumer], broker: FlowBroker, server: redis.Redis
+) -> None:
+    consumer = consume(timeout_ms=1000)
+    for _ in range(3):
+        broker.hint("q", "work")
+    consumer.ack(_take(consumer))  # looks at the queue before it waits for the first time
+    server.config_resetstat()
+    for _ in range(2):
+        message = _take(consumer)
+        assert (message.queue_name, message.actor_name, message.args) == ("q", "work", ())
+        consumer.ack(message)
+    calls = _calls(server)
+    assert calls.get("blpop") == 2
+    assert "evalsha" not in calls
+
+
+def test_a_hint_takes_up_room_until_it_is_settled(consume: Callable[..., HintConsumer], broker: FlowBroker) -> None:
+    consumer = consume(prefetch=1)
+    broker.hint("q", "work")
+    broker.hint("q", "work")
+    first = _take(consumer)
+    assert next(consumer) is None
+    consumer.nack(first)
+    assert _take(consumer).actor_name == "work"
+    assert broker.do_qsize("q") == 0
+
+
+def test_a_message_is_found_beside_hints_though_its_token_is_lost(
+    consume: Callable[..., HintConsumer], broker: FlowBroker, server: redis.Redis
+) -> None:
+    consumer = consume(prefetch=8)
+    broker.hint("q", "work")
+    _take(consumer)
+    _send(broker, "lost")
+    server.delete("flowlang:__wake__.q")
+    broker.hint("q", "work")
+    assert _take(consumer).actor_name == "work"
+    broker.hint("q", "work")
+    consumer._last_look -= LONGEST_BLOCK_S
+    assert _take(consumer).args == ("lost",)
+    assert _take(consumer).actor_name == "work"
+
+
+def test_hints_that_were_not_begun_ring_for_another(consume: Callable[..., HintConsumer], broker: FlowBroker) -> None:
+    first = consume()
+    broker.hint("q", "work")
+    _send(broker, 1)
+    held = [_take(first), _take(first)]
+    first.requeue(held)
+    first.close()
+    assert broker.do_qsize("q") == 2
+    second = consume()
+    assert [_take(second).args, _take(second).args] == [(1,), ()]
+    assert broker.do_qsize("q") == 1, "a message waits until it is settled, a hint does not"
+
+
 def test_waits_are_cut_to_a_second_and_to_half_the_connections_time_out(broker_url: str) -> None:
     with contextlib.closing(FlowBroker(url=broker_url)) as broker:
         assert broker.consume("q", 1, 60_000)._block_s == 1.0
@@ -152,7 +209,7 @@ def test_a_full_consumer_still_shows_that_it_lives(
     _send(broker)
     _take(consumer)
     server.delete("flowlang:__heartbeats__")
-    consumer._last_heartbeat = float("-inf")
+    consumer._last_look = float("-inf")
     assert next(consumer) is None
     assert server.zcard("flowlang:__heartbeats__") == 1
 

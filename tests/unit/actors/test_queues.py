@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from flowlang.actors.queues import WAKE_TOKENS, QueueScripts
+from flowlang.actors.queues import HINT_BACKLOG, WAKE_TOKENS, QueueScripts, Token
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def scripts(client: redis.Redis) -> QueueScripts:
 def _fill(scripts: QueueScripts, count: int, queue: str = "q") -> list[tuple[str, bytes]]:
     sent = [(f"m{n}", b"body %d" % n) for n in range(count)]
     for message_id, body in sent:
-        assert scripts.enqueue(queue, message_id, body)
+        scripts.enqueue(queue, message_id, body)
     return sent
 
 
@@ -53,16 +53,30 @@ def test_a_message_counts_until_it_is_settled(scripts: QueueScripts) -> None:
 
 
 def test_sending_the_same_message_twice_queues_it_once(scripts: QueueScripts) -> None:
-    assert scripts.enqueue("q", "m", b"x")
-    assert scripts.enqueue("q", "m", b"x")
+    scripts.enqueue("q", "m", b"x")
+    scripts.enqueue("q", "m", b"x")
     assert scripts.fetch("q", "a", 10) == [("m", b"x")]
 
 
-def test_a_full_backlog_refuses_only_those_that_mind(scripts: QueueScripts) -> None:
-    _fill(scripts, 2)
-    assert not scripts.enqueue("q", "hint", b"", backlog=2)
-    assert scripts.enqueue("q", "message", b"")
-    assert scripts.size("q") == 3
+def test_hints_beyond_the_backlog_are_not_kept_and_messages_are(scripts: QueueScripts) -> None:
+    assert [scripts.hint("q", "a") for _ in range(HINT_BACKLOG + 2)] == [True] * HINT_BACKLOG + [False] * 2
+    scripts.enqueue("q", "m", b"x")
+    assert scripts.size("q") == HINT_BACKLOG + 1
+
+
+def test_a_wait_ends_with_a_message_before_hints_and_takes_one_hint_at_a_time(scripts: QueueScripts) -> None:
+    scripts.hint("q", "one")
+    scripts.hint("q", "two")
+    scripts.enqueue("q", "m", b"x")
+    assert scripts.wait("q", 1) == Token(None)
+    assert [scripts.wait("q", 1), scripts.wait("q", 1)] == [Token("one"), Token("two")]
+    assert scripts.wait("q", 0.01) is None
+
+
+def test_hints_of_one_queue_ring_for_no_other(scripts: QueueScripts) -> None:
+    scripts.hint("p", "a")
+    assert scripts.wait("q", 0.01) is None
+    assert scripts.wait("p", 0.01) == Token("a")
 
 
 def test_a_nacked_message_is_kept_for_a_person(client: redis.Redis, scripts: QueueScripts) -> None:
@@ -111,18 +125,18 @@ def test_emptying_a_queue_takes_its_tokens_away(client: redis.Redis, scripts: Qu
 
 def test_what_one_consumer_leaves_wakes_the_next(scripts: QueueScripts) -> None:
     _fill(scripts, 3)
-    while scripts.wait_for_token("q", 0.001):
+    while scripts.wait("q", 0.001):
         pass
     scripts.fetch("q", "a", 1)
-    assert scripts.wait_for_token("q", 1)
+    assert scripts.wait("q", 1)
 
 
 def test_handing_back_wakes_somebody(scripts: QueueScripts) -> None:
     _fill(scripts, 1)
     scripts.fetch("q", "a", 1)
-    assert not scripts.wait_for_token("q", 0.001)
+    assert not scripts.wait("q", 0.001)
     scripts.requeue("q", "a", ["m0"])
-    assert scripts.wait_for_token("q", 1)
+    assert scripts.wait("q", 1)
 
 
 def test_what_a_dead_consumer_held_goes_back_and_wakes_somebody(client: redis.Redis, scripts: QueueScripts) -> None:
@@ -131,7 +145,7 @@ def test_what_a_dead_consumer_held_goes_back_and_wakes_somebody(client: redis.Re
     scripts.ack("q", "dead", "m0")
     _pronounce_dead(client, scripts, "dead")
     assert scripts.fetch("other", "b", 5) == []  # a look at any queue finds the dead of all
-    assert scripts.wait_for_token("q", 1)
+    assert scripts.wait("q", 1)
     assert sorted(scripts.fetch("q", "b", 5)) == sorted(sent[1:])
     keys = scripts.keys("q")
     assert client.zscore(keys.heartbeats, keys.member("dead")) is None
@@ -183,13 +197,15 @@ def test_every_key_has_an_end(client: redis.Redis, scripts: QueueScripts) -> Non
     scripts.nack("q", "a", "m0")
     scripts.requeue("q", "a", ["m1"])
     scripts.fetch("q", "a", 1)
+    scripts.hint("q", "a")
     kept = [key for key in client.keys("*") if client.ttl(key) == -1]
     assert kept == []
-    assert client.dbsize() == 8
+    assert client.dbsize() == 9
 
 
 def test_a_purge_leaves_nothing_to_fetch(scripts: QueueScripts) -> None:
     _fill(scripts, 3)
+    scripts.hint("q", "a")
     scripts.purge("q")
     assert scripts.size("q") == 0
     assert scripts.fetch("q", "a", 5) == []

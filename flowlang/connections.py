@@ -1,7 +1,7 @@
-"""Connections for flushes: one command, one answer, nothing in between.
+"""Connections for calls that must be quick: one command, one answer, nothing in between.
 
 The client's own way round a command (events, retries, observation, a look at the socket before each use) takes longer
-than a small flush takes the server. Here a connection that is at hand is used as it is. One that has been idle is
+than a small call takes the server. Here a connection that is at hand is used as it is. One that has been idle is
 looked at first, since the server may have closed it.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import redis
 
 from flowlang.clock import monotonic_ms
-from flowlang.crashpoints import crashpoint
 
 #: Errors after which a connection is as good as before.
-_HARMLESS = frozenset({redis.exceptions.ResponseError, redis.exceptions.OutOfMemoryError})
+_HARMLESS = frozenset(
+    {redis.exceptions.ResponseError, redis.exceptions.OutOfMemoryError, redis.exceptions.NoScriptError}
+)
 
 #: A connection that was used within so many milliseconds is not looked at.
 FRESH_MS = 1_000.0
@@ -28,10 +30,12 @@ class Connections:
 
     Args:
         pool: Where they come from.
+        on_sent: Called when a command is on its way and has no answer.
     """
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
+    def __init__(self, pool: redis.ConnectionPool, on_sent: Callable[[], object] = lambda: None) -> None:
         self._pool = pool
+        self._on_sent = on_sent
         self._idle: deque[tuple[Any, float, int]] = deque()  #: connection, last use, process
 
     def call(self, *command: Any) -> Any:
@@ -43,7 +47,7 @@ class Connections:
         connection = self._take()
         try:
             connection.send_command(*command, check_health=False)
-            crashpoint("store.sent")
+            self._on_sent()
             answer = connection.read_response()
         except redis.exceptions.ResponseError as error:
             if type(error) not in _HARMLESS:  # a server that has become a replica, say: look for another
@@ -53,6 +57,7 @@ class Connections:
         except BaseException:
             connection.disconnect()
             self._pool.release(connection)
+            self.close()  # the others are probably no better: the pool looks at each before it is used again
             raise
         self._idle.append((connection, monotonic_ms(), os.getpid()))
         return answer
@@ -60,7 +65,10 @@ class Connections:
     def close(self) -> None:
         """Give the connections back."""
         while self._idle:
-            connection, _, process = self._idle.pop()
+            try:
+                connection, _, process = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
             if process == os.getpid():
                 self._pool.release(connection)
 
