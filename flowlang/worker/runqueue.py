@@ -236,6 +236,7 @@ class RunQueue:
         except BaseException:
             with self._lock:
                 self._end_task()
+                self._rest()
             raise
         finally:
             with self._lock:
@@ -272,6 +273,7 @@ class RunQueue:
                     self._end_task()
                     first = True
                 if leaving and self._lent > self._leaving:
+                    self._rest()
                     self._wake(len(self._tasks))
                     return None, False
                 if self._tasks and not self._steps_back():
@@ -279,8 +281,7 @@ class RunQueue:
                     self._with.add(threading.get_ident())
                     self.load.begin()
                     return self._tasks.popleft(), door is not None
-                if self._active <= self._stuck:
-                    self.load.rest()
+                self._rest()
                 if len(self._idle) >= self._coming():
                     return None, False
                 door = threading.Lock()
@@ -288,6 +289,11 @@ class RunQueue:
                 self._idle.append(door)
             self._on_idle()
             door.acquire()
+
+    def _rest(self) -> None:
+        """A thread has nothing to do; with no other at work, the time does not count until one has."""
+        if self._active <= self._stuck:
+            self.load.rest()
 
     def _steps_back(self) -> bool:
         """Whether this thread waits though there is something to do, since others compute all of the time."""

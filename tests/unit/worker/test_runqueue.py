@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -321,6 +322,26 @@ def test_the_load_is_looked_at_once_in_a_while_and_only_while_something_is_done(
     load.begin()
     assert load.look()
     assert load.is_saturated, "it computed all of the ten milliseconds in which something was done"
+
+
+@pytest.mark.parametrize("way", ["raises", "leaves"])
+def test_the_time_after_the_last_thread_is_gone_counts_for_no_load(way: str) -> None:
+    process = Process(2)
+    now = [0.0]
+    process.queue.load = Load(lambda: now[0], lambda: 0.0)
+
+    def end() -> None:
+        if way == "raises":
+            raise KeyboardInterrupt
+
+    process.queue.lend()
+    process.queue.lend()  # another is on its way, so this one may leave what is there
+    process.queue.push([process.task("a", end)])
+    with pytest.raises(KeyboardInterrupt) if way == "raises" else nullcontext():
+        process.queue.work(lambda _: not process.done, lent=True)
+    assert process.done == ["a"]
+    now[0] += 100.0
+    assert not process.queue.load.look()
 
 
 def test_a_thread_steps_back_from_what_is_there_while_others_compute_all_the_time() -> None:
