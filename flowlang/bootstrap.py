@@ -350,7 +350,7 @@ class WorkerRuntime:
     def __init__(self, settings: Settings, on_worn: Callable[[Worn], object] | None = None) -> None:
         from dramatiq.middleware import CurrentMessage  # noqa: PLC0415 - Dramatiq is slow to import
 
-        from flowlang.actors.broker import Lifecycle, make_broker  # noqa: PLC0415 - the same
+        from flowlang.actors.broker import FlowBroker, Lifecycle, make_broker  # noqa: PLC0415 - the same
         from flowlang.service import Service  # noqa: PLC0415 - see the module's docstring
         from flowlang.store.announcing import Announcer  # noqa: PLC0415 - the same
 
@@ -360,6 +360,8 @@ class WorkerRuntime:
         self.broker = make_broker(
             _broker_url(settings), namespace=settings.namespace, middleware=[CurrentMessage(), lifecycle]
         )
+        if isinstance(self.broker, FlowBroker):
+            self.broker.on_hint = self._expect
         self._store = open_store(settings)
         self._sealer = open_sealer(settings)
         self._service = Service(self._store, self._sealer, salt=self._store.salt(), ring=self._ring)
@@ -376,6 +378,10 @@ class WorkerRuntime:
         """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
         if self._process is not None:
             self._process.work(queue)
+
+    def _expect(self, queue: str) -> None:
+        if self._process is not None:
+            self._process.expect(queue)
 
     def call(self, pipeline: str, data: Any, message: str) -> None:
         """Start a pipeline by name, once for each id of a message; while the store is away, this waits for it.

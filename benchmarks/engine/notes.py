@@ -43,8 +43,10 @@ class Notes:
     def wait(self, count: int) -> dict[int, Began]:
         """Wait until so much is noted."""
         deadline = time.monotonic() + PATIENCE_S
-        while len(found := self.read()) < count:
+        while True:
+            self._pause.wait(0.005)  # first: whoever has just sent something is in nobody's way meanwhile
+            found = self.read()
+            if len(found) >= count:
+                return found
             if time.monotonic() > deadline:
                 raise SystemExit(f"{len(found)} of {count} calls have begun, and no more come")
-            self._pause.wait(0.005)
-        return found

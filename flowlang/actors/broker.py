@@ -15,7 +15,7 @@ Left to others: what a hint makes a worker do (`factory`, `flowlang.worker`), an
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -52,7 +52,12 @@ class FlowBroker(RedisBroker):
         namespace: What the names of all keys begin with.
         middleware: Further middleware; none of Dramatiq's own is added.
         dead_after_ms: Time without a heartbeat (server time) after which what a consumer held goes back to its queue.
+
+    Attributes:
+        on_hint: Told the queue of each hint that a consumer has taken, before a thread has it; must not block or raise.
     """
+
+    on_hint: Callable[[str], object]
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class FlowBroker(RedisBroker):
     ) -> None:
         if (url is None) == (client is None):
             raise ConfigError("a broker needs either a url or a client")
+        self.on_hint = lambda _: None
         self._owned = None if url is None else _connect(url)
         super().__init__(  # type: ignore[no-untyped-call]
             client=client or self._owned, namespace=namespace, middleware=_policy(middleware)
@@ -79,7 +85,7 @@ class FlowBroker(RedisBroker):
             prefetch: Most messages that are fetched and not yet settled.
             timeout: Longest wait of its `__next__`, in ms; a second is the most.
         """
-        return HintConsumer(self._scripts, queue_name, prefetch, timeout)
+        return HintConsumer(self._scripts, queue_name, prefetch, timeout, lambda queue: self.on_hint(queue))  # noqa: PLW0108 - it may be set later
 
     def declare_queue(self, queue_name: str) -> None:
         """Make a queue known, without the one for delayed messages that Dramatiq adds: waits are rows in the store."""

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -48,12 +48,21 @@ class HintConsumer(Consumer):
         queue: Name of the queue.
         prefetch: Most messages and hints that are taken and not yet settled.
         timeout_ms: Longest time that `__next__` waits; cut to a second.
+        on_hint: Told the queue of each hint before it is handed out; must not block or raise.
     """
 
-    def __init__(self, scripts: QueueScripts, queue: str, prefetch: int, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        scripts: QueueScripts,
+        queue: str,
+        prefetch: int,
+        timeout_ms: int,
+        on_hint: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._scripts = scripts
         self._queue = queue
         self._prefetch = max(1, prefetch)
+        self._on_hint = on_hint
         self._block_s = min(max(timeout_ms, 1) / 1000, LONGEST_BLOCK_S, scripts.longest_block_s)
         self._id = str(uuid.uuid4())
         self._fetched: deque[tuple[str, bytes]] = deque()
@@ -159,6 +168,7 @@ class HintConsumer(Consumer):
 
     def _rung(self, actor: str) -> MessageProxy:
         """Make the message of a hint."""
+        self._on_hint(self._queue)
         self._hints += 1
         ident = f"{self._id}.{self._hints}"
         with self._changed:

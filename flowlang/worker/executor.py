@@ -142,19 +142,25 @@ class Executor:
         Returns:
             How many tasks it did.
         """
-        self.run_queue.lend()
-        if queue is not None:
-            self.run_queue.answer(queue)
-        return self.help(queue)
+        return self._help(queue, claims=self.run_queue.answer(queue))
 
-    def help(self, queue: str | None = None) -> int:
+    def help(self) -> int:
         """Work on a thread that has been lent to the run queue already. See `drain`."""
+        return self._help(None, claims=True)
+
+    def expect(self, queue: str) -> None:
+        """A hint has come, and a thread will `drain`: claim while it is on its way. Must not block."""
+        if self.run_queue.expect(queue):
+            self._flusher.poke()
+
+    def _help(self, queue: str | None, *, claims: bool) -> int:
         until = monotonic_ms() + SLICE_MS
 
         def goes_on(now_ms: float) -> bool:
             return now_ms < until and not self._stopping()
 
-        self._flusher.poke()
+        if claims:
+            self._flusher.poke()
         done = self.run_queue.work(goes_on, lent=True)
         if queue is not None and not goes_on(monotonic_ms()):
             self._on_more(queue)

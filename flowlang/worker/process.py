@@ -190,6 +190,11 @@ class WorkerProcess:
         self._maintenance.start()
         crashpoint("worker.started")
 
+    def expect(self, queue: str) -> None:
+        """A hint for a queue has come, and a thread that will `work` is on its way. Does not block."""
+        if not self._stopping.is_set():
+            self._executor.expect(queue)
+
     def work(self, queue: str) -> None:
         """Work on all queues until there is nothing ready. A hint for `queue` has rung."""
         if not self._stopping.is_set():

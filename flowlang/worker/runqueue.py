@@ -197,6 +197,7 @@ class RunQueue:
         self._hungry = False  #: whether there may be ready rows that nobody has asked for
         self._extra = 0  #: rows to ask for beyond the threads that are here
         self._answered: list[str] = []
+        self._expected: Counter[str] = Counter()  #: threads on their way here, by the queue whose hint has rung them
         self._closed = False
 
     # Threads --------------------------------------------------------------------------------------------------------
@@ -243,16 +244,42 @@ class RunQueue:
                 self._lent -= 1
                 self._leaving -= leaving
 
-    def lend(self) -> None:
-        """Count a thread that will call `work` with `lent`."""
+    def expect(self, queue: str) -> bool:
+        """Note that a hint for a queue has come, and a thread will `answer` it.
+
+        Returns:
+            Whether to claim for that thread while it is on its way: where others are at work, it will see itself.
+        """
+        with self._lock:
+            if self._lent or self._closed:
+                return False
+            self._expected[queue] += 1
+            self._answered.append(queue)
+            self._hungry = True
+            return True
+
+    def answer(self, queue: str | None) -> bool:
+        """Count a thread that will call `work` with `lent`.
+
+        Args:
+            queue: Whose hint has rung it; None: it comes by itself.
+
+        Returns:
+            Whether to claim for it; not when that was begun while it was on its way.
+        """
         with self._lock:
             self._lent += 1
+            if queue is not None and self._expected[queue]:
+                self._expected[queue] -= 1
+                return False
+            if queue is not None:
+                self._answered.append(queue)
             self._hungry = True
+            return True
 
-    def answer(self, queue: str) -> None:
-        """Note that a hint for a queue has rung a thread."""
-        with self._lock:
-            self._answered.append(queue)
+    def lend(self) -> None:
+        """Count a thread that will call `work` with `lent`, and comes by itself."""
+        self.answer(None)
 
     def look_further(self) -> None:
         """Ask for one row more than there are threads at work, for a thread that no hint has rung."""
@@ -318,7 +345,7 @@ class RunQueue:
             count: How many there is work for.
             spare: Start one though others are on their way here.
         """
-        coming = 0 if spare else self._lent - self._active
+        coming = 0 if spare else self._lent - self._active + self._expected.total()
         missing = min(count - max(coming, len(self._idle)), self._threads - self._lent)
         for _ in range(min(count, len(self._idle))):
             self._idle.pop().release()
@@ -371,7 +398,7 @@ class RunQueue:
         with self._lock:
             if not self._hungry or self._closed or not self._may_claim():
                 return None
-            ahead, here = 1, self._lent
+            ahead, here = 1, self._lent + self._expected.total()
             if self._may_run_ahead():
                 ahead = self.pace.ahead
                 if self.pace.is_quick and here > self._leaving:

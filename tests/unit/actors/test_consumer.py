@@ -114,6 +114,18 @@ def test_a_hint_is_one_answer_of_the_server_and_nothing_else(
     assert "evalsha" not in calls
 
 
+def test_a_hint_is_told_before_it_is_handed_out_and_a_message_is_not(
+    consume: Callable[..., HintConsumer], broker: FlowBroker
+) -> None:
+    told: list[str] = []
+    consumer = consume()
+    broker.on_hint = told.append  # also of consumers that are there already
+    _send(broker, 1)
+    broker.hint("q", "work")
+    assert [_take(consumer).args, _take(consumer).args] == [(1,), ()]
+    assert told == ["q"]
+
+
 def test_a_hint_takes_up_room_until_it_is_settled(consume: Callable[..., HintConsumer], broker: FlowBroker) -> None:
     consumer = consume(prefetch=1)
     broker.hint("q", "work")

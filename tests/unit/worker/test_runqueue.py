@@ -72,12 +72,46 @@ def test_a_process_asks_for_a_row_for_each_thread_that_is_lent_to_it() -> None:
     process = Process(4)
     assert process.queue.demand() is None
     process.queue.lend()
-    process.queue.lend()
-    process.queue.answer("default")
+    assert process.queue.answer("default"), "nobody has claimed for it"
     assert process.claims("a") == Demand(2, 0, Counter(), ("default",))
     assert process.queue.demand() is None, "the store had no more"
     process.queue.lend()
     assert process.queue.demand() == Demand(2, 1, Counter(default=1), ())
+
+
+def test_a_row_is_claimed_for_a_thread_that_a_hint_has_rung_while_it_is_on_its_way() -> None:
+    process = Process(4)
+    assert process.queue.expect("default")
+    assert process.claims("a") == Demand(1, 0, Counter(), ("default",))
+    assert process.spare == 0, "the thread comes"
+    assert not process.queue.answer("default"), "its claim was made"
+    assert process.queue.demand() is None, "there is a row for it"
+    assert process.queue.answer("default"), "another hint"
+    assert process.queue.demand() == Demand(1, 1, Counter(default=1), ("default",))
+
+
+def test_where_threads_are_at_work_a_hint_lets_its_own_thread_claim() -> None:
+    process = Process(4)
+    process.queue.lend()
+    assert not process.queue.expect("default")
+    process.claims()
+    assert process.queue.answer("default")
+    assert process.queue.demand() == Demand(2, 0, Counter(), ("default",))
+
+
+def test_what_was_claimed_for_a_thread_that_does_not_come_gets_another() -> None:
+    process = Process(4)
+    process.queue.expect("default")
+    process.claims("a")
+    assert process.queue.is_stalled()
+    process.queue.nudge()
+    assert process.spare == 1
+
+
+def test_a_closed_process_expects_nobody() -> None:
+    process = Process(4)
+    process.queue.close()
+    assert not process.queue.expect("default")
 
 
 def test_a_claim_that_was_answered_in_full_is_followed_by_another_as_soon_as_there_is_room() -> None:
