@@ -2,10 +2,11 @@
 
 python -m benchmarks.edge                 everything; about three minutes
 python -m benchmarks.edge --seconds 1     in small
+python -m benchmarks.edge --bare tuned    beside uvicorn with httptools and uvloop, which our server has, too
 
 There are two clients. `raw` sends prepared bytes and costs next to nothing: it shows what the server costs beside a
 server that does nothing. `sender` is what a program has: httpx over a few connections, and our own `AsyncClient`; it
-shows what a sender sees, whose own share is in both figures of a ratio. Neither stands for the other.
+shows what a sender sees, whose own share (signing too) is in both figures of a ratio. Neither stands for the other.
 
 Every event has an id, is checked, deduplicated and stored with the run that it starts before it is answered; of a
 webhook the signature is checked, too. No worker runs. The yardstick is measured before and after each kind, since
@@ -73,7 +74,7 @@ KINDS = {
     "webhook": Kind("raw", "single", "raw client, signed webhooks"),
     "batch": Kind("raw", "single", "raw client, lists", "single"),
     "httpx": Kind("sender", "httpx", "httpx, one event a request"),
-    "httpx-webhook": Kind("sender", "httpx", "httpx, signed webhooks"),
+    "httpx-webhook": Kind("sender", "httpx-webhook", "httpx, signed webhooks"),
     "httpx-batch": Kind("sender", "httpx", "httpx, lists", "httpx"),
     "send": Kind("sender", "httpx", "AsyncClient.send"),
     "send-many": Kind("sender", "httpx", "AsyncClient.send_many", "send"),
@@ -139,11 +140,11 @@ class Client:
 
 
 @contextmanager
-def bare() -> Iterator[tuple[int, int]]:
+def bare(which: str) -> Iterator[tuple[int, int]]:
     """The yardstick's server: its port and its process."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    argv = tethered([sys.executable, "-m", "benchmarks.edge.bare", str(port)], signal.SIGKILL)
+    argv = tethered([sys.executable, "-m", "benchmarks.edge.bare", str(port), which], signal.SIGKILL)
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(port)
@@ -189,6 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32, help="of the raw client")
     parser.add_argument("--sender-connections", type=int, default=8, help="of the other one")
+    parser.add_argument("--bare", choices=("plain", "tuned"), default="plain", help="the yardstick")
     parser.add_argument("--batch", type=int, default=100, help="events of a list")
     parser.add_argument("--only", default=",".join(KINDS), help="some of these, with commas")
     options = parser.parse_args(arguments)
@@ -202,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
         arena = stack.enter_context(opened(settings))
         deploy(arena)
         ours, pid = stack.enter_context(served(settings, {"STRIPE_SECRET": SECRET}))
-        yardstick, bare_pid = stack.enter_context(bare())
+        yardstick, bare_pid = stack.enter_context(bare(options.bare))
         connections = {"raw": options.connections, "sender": options.sender_connections}
         clients = {
             name: stack.enter_context(client(options, MODULES[name], connections[name]))
@@ -210,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, "
               f"{options.connections} connections of the raw client, {options.sender_connections} of the sender, "
-              f"{options.seconds:g} s each", flush=True)  # fmt: skip
+              f"{options.seconds:g} s each, {options.bare} uvicorn", flush=True)  # fmt: skip
         for kind in kinds:  # the first requests of a server cost more
             clients[KINDS[kind].sender].measure(ours, kind, pid, arena.client, again=False)
         found: dict[str, list[tuple[Figure, Figure]]] = {kind: [] for kind in kinds}

@@ -1,6 +1,7 @@
 """The yardstick: uvicorn with an application that reads the body and answers 202.
 
-python -m benchmarks.edge.bare PORT
+python -m benchmarks.edge.bare PORT plain   as `pip install uvicorn` gives it: requests are read in Python, by h11
+python -m benchmarks.edge.bare PORT tuned   with what our own server runs on: httptools and uvloop, both in C
 """
 
 from __future__ import annotations
@@ -27,6 +28,15 @@ async def app(_scope: Any, receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
+    tuned = sys.argv[2] == "tuned"
     uvicorn.run(
-        app, host="127.0.0.1", port=int(sys.argv[1]), lifespan="off", log_config=None, access_log=False, ws="none"
+        app,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        http="httptools" if tuned else "h11",
+        loop="uvloop" if tuned else "asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
     )

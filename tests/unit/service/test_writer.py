@@ -1,8 +1,9 @@
-"""Writing together: one flush at a time, each outcome to its sender, a lost reply costs nothing."""
+"""Writing together: one flush of a lane at a time, each outcome to its sender, a lost reply costs nothing."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -22,13 +23,18 @@ class Failing:
         self.flushes: list[tuple[FlushId, int]] = []
         self.applied: dict[FlushId, Reply] = {}
         self.gate: threading.Event | None = None
-        self.entered = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.most: Counter[str] = Counter()  #: flushes at a time, by their incarnation
+        self._now: Counter[str] = Counter()
 
     def apply(self, flush: FlushId, ops: Sequence[Op], claim: ClaimRequest | None = None) -> Reply:
         self.flushes.append((flush, len(ops)))
-        self.entered.set()
+        self._now[flush.worker] += 1
+        self.most[flush.worker] = max(self.most[flush.worker], self._now[flush.worker])
+        self.entered.release()
         if self.gate is not None:
             assert self.gate.wait(30)
+        self._now[flush.worker] -= 1
         found = [op.run == "known" for op in ops if isinstance(op, Cancel)]
         reply = self.applied.setdefault(flush, Reply(1, 1, tuple(Done(found=known) for known in found)))
         if self.lost:
@@ -37,10 +43,10 @@ class Failing:
         return reply
 
 
-def writer(store: Failing, waits: list[float] | None = None) -> Writer:
+def writer(store: Failing, waits: list[float] | None = None, *, lanes: int = 2) -> Writer:
     pauses = [] if waits is None else waits
     fake: Store = store  # type: ignore[assignment] # only `apply` is asked for
-    return Writer(fake, "w", on_reply=lambda _: None, pause=pauses.append)
+    return Writer(fake, "w", on_reply=lambda _: None, pause=pauses.append, lanes=lanes)
 
 
 def test_a_lost_reply_is_asked_for_again_under_the_same_id() -> None:
@@ -65,7 +71,8 @@ def test_a_store_that_has_gone_back_in_time_is_told_again_under_another_name(cap
     before, after = World(), World()
     sender = Writer(before.store, "w", on_reply=lambda _: None)
     sender.send([Cancel("r00-none")])
-    sender._store = after.store
+    for lane in sender._free:
+        lane._store = after.store
     assert sender.send([Cancel("r00-none")]) == (Done(found=False, changed=False),)
     assert "may be gone" in caplog.text
     caplog.clear()
@@ -83,27 +90,31 @@ def test_after_a_long_pause_the_store_is_not_asked_for_what_it_may_have_forgotte
     assert [flush.acked for flush, _ in store.flushes] == [0, 1, 0, 3]
 
 
-def test_what_waits_while_a_flush_is_under_way_goes_out_together_and_each_gets_its_own() -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_waits_while_flushes_are_under_way_goes_out_together_and_each_gets_its_own(lanes: int) -> None:
     store = Failing()
     store.gate = threading.Event()
-    sender = writer(store)
+    sender = writer(store, lanes=lanes)
     answers: dict[int, object] = {}
 
     def send(number: int) -> None:
         answers[number] = sender.send([Cancel("known" if number % 2 else "other")])
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
-    threads[0].start()
-    assert store.entered.wait(30)
-    for thread in threads[1:]:
+    for number in range(lanes):
+        threads[number].start()
+        assert store.entered.acquire(timeout=30)
+    for thread in threads[lanes:]:
         thread.start()
-    while len(sender._waiting) < 19:  # they only have to queue up
+    while len(sender._waiting) < 20 - lanes:  # they only have to queue up
         threading.Event().wait(0.001)
     store.gate.set()
     for thread in threads:
         thread.join()
     assert answers == {number: (Done(found=bool(number % 2)),) for number in range(20)}
-    assert [size for _, size in store.flushes] == [1, 19]
+    assert [size for _, size in store.flushes] == [*[1] * lanes, 20 - lanes]
+    assert {flush.worker for flush, _ in store.flushes[:lanes]} == {f"w-{number}" for number in range(lanes)}
+    assert store.most == {f"w-{number}": 1 for number in range(lanes)}, "of a lane one at a time"
 
 
 def test_a_flush_is_bounded_and_a_long_list_keeps_its_order() -> None:
