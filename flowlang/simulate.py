@@ -22,6 +22,7 @@ from flowlang.engine.drive import Held
 from flowlang.engine.intake import Delivery, decode_delayed
 from flowlang.engine.limits import returned
 from flowlang.engine.ops import (
+    SUSPECT,
     Accepted,
     Cancel,
     Claimed,
@@ -31,6 +32,7 @@ from flowlang.engine.ops import (
     Lost,
     Op,
     Outcome,
+    Renew,
     Reply,
     Stale,
     Sweep,
@@ -335,7 +337,12 @@ class Simulation:
     def claim(self) -> Claimed | None:
         """Claim the best ready row."""
         reply = self._flush((), claim=True)
-        return reply.claimed[0] if reply.claimed else None
+        if not reply.claimed:
+            return None
+        (row,) = reply.claimed
+        if row.rescues >= SUSPECT:
+            self.apply(Renew(self._worker, LEASE_MS, ((row.run, row.scope, row.fence),), alone=True))
+        return row
 
     def work(self, row: Claimed) -> None:
         """Run a claimed scope until it lets go, or its worker is lost."""

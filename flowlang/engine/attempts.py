@@ -18,7 +18,8 @@ from flowlang.plan import Invoke, Uses
 if TYPE_CHECKING:
     from flowlang.engine.machine import Machine
 
-#: An item whose lease ended so often without a commit is taken for poison (language.md §6).
+#: An item that was lost more often than this without a commit is taken for poison (language.md §6); what counts as
+#: lost, from the second time on, is less than each lease that ends (`ops.SUSPECT`).
 MAX_RESCUES = 3
 
 
@@ -35,7 +36,7 @@ def begin(machine: Machine, frame: StepFrame) -> None:
     frame.first_ms = frame.first_ms or machine.now_ms
     if is_poison(machine, verb):
         frame.attempts += 1
-        message = f"the worker was lost {machine.rescues} times while the handler ran"
+        message = f"the worker was lost {machine.rescues} times in this call, the last times with nothing beside it"
         failed(machine, frame, ErrorInfo("permanent", "crashed", message), final=True)
         return
     try:

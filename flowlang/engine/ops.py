@@ -24,6 +24,11 @@ import msgspec
 
 MAIN = ""  #: id of a run's main scope
 
+#: A scope that was lost so often since its last commit is a suspect: from then on a loss counts only where it was begun
+#: alone. A process that dies takes along all that it has in hand, and most of that has not even begun.
+#: Not 1: after any crash a whole process's scopes are taken over, soon.
+SUSPECT = 2
+
 
 class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A timer of a scope; setting an id again replaces it. It fires as the fact `{"kind": "timer", "id": id}`."""
@@ -324,12 +329,13 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, tag="commit"):
     max_steps: int | None = None
 
 
-class Renew(msgspec.Struct, frozen=True, tag="renew"):
+class Renew(msgspec.Struct, frozen=True, omit_defaults=True, tag="renew"):
     """Proof of life for held scopes. Outcome `Renewed`, one entry a hold."""
 
     worker: str
     lease_ms: int
     holds: tuple[tuple[str, str, int], ...]  #: (run, scope, fence)
+    alone: bool = False  #: they are begun now, and nothing else is with them: should they be lost, they are to blame
 
 
 class Release(msgspec.Struct, frozen=True, tag="release"):
@@ -450,7 +456,9 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     group: str | None = None  #: group that it is a child of
     index: int = 0  #: its number there
-    rescues: int = 0  #: leases that ended since its last commit
+    rescues: int = (
+        0  #: leases that ended since its last commit; from `SUSPECT` on only those that it was begun alone in
+    )
     deferred: bool = False  #: of a version that the worker defers, and no other worker has as it is
     stored: int = 0  #: bytes of the run; see `Commit`
     steps: int = 0  #: step instances outside loops that the run has begun

@@ -150,6 +150,7 @@ def _prelude() -> str:
         "MAIL_DROPS": events.MAIL_DROPS,
         "ORPHANED": children.ORPHANED,
         "HINT_MS": tables.HINT_MS,
+        "SUSPECT": ops.SUSPECT,
         "RANKS": tables.RANKS,
         "WORKER_IDLE_MS": tables.WORKER_IDLE_MS,
         "WORKER_LISTED_MS": tables.WORKER_LISTED_MS,

@@ -5,6 +5,9 @@ taken for poison. Whoever is claimed with it each time would count as poison, to
 times without a commit in between is a suspect: a process has one suspect at a time, hands others back before it begins,
 and claims nothing while it has one. An innocent suspect ends, and its commit sets the count to 0; poison dies alone.
 
+What the process tells the store before a suspect begins is also what its loss counts by: a suspect that waited for its
+turn in a process that was killed has done nothing, and is one more time taken over.
+
 A suspect that has lived for a lease is none any more: a handler that takes long must not stop a process.
 """
 
@@ -14,14 +17,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flowlang.clock import monotonic_ms
-from flowlang.engine.ops import Claimed, Renew
+from flowlang.engine.ops import SUSPECT, Claimed, Renew
 from flowlang.worker.runqueue import Task
 
 if TYPE_CHECKING:
     from flowlang.worker.flusher import Then
 
-#: A scope that was lost so often is a suspect. Not once: after any crash a whole process's scopes are taken over, soon.
-SUSPECT = 2
 #: A suspect begins within this time, or has been handed back, milliseconds.
 BEGINS_MS = 2_000.0
 
@@ -71,7 +72,7 @@ class Quarantine:
         self._suspect, self._since_ms, self._begun = (row.run, row.scope), self._now_ms(), False
         # It begins when a flush of its own was answered: those that were handed back are safe by then, also when it
         # kills the process at once.
-        renewal = Renew(self._worker, self._lease_ms, ((row.run, row.scope, row.fence),))
+        renewal = Renew(self._worker, self._lease_ms, ((row.run, row.scope, row.fence),), alone=True)
         return Task(lambda: self._submit(renewal, lambda _: task), None, task.since_ms)
 
     def is_occupied(self) -> bool:

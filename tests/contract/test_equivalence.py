@@ -387,10 +387,10 @@ class Machine(RuleBasedStateMachine):
             self.leave_row(row)
             self.add(Release(row.run, row.scope, row.fence), how)
 
-    @rule(worker=st.sampled_from(WORKERS), lease_ms=st.sampled_from([1_000, 10_000]), how=hows)
-    def renew(self, worker: str, lease_ms: int, how: How) -> None:
+    @rule(worker=st.sampled_from(WORKERS), lease_ms=st.sampled_from([1_000, 10_000]), alone=st.booleans(), how=hows)
+    def renew(self, worker: str, lease_ms: int, alone: bool, how: How) -> None:
         rows = self.held[-3:] + self.left[-1:]
-        self.add(Renew(worker, lease_ms, tuple((row.run, row.scope, row.fence) for row in rows)), how)
+        self.add(Renew(worker, lease_ms, tuple((row.run, row.scope, row.fence) for row in rows), alone), how)
 
     @rule(run=st.sampled_from(RUNS), how=hows)
     def cancel(self, run: str, how: How) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from flowlang.engine.ops import (
     Cancel,
+    Claimed,
     ClaimRequest,
     Commit,
     Committed,
@@ -232,15 +233,71 @@ def test_released_scopes_are_ready_at_once_without_a_rescue(rig: Rig) -> None:
     assert (again.fence, again.rescues, again.facts) == (2, 0, (START,))
 
 
-def test_each_rescue_is_counted(rig: Rig) -> None:
-    rig.start_run()
+def begin_alone(rig: Rig, row: Claimed) -> None:
+    rig.one(Renew("w", LEASE_MS, ((row.run, row.scope, row.fence),), alone=True))
+
+
+@pytest.mark.parametrize(
+    ("alone", "counted"),
+    [
+        pytest.param("never", [1, 2, 2, 2, 2], id="with others"),
+        pytest.param("always", [1, 2, 3, 4, 5], id="alone"),
+        pytest.param("from the third on, each other time", [1, 2, 3, 3, 4], id="now alone, now with others"),
+    ],
+)
+def test_a_scope_that_was_lost_twice_is_to_blame_for_a_loss_only_when_it_was_begun_alone(
+    rig: Rig, alone: str, counted: list[int]
+) -> None:
+    row = rig.start_run()
     seen = []
-    for _ in range(4):
+    for turn in range(5):
+        if alone == "always" or (alone != "never" and turn in {2, 4}):
+            begin_alone(rig, row)
+        rig.advance(LEASE_MS)
+        assert rig.sweep().rescued == 1
+        row = rig.claim_one()
+        seen.append(row.rescues)
+
+    assert seen == counted
+
+
+@pytest.mark.parametrize("given_up", ["handed back", "goes on"])
+def test_having_been_begun_alone_ends_with_the_turn(rig: Rig, given_up: str) -> None:
+    row = rig.start_run()
+    for _ in range(2):
         rig.advance(LEASE_MS)
         rig.sweep()
-        seen.append(rig.claim_one().rescues)
+        row = rig.claim_one()
+    begin_alone(rig, row)
+    if given_up == "handed back":
+        rig.one(Release(row.run, "", row.fence))
+    else:
+        rig.one(commit(row, "ready"))
+        for _ in range(2):
+            rig.claim_one()
+            rig.advance(LEASE_MS)
+            rig.sweep()
+    row = rig.claim_one()
+    assert row.rescues == 2
+    rig.one(Renew("w", LEASE_MS, ((row.run, "", row.fence),)))
+    rig.advance(LEASE_MS)
+    rig.sweep()
 
-    assert seen == [1, 2, 3, 4]
+    assert rig.claim_one().rescues == 2
+
+
+def test_who_is_renewed_beside_others_is_still_begun_alone(rig: Rig) -> None:
+    row = rig.start_run()
+    for _ in range(2):
+        rig.advance(LEASE_MS)
+        rig.sweep()
+        row = rig.claim_one()
+    begin_alone(rig, row)
+    rig.one(Renew("w", 2 * LEASE_MS, ((row.run, "", row.fence),)))
+    rig.advance(2 * LEASE_MS)
+    rig.sweep()
+
+    assert rig.claim_one().rescues == 3
 
 
 @pytest.mark.parametrize(

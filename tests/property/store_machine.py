@@ -298,17 +298,19 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.released(token)
             self.counted()
 
-    @rule()
-    def renew(self) -> None:
+    @rule(alone=st.booleans())
+    def renew(self, alone: bool) -> None:
         tokens = self.model.tokens + self.model.late
         holds = tuple((token.run, token.scope, token.fence) for token in tokens)
-        (outcome,) = self.send(Renew("a", LEASE_MS, holds)).outcomes
+        (outcome,) = self.send(Renew("a", LEASE_MS, holds, alone=alone)).outcomes
         assert isinstance(outcome, Renewed)
         held = [self.model.is_holder(token) for token in tokens]
         assert [hold.ok for hold in outcome.holds] == held
         assert all(hold == Hold(ok=False) for hold in outcome.holds if not hold.ok)
         for token in self.model.tokens:
-            self.model.runs[token.run].scopes[token.scope].until_ms = self.now_ms + LEASE_MS
+            scope = self.model.runs[token.run].scopes[token.scope]
+            scope.until_ms = self.now_ms + LEASE_MS
+            scope.alone = scope.alone or alone
         self.counted()
 
     @rule(by_ms=st.sampled_from([1, 1_000, 1_000, LEASE_MS, LEASE_MS, 61_000]))

@@ -14,6 +14,7 @@ from typing import Any
 
 from flowlang.engine.ops import (
     MAIN,
+    SUSPECT,
     Accept,
     Claimed,
     Commit,
@@ -61,6 +62,7 @@ class ModelScope:
     status: str = "ready"
     fence: int = 0
     rescues: int = 0
+    alone: bool = False  #: as its holder has said
     until_ms: int = 0  #: end of the lease
     renewed_until_ms: int = 0  #: the same as its last claim or commit left it; a commit looks at this one
     inbox: list[Fact] = field(default_factory=list)
@@ -257,7 +259,7 @@ class Model:
             for scope in run.scopes.values():
                 if scope.status == "held" and scope.until_ms <= now_ms:
                     scope.status = "ready" if run.live else "ended"
-                    scope.rescues += 1
+                    scope.rescues += scope.rescues < SUSPECT or scope.alone
         self._sort_tokens()
 
     def claimable(self) -> set[tuple[str, str]]:
@@ -280,7 +282,7 @@ class Model:
         expected = (scope.fence + 1, scope.rescues, scope.state, scope.inbox)
         if said != expected:
             raise ModelError(f"{row.run} {row.scope!r} was given as {said}, not as {expected}")
-        scope.fence, scope.status = row.fence, "held"
+        scope.fence, scope.status, scope.alone = row.fence, "held", False
         scope.until_ms = scope.renewed_until_ms = until_ms
         run.status = "running"
         self.tokens.append(Token(row.run, row.scope, row.fence, scope.state, list(scope.inbox)))

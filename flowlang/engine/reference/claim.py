@@ -67,6 +67,7 @@ def _take(tables: Tables, member: str, request: ClaimRequest) -> Claimed | None:
     scope.status = "held"
     tables.hold(scope, 1)
     scope.fence += 1
+    scope.alone = False
     scope.lease_ms = request.lease_ms
     scope.lease_end_ms = tables.now_ms + request.lease_ms
     tables.leases.put(member, scope.lease_end_ms)

@@ -129,6 +129,7 @@ def renew(tables: Tables, op: Renew) -> Renewed:
             continue
         _, scope = found
         scope.lease_ms = op.lease_ms
+        scope.alone = scope.alone or op.alone
         tables.leases.put(run_id + SEP + scope_id, tables.now_ms + op.lease_ms)
         answers.append(Hold(ok=True, facts=tuple(scope.inbox)))
     return Renewed(tuple(answers))

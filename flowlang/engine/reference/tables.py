@@ -78,7 +78,8 @@ class Scope:
     fence: int = 0
     lease_ms: int = 0
     lease_end_ms: int = 0  #: as of its claim or a later commit; renewals do not write the row
-    rescues: int = 0
+    rescues: int = 0  #: losses since its last commit that count
+    alone: bool = False  #: the holder has begun it alone
     inbox: list[dict[str, Any]] = field(default_factory=list)
     timers: set[str] = field(default_factory=set)
     waits: dict[str, Wait] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlang.engine.ops import (
+    SUSPECT,
     Cancel,
     Delete,
     Deploy,
@@ -63,7 +64,8 @@ def _rescue(tables: Tables, limit: int) -> int:
         if not run.live or not under_living(run, scope):
             tables.end_scope(run_id, scope_id, scope)
             continue
-        scope.rescues += 1
+        if scope.rescues < SUSPECT or scope.alone:
+            scope.rescues += 1
         tables.make_ready(run_id, scope_id, scope, MAX_AHEAD_MS)  # before all that has not begun
         rescued += 1
     return rescued

@@ -119,6 +119,7 @@ local function take(member, lease, defers, known)
   end
   hold_row(row.queue, 1)
   row.status, row.fence, row.lease_ms, row.lease_end = 'held', row.fence + 1, lease, NOW + lease
+  row.alone = nil
   touch_scope(run_id, scope_id)
   sorted.put(K.leases, row.lease_end, member)
   if run.status == 'pending' and not run.admitting then

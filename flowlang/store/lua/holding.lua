@@ -142,6 +142,10 @@ local function renew(op)
         row.lease_ms = op.lease_ms
         touch_scope(hold_of[1], hold_of[2])
       end
+      if op.alone then
+        row.alone = true
+        touch_scope(hold_of[1], hold_of[2])
+      end
       sorted.put(K.leases, NOW + op.lease_ms, member_of(hold_of[1], hold_of[2]))
       holds[i] = mp_map({T.ok, mp(true), T.facts, mp_array(row.inbox)})
     else

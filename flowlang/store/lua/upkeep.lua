@@ -20,7 +20,7 @@ local function rescue(limit)
     local row = run and get_scope(run_id, scope_id)
     if row then
       if run.live and under_living(run_id, row) then
-        row.rescues = row.rescues + 1
+        if row.rescues < SUSPECT or row.alone then row.rescues = row.rescues + 1 end
         make_ready(run_id, scope_id, row, MAX_AHEAD_MS) -- before all that has not begun
         rescued = rescued + 1
       else

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from flowlang.clock import ManualClock
-from flowlang.engine.ops import Claimed, Renew
+from flowlang.engine.ops import SUSPECT, Claimed, Renew
 from flowlang.store.memory import MemoryStore
-from flowlang.worker.quarantine import BEGINS_MS, SUSPECT, Quarantine
+from flowlang.worker.quarantine import BEGINS_MS, Quarantine
 from flowlang.worker.runqueue import Task
 from tests.contract.rig import Rig, accept, seed_of
 
@@ -37,7 +37,7 @@ class Process:
         )
 
     def _submit(self, op: Renew, then: Any) -> None:
-        self.done.append(f"renew {op.holds[0][0]}")
+        self.done.append(f"renew {op.holds[0][0]}" + (" alone" if op.alone else ""))
         self.waiting.append(then)
 
     def claim(self, run: str, rescues: int) -> Task:
@@ -53,7 +53,7 @@ def test_a_suspect_begins_after_those_that_came_with_it_were_handed_back() -> No
     assert process.done == ["back d", "back e"]
     for task in tasks:
         task.run()
-    assert process.done[2:] == ["begin a", "renew b", "begin c"]
+    assert process.done[2:] == ["begin a", "renew b alone", "begin c"]
     process.waiting[0](None).run()
     assert process.done[5:] == ["begin b"]
 
