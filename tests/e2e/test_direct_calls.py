@@ -12,6 +12,7 @@ import dramatiq
 import msgspec
 import pytest
 import redis
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
 from flowlang.actors.broker import FlowBroker, make_broker
 from flowlang.worker.embedded import EmbeddedServer
@@ -100,4 +101,30 @@ def test_a_call_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
             world.server.restart()
             all_settled(broker)
             (run,) = world.service.store.runs(pipeline="chain")
+            assert [detail.run.status for detail in world.ended([run.id])] == ["succeeded"]
+
+
+def waiting(broker: dramatiq.Broker) -> int:
+    """How many messages no worker has taken."""
+    if isinstance(broker, FlowBroker):
+        return broker.client.llen("flowlang:default")
+    assert isinstance(broker, RabbitmqBroker)
+    count, _, _ = broker.get_queue_message_counts("default")
+    return int(count)
+
+
+def test_a_call_that_waits_for_the_store_goes_back_when_its_worker_stops(tmp_path: Path, any_broker_url: str) -> None:
+    with World(tmp_path, BROKER_URL=any_broker_url) as world, contextlib.closing(make_broker(any_broker_url)) as broker:
+        world.deploy(chain(ms=1))
+        broker.declare_queue("default")
+        with world.crew(1) as crew:
+            world.idle()
+            world.server.kill()
+            broker.enqueue(call("flowlang.chain", {"n": 1}))
+            until(lambda: waiting(broker) == 0, "a worker that takes it")
+            crew.stop()
+        assert waiting(broker) == 1
+        world.server.restart()
+        with world.crew(1):
+            (run,) = until(lambda: world.service.store.runs(pipeline="chain"), "the run")
             assert [detail.run.status for detail in world.ended([run.id])] == ["succeeded"]
