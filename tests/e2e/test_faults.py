@@ -10,6 +10,8 @@ from typing import Literal
 
 import pytest
 
+from flowlang import crashpoints
+from flowlang.engine.attempts import MAX_RESCUES
 from flowlang.plan import EventTrigger, Plan, RetryRule, Step, Uses
 from tests.e2e.pipelines import chain
 from tests.e2e.waiting import until
@@ -59,6 +61,19 @@ def test_poison_takes_none_of_its_neighbours_along(tmp_path: Path) -> None:
             assert crew.ends() == [-signal.SIGKILL] * 4
     assert {detail.run.id for detail in details if detail.run.status != "succeeded"} == {poison}
     assert world.ledger.calls()[poison, "a"] == 4
+
+
+def test_what_has_never_begun_is_not_taken_for_poison_however_often_its_process_is_killed(tmp_path: Path) -> None:
+    with World(tmp_path, LEASE="1s") as world:
+        world.deploy(chain())
+        (run,) = world.send("e2e/chain")
+        # Each process dies as soon as it has claimed the run, and has called nothing.
+        with world.crew(1, variables={crashpoints.VARIABLE: "claiming.after_reply:1:kill"}) as doomed:
+            until(lambda: len(doomed.ends()) > MAX_RESCUES + 1, "processes that are killed")
+        with world.crew(1):
+            (detail,) = world.ended([run])
+    assert doomed.ends()[: MAX_RESCUES + 2] == [-signal.SIGKILL] * (MAX_RESCUES + 2)
+    assert detail.run.status == "succeeded"
 
 
 @pytest.mark.parametrize("listens", [True, False], ids=["told", "too late"])
