@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, each once")
     parser.add_argument("--only", default=",".join(MEASUREMENTS), help=f"of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--repeats", type=int, help="of each rate")
+    parser.add_argument("--repeats", type=int, help="of each rate, and pairs of two ways")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one document at the end")
     options = parser.parse_args(arguments)
     names = options.only.split(",")
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"there is no {unknown[0]}; there are {', '.join(MEASUREMENTS)}")
     sizes = QUICK if options.quick else Sizes()
     if options.repeats:
-        sizes = dataclasses.replace(sizes, repeats=options.repeats)
+        sizes = dataclasses.replace(sizes, repeats=options.repeats, pairs=options.repeats)
     found: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory(prefix="flowlang-bench-") as name:
         folder = Path(name)

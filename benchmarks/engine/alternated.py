@@ -20,7 +20,7 @@ COMPUTE_US = 300
 
 @dataclass(frozen=True, slots=True)
 class Alternated:
-    """Durable steps a second of both ways: medians of the repeats.
+    """Durable steps a second of both ways: medians of the pairs.
 
     Attributes:
         what: Is compared.
@@ -87,7 +87,7 @@ def always(bench: Bench) -> Alternated:
 def _alternated(
     bench: Bench, what: str, one: Callable[[], float], other: Callable[[], float], goal: float
 ) -> Alternated:
-    pairs = [(one(), other()) for _ in range(bench.sizes.repeats)]
+    pairs = [(one(), other()) for _ in range(bench.sizes.pairs)]
     ratios = [second / first for first, second in pairs]
     return Alternated(
         what=what,

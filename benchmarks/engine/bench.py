@@ -51,6 +51,7 @@ class Sizes:
     Attributes:
         messages: Of raw Dramatiq, a time and process.
         repeats: Of each rate, with raw Dramatiq before, between and after.
+        pairs: Of two ways to do the same. More, since each ratio has the noise of both and nothing steadier beside it.
         chains: Runs of five steps, a time and process.
         singles: Runs of one step, a time and process.
         items: Of a fan-out.
@@ -62,6 +63,7 @@ class Sizes:
 
     messages: int = 5_000
     repeats: int = 3
+    pairs: int = 9
     chains: int = 2_000
     singles: int = 5_000
     items: int = 10_000
@@ -72,7 +74,16 @@ class Sizes:
 
 
 QUICK = Sizes(
-    messages=1_500, repeats=1, chains=300, singles=800, items=1_000, samples=30, waiting=2_000, probes=100, requests=300
+    messages=1_500,
+    repeats=1,
+    pairs=1,
+    chains=300,
+    singles=800,
+    items=1_000,
+    samples=30,
+    waiting=2_000,
+    probes=100,
+    requests=300,
 )
 
 
