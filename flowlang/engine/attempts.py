@@ -18,8 +18,8 @@ from flowlang.plan import Invoke, Uses
 if TYPE_CHECKING:
     from flowlang.engine.machine import Machine
 
-#: An item that was lost more often than this without a commit is taken for poison (language.md §6); what counts as
-#: lost, from the second time on, is less than each lease that ends (`ops.SUSPECT`).
+#: An item whose lease ended more often than this without a commit is taken for poison (language.md §6); which ends
+#: count, `ops.SUSPECT` says.
 MAX_RESCUES = 3
 
 

@@ -456,9 +456,7 @@ class Claimed(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     group: str | None = None  #: group that it is a child of
     index: int = 0  #: its number there
-    rescues: int = (
-        0  #: leases that ended since its last commit; from `SUSPECT` on only those that it was begun alone in
-    )
+    rescues: int = 0  #: leases that ended since its last commit, as far as they count: see `SUSPECT`
     deferred: bool = False  #: of a version that the worker defers, and no other worker has as it is
     stored: int = 0  #: bytes of the run; see `Commit`
     steps: int = 0  #: step instances outside loops that the run has begun
