@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flowlang.clock import monotonic_ms
-from flowlang.engine.ops import SUSPECT, Claimed, Renew
+from flowlang.engine.ops import SUSPECT, Claimed, Outcome, Renew, Renewed
+from flowlang.errors import StoreError
 from flowlang.worker.runqueue import Task
 
 if TYPE_CHECKING:
@@ -73,7 +74,16 @@ class Quarantine:
         # It begins when a flush of its own was answered: those that were handed back are safe by then, also when it
         # kills the process at once.
         renewal = Renew(self._worker, self._lease_ms, ((row.run, row.scope, row.fence),), alone=True)
-        return Task(lambda: self._submit(renewal, lambda _: task), None, task.since_ms)
+        return Task(lambda: self._submit(renewal, lambda outcome: self._may_begin(outcome, task)), None, task.since_ms)
+
+    def _may_begin(self, outcome: Outcome | StoreError | None, task: Task) -> Task | None:
+        """Take the answer to a suspect's renewal: its task, or when the scope is another's by now, nothing."""
+        if isinstance(outcome, Renewed) and all(hold.ok for hold in outcome.holds):
+            return task
+        self._suspect = None
+        assert task.give_back is not None
+        task.give_back()
+        return None
 
     def is_occupied(self) -> bool:
         """Whether there is a suspect: then nothing is claimed."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from flowlang.clock import ManualClock
-from flowlang.engine.ops import SUSPECT, Claimed, Renew
+from flowlang.engine.ops import SUSPECT, Claimed, Hold, Renew, Renewed
+from flowlang.errors import StoreUnavailableError
 from flowlang.store.memory import MemoryStore
+from flowlang.worker.flusher import FlusherStopped
 from flowlang.worker.quarantine import BEGINS_MS, Quarantine
 from flowlang.worker.runqueue import Task
 from tests.contract.rig import Rig, accept, seed_of
@@ -54,8 +57,21 @@ def test_a_suspect_begins_after_those_that_came_with_it_were_handed_back() -> No
     for task in tasks:
         task.run()
     assert process.done[2:] == ["begin a", "renew b alone", "begin c"]
-    process.waiting[0](None).run()
+    process.waiting[0](Renewed((Hold(ok=True),))).run()
     assert process.done[5:] == ["begin b"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Renewed((Hold(ok=False),)), StoreUnavailableError("no answer"), FlusherStopped("the process is stopping")],
+    ids=["it is another's", "no answer", "stopping"],
+)
+def test_a_suspect_that_could_not_be_renewed_is_not_begun_and_makes_room(answer: Any) -> None:
+    process = Process()
+    process.claim("a", SUSPECT).run()
+    assert process.waiting[0](answer) is None
+    assert process.done == ["renew a alone", "back a"]
+    assert not process.quarantine.is_occupied()
 
 
 def test_nothing_is_claimed_until_the_suspect_is_let_go() -> None:
