@@ -70,17 +70,23 @@ class Quarantine:
             assert task.give_back is not None
             task.give_back()
             return Task(_nothing, None, task.since_ms)
-        self._suspect, self._since_ms, self._begun = (row.run, row.scope), self._now_ms(), False
+        suspect = row.run, row.scope
+        self._suspect, self._since_ms, self._begun = suspect, self._now_ms(), False
         # It begins when a flush of its own was answered: those that were handed back are safe by then, also when it
         # kills the process at once.
         renewal = Renew(self._worker, self._lease_ms, ((row.run, row.scope, row.fence),), alone=True)
-        return Task(lambda: self._submit(renewal, lambda outcome: self._may_begin(outcome, task)), None, task.since_ms)
 
-    def _may_begin(self, outcome: Outcome | StoreError | None, task: Task) -> Task | None:
+        def answered(outcome: Outcome | StoreError | None) -> Task | None:
+            return self._may_begin(suspect, outcome, task)
+
+        return Task(lambda: self._submit(renewal, answered), None, task.since_ms)
+
+    def _may_begin(self, suspect: tuple[str, str], outcome: Outcome | StoreError | None, task: Task) -> Task | None:
         """Take the answer to a suspect's renewal: its task, or when the scope is another's by now, nothing."""
         if isinstance(outcome, Renewed) and all(hold.ok for hold in outcome.holds):
             return task
-        self._suspect = None
+        if self._suspect == suspect:
+            self._suspect = None
         assert task.give_back is not None
         task.give_back()
         return None
