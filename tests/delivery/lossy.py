@@ -29,7 +29,7 @@ class Lossy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self._passing: set[asyncio.Task[None]] = set()
+        self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.requests_lost = 0
         self.answers_lost = 0
 
@@ -54,34 +54,36 @@ class Lossy:
         self._loop.close()
 
     async def _close(self) -> None:
+        """End all connections. Nothing is cancelled: that could come while one is being closed, and leave it open."""
         assert self._server is not None
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())  # a server that is closed leaves open who is just coming
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for writer in self._passing.values():
+                writer.transport.abort()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         self._server.close()
-        for task in self._passing:
-            task.cancel()
-        await asyncio.gather(*self._passing, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._passing.add(task)
-        try:
-            await self._pass(reader, writer)
-        finally:
-            self._passing.discard(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._pass(reader, writer))
+        self._passing[task] = writer
+        task.add_done_callback(self._passing.pop)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        ways = [
-            asyncio.create_task(self._copy(reader, back, is_request=True)),
-            asyncio.create_task(self._copy(there, writer, is_request=False)),
-        ]
+        ends, ways = [writer], []
         try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            ends.append(back)
+            ways += [
+                asyncio.create_task(self._copy(reader, back, is_request=True)),
+                asyncio.create_task(self._copy(there, writer, is_request=False)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, back):
+            for end in ends:
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
