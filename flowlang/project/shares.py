@@ -107,7 +107,7 @@ class Share:
 
     def contents(self) -> dict[str, Contents]:
         """What is in its files, by path. Raises: EOFError, when the process has died."""
-        return msgspec.msgpack.decode(self._pipe.recv_bytes(), type=dict[str, Contents])
+        return msgspec.msgpack.decode(self._receive(), type=dict[str, Contents])
 
     def lower(self, project: ProjectInput, names: frozenset[str], invoked: Sequence[str]) -> None:
         """Begin to lower the pipelines.
@@ -117,12 +117,18 @@ class Share:
             names: Of all pipelines of the project.
             invoked: Paths of the other files whose pipelines are invoked from here.
         """
-        with contextlib.suppress(BrokenPipeError):  # it has died, which `found` will tell
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has died, which `found` will tell
             self._pipe.send((project, names, tuple(invoked)))
 
     def found(self) -> dict[str, Found]:
         """What came of its files, by path. Raises: EOFError, when the process has died."""
-        return msgspec.msgpack.decode(self._pipe.recv_bytes(), type=dict[str, Found])
+        return msgspec.msgpack.decode(self._receive(), type=dict[str, Found])
+
+    def _receive(self) -> bytes:
+        try:
+            return self._pipe.recv_bytes()
+        except ConnectionResetError as error:  # it has died with something unread
+            raise EOFError from error
 
     def end(self) -> None:
         """End the process."""

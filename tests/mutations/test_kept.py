@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,3 +177,21 @@ def test_other_processes_find_the_same(folder: Path, monkeypatch: pytest.MonkeyP
     assert [item.code for item in found.diagnostics if item.span.path == "pipelines/wrong.yaml"]
     assert found.diagnostics == load_project(folder, entry_points=False).diagnostics
     assert check(folder).diagnostics == found.diagnostics
+
+
+def test_a_process_that_dies_before_it_has_read_what_it_was_sent_is_done_without(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, CALLS_ONE_ANOTHER)
+    monkeypatch.setattr(pipelines, "process_count", lambda _: 2)
+    lower = Share.lower
+
+    def unread(share: Share, *given: Any) -> None:
+        assert share._process.pid is not None
+        os.kill(share._process.pid, signal.SIGSTOP)
+        lower(share, *given)
+        share._process.kill()
+        share._process.join()
+
+    monkeypatch.setattr(Share, "lower", unread)
+    assert check(folder).diagnostics == load_project(folder, entry_points=False).diagnostics
