@@ -100,7 +100,8 @@ class Share:
     def __init__(self, paths: Sequence[str], read: Callable[[str], ReadFile]) -> None:
         self.paths = tuple(paths)
         context: Any = multiprocessing.get_context("fork")
-        self._pipe, theirs = context.Pipe()
+        ours, theirs = context.Pipe()
+        self._pipe: Connection = ours
         self._process = context.Process(target=_serve, args=(theirs, self.paths, read), daemon=True)
         self._process.start()
         theirs.close()
