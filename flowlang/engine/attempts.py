@@ -36,7 +36,8 @@ def begin(machine: Machine, frame: StepFrame) -> None:
     frame.first_ms = frame.first_ms or machine.now_ms
     if is_poison(machine, verb):
         frame.attempts += 1
-        message = f"the worker was lost {machine.rescues} times in this call, the last times with nothing beside it"
+        lost = f"the worker was lost {machine.rescues} times in this call"
+        message = f"{lost}, the last times with nothing begun beside it"
         failed(machine, frame, ErrorInfo("permanent", "crashed", message), final=True)
         return
     try:

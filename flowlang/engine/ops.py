@@ -335,7 +335,7 @@ class Renew(msgspec.Struct, frozen=True, omit_defaults=True, tag="renew"):
     worker: str
     lease_ms: int
     holds: tuple[tuple[str, str, int], ...]  #: (run, scope, fence)
-    alone: bool = False  #: they are begun now, and nothing else is with them: should they be lost, they are to blame
+    alone: bool = False  #: they are begun now, and nothing is begun beside them: lost, they are to blame
 
 
 class Release(msgspec.Struct, frozen=True, tag="release"):
